@@ -1,0 +1,303 @@
+//! The pipeline file: raw TOML in, a valid [`Pipeline`] out, in this one place.
+//!
+//! `callmark score` fills the same [`Pipeline`] from flags, so a file and a command line mean the same thing.
+
+use crate::metadata_file::{nearest, parse_channel_role};
+use callmark_types::{ChannelRole, Millis};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+
+/// Version of the pipeline file's format that this program reads.
+const CONFIG_VERSION: u32 = 1;
+
+/// Calls in one commit, where nothing else is said: large enough for files that readers like, small enough that
+/// results appear while a long run goes on.
+pub const DEFAULT_BATCH_CALLS: usize = 64;
+
+/// Most calls in one commit: they are held in memory until it is written.
+pub const MAX_BATCH_CALLS: usize = 10_000;
+
+/// Most transcription workers: more than any machine this runs on has cores.
+pub const MAX_WORKERS: usize = 256;
+
+/// Longest recording, where nothing else is said.
+pub const DEFAULT_MAX_DURATION: Millis = Millis(4 * 3_600_000);
+
+/// Largest recording, where nothing else is said, in bytes.
+pub const DEFAULT_MAX_BYTES: u64 = 4 << 30;
+
+/// Why a pipeline cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read pipeline file {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not a pipeline file.
+    #[error("pipeline file {path} line {line}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line from 1.
+        line: usize,
+        /// What is wrong, with the nearest valid key where one is near.
+        reason: String,
+    },
+    /// A value is out of its bounds.
+    #[error("{setting}: {reason}")]
+    Invalid {
+        /// Flag or key.
+        setting: String,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+}
+
+/// Which device transcribes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    /// A GPU where the build and the machine have one, else the CPU.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// A GPU, or an error.
+    Gpu,
+}
+
+/// A valid batch pipeline: what to read, how to hear it, where to write.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pipeline {
+    /// Files and folders.
+    pub inputs: Vec<PathBuf>,
+    /// CTI metadata.
+    pub calls: Option<PathBuf>,
+    /// Roles by channel for recordings of which metadata says nothing.
+    pub channels: Vec<ChannelRole>,
+    /// Codec of headerless recordings whose name does not tell, as `ulaw`, `alaw`, `sln`, `gsm`, `g722`.
+    pub raw_codec: Option<String>,
+    /// Longest recording accepted.
+    pub max_duration: Millis,
+    /// Largest recording accepted, in bytes.
+    pub max_bytes: u64,
+    /// Model name or path.
+    pub model: String,
+    /// Language, or `None` to detect it.
+    pub language: Option<String>,
+    /// Device.
+    pub device: DeviceChoice,
+    /// Transcription workers; `None` = one a core.
+    pub workers: Option<usize>,
+    /// The dataset.
+    pub out: PathBuf,
+    /// Calls in one commit.
+    pub batch_calls: usize,
+}
+
+impl Pipeline {
+    /// A pipeline with the defaults from `inputs` to `out`.
+    pub fn new(inputs: Vec<PathBuf>, out: PathBuf) -> Self {
+        Self {
+            inputs,
+            calls: None,
+            channels: Vec::new(),
+            raw_codec: None,
+            max_duration: DEFAULT_MAX_DURATION,
+            max_bytes: DEFAULT_MAX_BYTES,
+            model: "base".to_owned(),
+            language: None,
+            device: DeviceChoice::Auto,
+            workers: None,
+            out,
+            batch_calls: DEFAULT_BATCH_CALLS,
+        }
+    }
+
+    /// Reads a pipeline file. Paths in it are relative to the file's folder.
+    pub fn from_file(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        let raw = parse(path, &text)?;
+        let base = path.parent().unwrap_or(Path::new(""));
+        let channels = raw.source.channels.iter().map(|c| parse_channel_role(c)).collect::<Result<Vec<_>, _>>();
+        let pipeline = Self {
+            inputs: raw.source.inputs.iter().map(|p| base.join(p)).collect(),
+            calls: raw.source.calls.map(|p| base.join(p)),
+            channels: channels.map_err(|reason| invalid("source.channels", reason))?,
+            raw_codec: raw.audio.raw_codec,
+            max_duration: raw.audio.max_duration_s.map_or(DEFAULT_MAX_DURATION, |s| Millis(s.saturating_mul(1000))),
+            max_bytes: raw.audio.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
+            model: raw.transcription.model.unwrap_or_else(|| "base".to_owned()),
+            language: raw.transcription.language,
+            device: raw.transcription.device,
+            workers: raw.transcription.workers,
+            out: base.join(raw.output.dir),
+            batch_calls: raw.output.batch_calls.unwrap_or(DEFAULT_BATCH_CALLS),
+        };
+        pipeline.validated()
+    }
+
+    /// Checks the bounds.
+    pub fn validated(self) -> Result<Self, ConfigError> {
+        if self.inputs.is_empty() {
+            return Err(invalid("inputs", "name at least one file or folder"));
+        }
+        if !(1..=MAX_BATCH_CALLS).contains(&self.batch_calls) {
+            return Err(invalid("batch_calls", format!("{} is not between 1 and {MAX_BATCH_CALLS}", self.batch_calls)));
+        }
+        if let Some(workers) = self.workers.filter(|w| !(1..=MAX_WORKERS).contains(w)) {
+            return Err(invalid("workers", format!("{workers} is not between 1 and {MAX_WORKERS}")));
+        }
+        if self.max_duration.0 < 1000 {
+            return Err(invalid("max_duration_s", "must be at least 1 second"));
+        }
+        if self.language.as_deref().is_some_and(|l| l.is_empty() || l.len() > 16) {
+            return Err(invalid("language", "is no language code, such as en or es-MX"));
+        }
+        Ok(self)
+    }
+}
+
+fn invalid(setting: impl Into<String>, reason: impl Into<String>) -> ConfigError {
+    ConfigError::Invalid { setting: setting.into(), reason: reason.into() }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConfig {
+    version: u32,
+    source: RawSource,
+    #[serde(default)]
+    audio: RawAudio,
+    #[serde(default)]
+    transcription: RawTranscription,
+    output: RawOutput,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSource {
+    #[serde(rename = "kind")]
+    _kind: SourceKind,
+    inputs: Vec<PathBuf>,
+    calls: Option<PathBuf>,
+    #[serde(default)]
+    channels: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum SourceKind {
+    Files,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAudio {
+    raw_codec: Option<String>,
+    max_duration_s: Option<i64>,
+    max_bytes: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTranscription {
+    model: Option<String>,
+    language: Option<String>,
+    #[serde(default)]
+    device: DeviceChoice,
+    workers: Option<usize>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOutput {
+    dir: PathBuf,
+    batch_calls: Option<usize>,
+}
+
+fn parse(path: &Path, text: &str) -> Result<RawConfig, ConfigError> {
+    let raw: RawConfig = toml::from_str(text).map_err(|e| {
+        let offset = e.span().map_or(0, |s| s.start).min(text.len());
+        ConfigError::Malformed {
+            path: path.to_owned(),
+            line: text[..offset].matches('\n').count() + 1,
+            reason: with_nearest_key(e.message()),
+        }
+    })?;
+    if raw.version != CONFIG_VERSION {
+        return Err(ConfigError::Malformed {
+            path: path.to_owned(),
+            line: 1,
+            reason: format!("version {} is not known, this program reads version {CONFIG_VERSION}", raw.version),
+        });
+    }
+    Ok(raw)
+}
+
+/// Adds the nearest valid key to serde's "unknown field `x`, expected one of `a`, `b`".
+fn with_nearest_key(message: &str) -> String {
+    let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let is_unknown = message.starts_with("unknown field") || message.starts_with("unknown variant");
+    match names.split_first() {
+        Some((unknown, valid)) if is_unknown => match nearest(unknown, valid.iter().copied()) {
+            Some(key) => format!("{message}\n  did you mean `{key}`?"),
+            None => message.to_owned(),
+        },
+        _ => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINIMAL: &str = "version = 1\n[source]\nkind = \"files\"\ninputs = [\"audio\"]\n[output]\ndir = \"out\"\n";
+
+    fn load(text: &str) -> Result<Pipeline, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        std::fs::write(&path, text).unwrap();
+        Pipeline::from_file(&path)
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let pipeline = load(MINIMAL).unwrap();
+        assert!(pipeline.inputs[0].is_absolute() && pipeline.inputs[0].ends_with("audio"));
+        assert_eq!(pipeline.batch_calls, DEFAULT_BATCH_CALLS);
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line_and_the_nearest_valid_one() {
+        let error = load(&format!("{MINIMAL}[transcription]\nmodle = \"base\"\n")).unwrap_err().to_string();
+        assert!(error.contains("line 8") && error.contains("did you mean `model`?"), "{error}");
+    }
+
+    #[test]
+    fn a_value_out_of_bounds_names_its_setting() {
+        let error = load(&MINIMAL.replace("dir = \"out\"", "dir = \"out\"\nbatch_calls = 0")).unwrap_err().to_string();
+        assert!(error.starts_with("batch_calls: 0 is not between"), "{error}");
+        let error = load(&MINIMAL.replace("version = 1", "version = 9")).unwrap_err().to_string();
+        assert!(error.contains("version 9 is not known"), "{error}");
+    }
+
+    #[test]
+    fn every_pipeline_file_in_the_repository_loads() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../pipelines");
+        let files: Vec<PathBuf> = std::fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+            .collect();
+        assert!(!files.is_empty(), "no pipeline file in {}", folder.display());
+        for file in files {
+            Pipeline::from_file(&file).unwrap_or_else(|e| panic!("{e}"));
+        }
+    }
+}

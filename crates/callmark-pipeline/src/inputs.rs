@@ -1,0 +1,352 @@
+//! Finds the calls in files and folders and lays them out in one fixed order.
+//!
+//! The order is the order of commits, so it depends on names alone. Whatever was asked for and cannot be a call
+//! (a path that is not there, a bad metadata row, an id used twice) keeps its place as a refusal: it is reported,
+//! never skipped.
+
+use crate::metadata_file::{BadRow, MetadataTable};
+use crate::transcripts;
+use callmark_types::{CallId, CallMetadata};
+use std::collections::{HashMap, HashSet};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+/// Deepest folder below an input that is looked into.
+const MAX_FOLDER_DEPTH: usize = 64;
+
+/// What is to be done at one position of the source.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Task {
+    /// A recording.
+    Recording { path: PathBuf, metadata: Box<CallMetadata>, bytes: u64 },
+    /// One line of a file of conversations.
+    Written { path: PathBuf, line: u64, offset: u64, bytes: u64 },
+    /// Something asked for that cannot be a call.
+    Refused { path: PathBuf, call_id: Option<CallId>, reason: String },
+}
+
+/// All calls of a run, in order.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) tasks: Vec<Task>,
+    /// Files in folders that are neither audio nor conversations.
+    pub(crate) ignored_files: usize,
+    /// Rows of the metadata file that name a recording outside the inputs.
+    pub(crate) unused_rows: usize,
+    /// Recordings without a metadata row, where a metadata file was given.
+    pub(crate) without_metadata: usize,
+}
+
+impl Task {
+    /// Bytes to be read for it, for progress.
+    pub(crate) fn bytes(&self) -> u64 {
+        match self {
+            Self::Recording { bytes, .. } | Self::Written { bytes, .. } => *bytes,
+            Self::Refused { .. } => 0,
+        }
+    }
+}
+
+/// Lays out `inputs`, with the metadata of `table` where it names a recording.
+pub(crate) fn plan(inputs: &[PathBuf], table: Option<&MetadataTable>) -> Plan {
+    let mut plan = Plan::default();
+    let mut rows = Rows::new(table);
+    let exclude = table.and_then(|t| t.path.canonicalize().ok());
+    let mut seen_files: HashSet<PathBuf> = HashSet::new();
+    for found in list_inputs(inputs, exclude.as_deref(), &mut plan.ignored_files) {
+        match found {
+            Found::Missing(path, reason) => plan.tasks.push(Task::Refused { path, call_id: None, reason }),
+            Found::File(path) => {
+                let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
+                if seen_files.insert(identity.clone()) {
+                    add_file(path, &identity, &mut rows, &mut plan);
+                }
+            }
+        }
+    }
+    rows.refuse_missing(inputs, &mut plan);
+    refuse_used_ids(&mut plan.tasks);
+    plan
+}
+
+fn add_file(path: PathBuf, identity: &Path, rows: &mut Rows, plan: &mut Plan) {
+    if is_conversations(&path) {
+        match conversation_lines(&path) {
+            Ok(tasks) => plan.tasks.extend(tasks),
+            Err(e) => plan.tasks.push(Task::Refused { reason: format!("cannot read the file: {e}"), path, call_id: None }),
+        }
+        return;
+    }
+    match rows.take(identity) {
+        Some(Row::Bad(bad)) => {
+            let reason = format!("call metadata line {}: {}", bad.line, bad.reason);
+            plan.tasks.push(Task::Refused { path, call_id: bad.call_id, reason });
+        }
+        Some(Row::Good(metadata)) => plan.tasks.push(recording(path, metadata)),
+        None => {
+            plan.without_metadata += usize::from(rows.given);
+            let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            plan.tasks.push(match CallId::new(stem) {
+                Ok(id) => recording(path, CallMetadata::unknown(id)),
+                Err(e) => Task::Refused { path, call_id: None, reason: format!("the file's name gives no call id: {e}") },
+            });
+        }
+    }
+}
+
+fn recording(path: PathBuf, metadata: CallMetadata) -> Task {
+    let bytes = std::fs::metadata(&path).map_or(0, |m| m.len());
+    Task::Recording { path, metadata: Box::new(metadata), bytes }
+}
+
+/// Later tasks whose id an earlier one has are refused: two rows with one id could not be told apart.
+fn refuse_used_ids(tasks: &mut [Task]) {
+    let mut owners: HashMap<CallId, PathBuf> = HashMap::new();
+    for task in tasks {
+        let Task::Recording { path, metadata, .. } = task else { continue };
+        if let Some(owner) = owners.get(&metadata.call_id) {
+            let reason = format!(
+                "call id `{}` is taken by {} already: give each call an id of its own with --calls",
+                metadata.call_id,
+                owner.display()
+            );
+            *task = Task::Refused { path: path.clone(), call_id: Some(metadata.call_id.clone()), reason };
+        } else {
+            owners.insert(metadata.call_id.clone(), path.clone());
+        }
+    }
+}
+
+enum Row {
+    Good(CallMetadata),
+    Bad(BadRow),
+}
+
+/// Metadata rows by the recording they name.
+struct Rows {
+    given: bool,
+    by_file: HashMap<PathBuf, Row>,
+    order: Vec<PathBuf>,
+    homeless: Vec<BadRow>,
+}
+
+impl Rows {
+    fn new(table: Option<&MetadataTable>) -> Self {
+        let mut rows = Self { given: table.is_some(), by_file: HashMap::new(), order: Vec::new(), homeless: Vec::new() };
+        let Some(table) = table else { return rows };
+        for row in &table.rows {
+            rows.insert(&row.file, Row::Good(row.metadata.clone()));
+        }
+        for bad in &table.bad_rows {
+            match &bad.file {
+                Some(file) => rows.insert(file, Row::Bad(bad.clone())),
+                None => rows.homeless.push(bad.clone()),
+            }
+        }
+        rows
+    }
+
+    fn insert(&mut self, file: &Path, row: Row) {
+        let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        match (self.by_file.get(&identity), row) {
+            (None, row) => {
+                self.order.push(identity.clone());
+                self.by_file.insert(identity, row);
+            }
+            (Some(_), Row::Bad(bad)) => self.homeless.push(bad),
+            (Some(_), Row::Good(metadata)) => self.homeless.push(BadRow {
+                line: 0,
+                reason: "a row before it names the same recording".to_owned(),
+                call_id: Some(metadata.call_id),
+                file: Some(file.to_owned()),
+            }),
+        }
+    }
+
+    fn take(&mut self, identity: &Path) -> Option<Row> {
+        self.by_file.remove(identity)
+    }
+
+    /// Rows left over: a recording that should be below an input and is not there is a lost call.
+    fn refuse_missing(self, inputs: &[PathBuf], plan: &mut Plan) {
+        let Self { mut by_file, order, homeless, .. } = self;
+        let asked = |file: &Path| inputs.iter().any(|input| is_below(file, input));
+        for file in order {
+            match by_file.remove(&file) {
+                Some(Row::Bad(bad)) => plan.tasks.push(refused_row(&file, bad)),
+                Some(Row::Good(metadata)) if !file.exists() && asked(&file) => plan.tasks.push(Task::Refused {
+                    reason: "call metadata names this recording, and there is no such file".to_owned(),
+                    call_id: Some(metadata.call_id),
+                    path: file,
+                }),
+                Some(Row::Good(_)) => plan.unused_rows += 1,
+                None => {}
+            }
+        }
+        for bad in homeless {
+            let file = bad.file.clone().unwrap_or_default();
+            plan.tasks.push(refused_row(&file, bad));
+        }
+    }
+}
+
+fn refused_row(file: &Path, bad: BadRow) -> Task {
+    let reason = format!("call metadata line {}: {}", bad.line, bad.reason);
+    Task::Refused { path: file.to_owned(), call_id: bad.call_id, reason }
+}
+
+fn is_below(file: &Path, input: &Path) -> bool {
+    let folder = input.canonicalize().unwrap_or_else(|_| input.to_owned());
+    // A missing file has no canonical form of its own, but its folder may have.
+    let file = match (file.parent().and_then(|p| p.canonicalize().ok()), file.file_name()) {
+        (Some(parent), Some(name)) => parent.join(name),
+        _ => file.to_owned(),
+    };
+    file.starts_with(folder)
+}
+
+enum Found {
+    File(PathBuf),
+    Missing(PathBuf, String),
+}
+
+fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut usize) -> Vec<Found> {
+    let mut found = Vec::new();
+    for input in inputs {
+        match std::fs::metadata(input) {
+            Err(e) => found.push(Found::Missing(input.clone(), format!("no such input: {e}"))),
+            Ok(meta) if meta.is_dir() => list_folder(input, exclude, 0, &mut found, ignored),
+            Ok(_) => found.push(Found::File(input.clone())),
+        }
+    }
+    found
+}
+
+fn list_folder(folder: &Path, exclude: Option<&Path>, depth: usize, found: &mut Vec<Found>, ignored: &mut usize) {
+    if depth > MAX_FOLDER_DEPTH {
+        found.push(Found::Missing(folder.to_owned(), format!("folders nest deeper than {MAX_FOLDER_DEPTH}")));
+        return;
+    }
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) => {
+            found.push(Found::Missing(folder.to_owned(), format!("cannot list the folder: {e}")));
+            return;
+        }
+    };
+    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+    paths.sort();
+    for path in paths {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        if name.starts_with('.') || name.starts_with('_') {
+            continue;
+        }
+        if std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir()) {
+            list_folder(&path, exclude, depth + 1, found, ignored);
+        } else if exclude.is_some_and(|e| path.canonicalize().is_ok_and(|p| p == e)) {
+            // The metadata file itself.
+        } else if callmark_audio::is_audio_name(&name) || (is_conversations(&path) && looks_like_conversations(&path)) {
+            found.push(Found::File(path));
+        } else {
+            *ignored += 1;
+        }
+    }
+}
+
+fn is_conversations(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson")
+}
+
+/// Whether the first line has turns: a folder may hold other JSONL (a manifest, labels) that nobody meant.
+fn looks_like_conversations(path: &Path) -> bool {
+    const PEEK_BYTES: u64 = 1 << 20;
+    let Ok(file) = std::fs::File::open(path) else { return true };
+    let mut line = Vec::new();
+    let mut reader = BufReader::new(file.take(PEEK_BYTES));
+    reader.read_until(b'\n', &mut line).is_ok() && line.windows(7).any(|w| w == b"\"turns\"")
+}
+
+fn conversation_lines(path: &Path) -> std::io::Result<Vec<Task>> {
+    let mut reader = BufReader::new(std::fs::File::open(path)?);
+    let mut tasks = Vec::new();
+    let (mut offset, mut number) = (0u64, 0u64);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let read = reader.by_ref().take(transcripts::MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)? as u64;
+        if read == 0 {
+            return Ok(tasks);
+        }
+        number += 1;
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            tasks.push(Task::Written { path: path.to_owned(), line: number, offset, bytes: read });
+        }
+        offset += read;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata_file::read_metadata;
+
+    fn touch(folder: &Path, name: &str, content: &str) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+
+    fn ids(plan: &Plan) -> Vec<String> {
+        plan.tasks
+            .iter()
+            .map(|task| match task {
+                Task::Recording { metadata, .. } => metadata.call_id.to_string(),
+                Task::Written { line, .. } => format!("line {line}"),
+                Task::Refused { reason, .. } => format!("refused: {reason}"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_folder_is_laid_out_by_name_and_what_is_no_call_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "b.wav", "x");
+        touch(folder.path(), "a/c.ulaw", "x");
+        touch(folder.path(), "notes.pdf", "x");
+        touch(folder.path(), "labels.jsonl", "{\"id\":1}\n");
+        touch(folder.path(), "chats.jsonl", "{\"call_id\":\"t\",\"turns\":[]}\n\n{\"call_id\":\"u\",\"turns\":[]}\n");
+        let plan = plan(&[folder.path().to_owned()], None);
+        assert_eq!(ids(&plan), ["c", "b", "line 1", "line 3"]);
+        assert_eq!(plan.ignored_files, 2);
+    }
+
+    #[test]
+    fn metadata_finds_its_recording_and_a_row_without_one_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "audio/x.wav", "x");
+        touch(folder.path(), "audio/y.wav", "x");
+        let csv = touch(folder.path(), "calls.csv", "call_id,file\nc1,audio/x.wav\nc9,audio/gone.wav\n");
+        let table = read_metadata(&csv).unwrap();
+        let plan = plan(&[folder.path().join("audio")], Some(&table));
+        assert_eq!(ids(&plan)[..2], ["c1", "y"]);
+        assert!(ids(&plan)[2].contains("there is no such file"));
+        assert_eq!(plan.without_metadata, 1);
+    }
+
+    #[test]
+    fn one_id_for_two_recordings_refuses_the_second() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "a/x.wav", "x");
+        touch(folder.path(), "b/x.wav", "x");
+        let found = ids(&plan(&[folder.path().to_owned()], None));
+        assert_eq!(found[0], "x");
+        assert!(found[1].starts_with("refused: call id `x` is taken by"), "{found:?}");
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_is_refused_by_name() {
+        let plan = plan(&[PathBuf::from("/no/such/folder")], None);
+        assert!(matches!(&plan.tasks[0], Task::Refused { path, .. } if path == Path::new("/no/such/folder")));
+    }
+}

@@ -1,0 +1,418 @@
+//! Reads CTI metadata (`--calls`, CSV or JSONL): what a recorder knows about each call.
+//!
+//! A file that cannot serve at all (missing column, not readable) is one error. A bad row costs its own call
+//! only: it becomes a [`BadRow`] that the caller turns into a dead letter, and the rest is scored.
+
+use callmark_types::{CallId, CallMetadata, ChannelRole, Handler, HandlerSegment, Timestamp};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+/// Longest metadata file read, in bytes: about two million rows.
+const MAX_METADATA_BYTES: u64 = 1 << 30;
+
+/// Columns that mean something here; others are ignored and named in a warning.
+const COLUMNS: [&str; 10] = [
+    "call_id",
+    "file",
+    "started_at",
+    "first_handler",
+    "agent_ids",
+    "handler_segments",
+    "customer_key",
+    "queue",
+    "issue_type",
+    "language",
+];
+
+/// Why a metadata file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// The file cannot be read.
+    #[error("cannot read call metadata {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is longer than the bound.
+    #[error("call metadata {path} has {bytes} bytes, at most {MAX_METADATA_BYTES} are read: split it")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+    },
+    /// The file is not CSV or JSONL as its name says.
+    #[error("call metadata {path} line {line}: {reason}")]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// Line number from 1.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A required column is absent.
+    #[error("call metadata {path} has no column `{column}`{hint}: it has {found}")]
+    MissingColumn {
+        /// The file.
+        path: PathBuf,
+        /// The column.
+        column: &'static str,
+        /// A near name among the columns found, as a question.
+        hint: String,
+        /// The columns found.
+        found: String,
+    },
+}
+
+/// A row that cannot be used; its call becomes a dead letter.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BadRow {
+    /// Line number from 1.
+    pub line: u64,
+    /// The call's id, where that much could be read.
+    pub call_id: Option<CallId>,
+    /// The recording it names, where that much could be read.
+    pub file: Option<PathBuf>,
+    /// Which column is wrong and what to do.
+    pub reason: String,
+}
+
+/// One usable row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MetadataRow {
+    /// Line number from 1.
+    pub line: u64,
+    /// The recording, resolved against the folder of the metadata file.
+    pub file: PathBuf,
+    /// What is known.
+    pub metadata: CallMetadata,
+}
+
+/// A metadata file, read.
+#[derive(Debug, Default)]
+pub struct MetadataTable {
+    /// The file it came from.
+    pub path: PathBuf,
+    /// Usable rows in file order.
+    pub rows: Vec<MetadataRow>,
+    /// Rows that are not.
+    pub bad_rows: Vec<BadRow>,
+    /// Columns that were ignored, with the nearest known name where one is near.
+    pub ignored_columns: Vec<String>,
+}
+
+/// Reads `path`: JSONL by the extensions `.jsonl` and `.ndjson`, CSV otherwise.
+pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
+    let unreadable = |source| MetadataError::Unreadable { path: path.to_owned(), source };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if bytes > MAX_METADATA_BYTES {
+        return Err(MetadataError::TooLarge { path: path.to_owned(), bytes });
+    }
+    let content = std::fs::read(path).map_err(unreadable)?;
+    let is_jsonl = path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
+    let (columns, records) = if is_jsonl { read_jsonl(path, &content)? } else { read_csv(path, &content)? };
+    let mut table = MetadataTable { path: path.to_owned(), ..MetadataTable::default() };
+    table.ignored_columns = columns.iter().filter(|c| !is_known(c)).map(|c| with_nearest(c)).collect();
+    let base = path.parent().unwrap_or(Path::new(""));
+    let mut seen: HashMap<CallId, u64> = HashMap::new();
+    for (line, record) in records {
+        match parse_row(line, &record, base) {
+            Ok(row) => match seen.insert(row.metadata.call_id.clone(), line) {
+                None => table.rows.push(row),
+                Some(earlier) => table.bad_rows.push(BadRow {
+                    line,
+                    reason: format!("call_id `{}` stands in line {earlier} already: give each call an id of its own", row.metadata.call_id),
+                    call_id: Some(row.metadata.call_id),
+                    file: Some(row.file),
+                }),
+            },
+            Err(bad) => table.bad_rows.push(bad),
+        }
+    }
+    Ok(table)
+}
+
+type Record = HashMap<String, Value>;
+type Records = (Vec<String>, Vec<(u64, Record)>);
+
+fn is_known(column: &str) -> bool {
+    COLUMNS.contains(&column) || channel_of_role_column(column).is_some()
+}
+
+fn with_nearest(column: &str) -> String {
+    match nearest(column, COLUMNS) {
+        Some(known) => format!("{column} (did you mean {known}?)"),
+        None => column.to_owned(),
+    }
+}
+
+/// The candidate most like `word`, where it is near enough to be a slip of the pen.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    const NEAR_ENOUGH: f64 = 0.75;
+    candidates
+        .into_iter()
+        .map(|c| (strsim::normalized_damerau_levenshtein(word, c).max(strsim::jaro_winkler(word, c) - 0.1), c))
+        .filter(|(likeness, _)| *likeness >= NEAR_ENOUGH)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, candidate)| candidate)
+}
+
+fn channel_of_role_column(column: &str) -> Option<usize> {
+    column.strip_prefix("channel_")?.strip_suffix("_role")?.parse().ok().filter(|channel| *channel < 8)
+}
+
+fn require_columns(path: &Path, columns: &[String]) -> Result<(), MetadataError> {
+    for column in ["call_id", "file"] {
+        if !columns.iter().any(|c| c == column) {
+            let hint = nearest(column, columns.iter().map(String::as_str)).map(|n| format!(" (is it `{n}`?)"));
+            return Err(MetadataError::MissingColumn {
+                path: path.to_owned(),
+                column,
+                hint: hint.unwrap_or_default(),
+                found: columns.join(", "),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn read_csv(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
+    let malformed = |e: &csv::Error| MetadataError::Malformed {
+        path: path.to_owned(),
+        line: e.position().map_or(1, csv::Position::line),
+        reason: e.to_string(),
+    };
+    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(content);
+    let columns: Vec<String> = reader.headers().map_err(|e| malformed(&e))?.iter().map(str::to_owned).collect();
+    require_columns(path, &columns)?;
+    let mut records = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|e| malformed(&e))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        let fields = columns.iter().zip(record.iter()).filter(|(_, value)| !value.trim().is_empty());
+        records.push((line, fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned()))).collect()));
+    }
+    Ok((columns, records))
+}
+
+fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
+    let mut columns: Vec<String> = Vec::new();
+    let mut records = Vec::new();
+    for (index, line) in content.split(|b| *b == b'\n').enumerate() {
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        let line_number = index as u64 + 1;
+        let object: serde_json::Map<String, Value> = serde_json::from_slice(line).map_err(|e| {
+            MetadataError::Malformed { path: path.to_owned(), line: line_number, reason: format!("not a JSON object: {e}") }
+        })?;
+        for name in object.keys() {
+            if !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        }
+        records.push((line_number, object.into_iter().filter(|(_, value)| !value.is_null()).collect()));
+    }
+    require_columns(path, &columns)?;
+    Ok((columns, records))
+}
+
+fn parse_row(line: u64, record: &Record, base: &Path) -> Result<MetadataRow, BadRow> {
+    let file = text(record, "file").map(|f| base.join(f));
+    let call_id = text(record, "call_id").map(CallId::new);
+    let bad = |reason: String| BadRow {
+        line,
+        call_id: call_id.as_ref().and_then(|id| id.clone().ok()),
+        file: file.clone(),
+        reason,
+    };
+    let id = match &call_id {
+        Some(Ok(id)) => id.clone(),
+        Some(Err(e)) => return Err(bad(format!("column `call_id`: {e}"))),
+        None => return Err(bad("column `call_id` is empty: give the call an id".to_owned())),
+    };
+    let Some(path) = file.clone() else {
+        return Err(bad("column `file` is empty: name the recording".to_owned()));
+    };
+    let metadata = metadata_from_fields(id, record).map_err(bad)?;
+    Ok(MetadataRow { line, file: path, metadata })
+}
+
+fn text(record: &Record, column: &str) -> Option<String> {
+    match record.get(column)? {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|t| !t.is_empty()),
+        Value::Null => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// Metadata of call `id` from named fields, as they stand in a CSV row, a JSON line or a message. The error names
+/// the field and what to do.
+pub(crate) fn metadata_from_fields(id: CallId, record: &Record) -> Result<CallMetadata, String> {
+    let mut metadata = CallMetadata::unknown(id);
+    if let Some(time) = text(record, "started_at") {
+        metadata.started_at = Some(Timestamp::parse(&time).map_err(|e| {
+            format!("column `started_at`: `{time}` is no time with a zone, such as 2026-09-14T09:12:31Z ({e})")
+        })?);
+    }
+    metadata.channel_roles = channel_roles(record)?;
+    if let Some(handler) = text(record, "first_handler") {
+        metadata.first_handler = Some(parse_first_handler(&handler)?);
+    }
+    metadata.agent_ids = agent_ids(record)?;
+    metadata.handler_segments = handler_segments(record)?;
+    metadata.customer_key = text(record, "customer_key");
+    metadata.queue = text(record, "queue");
+    metadata.issue_type = text(record, "issue_type");
+    metadata.language = text(record, "language");
+    Ok(metadata)
+}
+
+fn channel_roles(record: &Record) -> Result<Vec<Option<ChannelRole>>, String> {
+    let mut roles = Vec::new();
+    for column in record.keys() {
+        let Some(channel) = channel_of_role_column(column) else { continue };
+        let Some(value) = text(record, column) else { continue };
+        let role = parse_channel_role(&value).map_err(|e| format!("column `{column}`: {e}"))?;
+        if roles.len() <= channel {
+            roles.resize(channel + 1, None);
+        }
+        roles[channel] = Some(role);
+    }
+    Ok(roles)
+}
+
+/// Reads a channel's role: `customer`, `agent` or `mixed`.
+pub fn parse_channel_role(text: &str) -> Result<ChannelRole, String> {
+    match text.trim() {
+        "customer" | "caller" => Ok(ChannelRole::Customer),
+        "agent" => Ok(ChannelRole::Agent),
+        "mixed" => Ok(ChannelRole::Mixed),
+        other => Err(format!("`{other}` is no channel role: use customer, agent or mixed")),
+    }
+}
+
+fn parse_first_handler(text: &str) -> Result<Handler, String> {
+    match text {
+        "ai" => Ok(Handler::Ai),
+        "human" => Ok(Handler::Human),
+        "ivr" => Ok(Handler::Ivr),
+        other => Err(format!("column `first_handler`: `{other}` is no handler: use ai, human or ivr")),
+    }
+}
+
+fn agent_ids(record: &Record) -> Result<Vec<String>, String> {
+    match record.get("agent_ids") {
+        Some(Value::Array(ids)) => ids
+            .iter()
+            .map(|id| id.as_str().map(str::to_owned).ok_or("column `agent_ids`: not a list of texts".to_owned()))
+            .collect(),
+        Some(Value::String(list)) if list.trim_start().starts_with('[') => serde_json::from_str(list)
+            .map_err(|e| format!("column `agent_ids`: not a JSON list of texts ({e})")),
+        Some(Value::String(list)) => {
+            Ok(list.split([';', ',', '|']).map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect())
+        }
+        Some(_) => Err("column `agent_ids`: neither a text nor a list".to_owned()),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn handler_segments(record: &Record) -> Result<Vec<HandlerSegment>, String> {
+    let parsed: Result<Vec<HandlerSegment>, serde_json::Error> = match record.get("handler_segments") {
+        None => return Ok(Vec::new()),
+        Some(Value::String(json)) => serde_json::from_str(json),
+        Some(value) => serde_json::from_value(value.clone()),
+    };
+    let segments = parsed.map_err(|e| {
+        format!("column `handler_segments`: not a JSON list of {{handler, start_ms, end_ms, agent_id}} ({e})")
+    })?;
+    for segment in &segments {
+        if segment.span.end < segment.span.start || segment.span.start.0 < 0 {
+            return Err(format!(
+                "column `handler_segments`: {} from {} to {} ms does not run forward from 0",
+                segment.handler.as_str(),
+                segment.span.start.0,
+                segment.span.end.0
+            ));
+        }
+    }
+    if segments.windows(2).any(|pair| pair[1].span.start < pair[0].span.start) {
+        return Err("column `handler_segments`: segments are not in order of start_ms".to_owned());
+    }
+    Ok(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str, content: &str) -> Result<MetadataTable, MetadataError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        read_metadata(&path)
+    }
+
+    #[test]
+    fn a_row_yields_everything_a_recorder_knows_and_nothing_more() {
+        let table = read(
+            "calls.csv",
+            "call_id,file,started_at,channel_0_role,channel_1_role,first_handler,agent_ids,handler_segments,customer_key,queue,issue_type,language\n\
+             c1,a/c1.wav,2026-09-14T09:12:31+02:00,customer,agent,ai,bot-1;a7,\"[{\"\"handler\"\":\"\"ai\"\",\"\"start_ms\"\":0,\"\"end_ms\"\":500}]\",K1,q,,en\n",
+        )
+        .unwrap();
+        let row = &table.rows[0];
+        assert_eq!((row.line, row.metadata.call_id.as_str()), (2, "c1"));
+        assert!(row.file.ends_with("a/c1.wav"));
+        assert_eq!(row.metadata.started_at.unwrap().utc_date(), "2026-09-14");
+        assert_eq!(row.metadata.channel_roles, [Some(ChannelRole::Customer), Some(ChannelRole::Agent)]);
+        assert_eq!(row.metadata.agent_ids, ["bot-1", "a7"]);
+        assert_eq!(row.metadata.handler_segments[0].span.end.0, 500);
+        assert_eq!(row.metadata.issue_type, None);
+        assert!(table.bad_rows.is_empty() && table.ignored_columns.is_empty());
+    }
+
+    #[test]
+    fn a_missing_column_names_the_near_one() {
+        let error = read("calls.csv", "callid,file\nc1,a.wav\n").unwrap_err().to_string();
+        assert!(error.contains("no column `call_id` (is it `callid`?)"), "{error}");
+    }
+
+    #[test]
+    fn a_bad_time_costs_its_own_call_only() {
+        let table = read("calls.csv", "call_id,file,started_at\nc1,a.wav,yesterday\nc2,b.wav,2026-01-01T00:00:00Z\n").unwrap();
+        assert_eq!(table.rows.len(), 1);
+        assert_eq!(table.bad_rows[0].call_id.as_ref().unwrap().as_str(), "c1");
+        assert!(table.bad_rows[0].reason.contains("`yesterday`"), "{}", table.bad_rows[0].reason);
+    }
+
+    #[test]
+    fn an_id_given_twice_is_a_bad_row() {
+        let table = read("calls.csv", "call_id,file\nc1,a.wav\nc1,b.wav\n").unwrap();
+        assert_eq!((table.rows.len(), table.bad_rows.len()), (1, 1));
+        assert!(table.bad_rows[0].reason.contains("line 2"));
+    }
+
+    #[test]
+    fn an_unknown_column_is_ignored_with_a_hint() {
+        let table = read("calls.csv", "call_id,file,started_att,shoe_size\nc1,a.wav,,44\n").unwrap();
+        assert_eq!(table.ignored_columns, ["started_att (did you mean started_at?)", "shoe_size"]);
+    }
+
+    #[test]
+    fn json_lines_carry_the_same_fields() {
+        let table = read(
+            "calls.jsonl",
+            "{\"call_id\":\"c1\",\"file\":\"a.wav\",\"agent_ids\":[\"x\"],\"handler_segments\":[{\"handler\":\"human\",\"start_ms\":0,\"end_ms\":9}]}\n\n{\"call_id\":\"c2\",\"file\":\"b.wav\",\"queue\":null}\n",
+        )
+        .unwrap();
+        assert_eq!(table.rows.len(), 2);
+        assert_eq!(table.rows[0].metadata.handler_segments.len(), 1);
+        assert_eq!(table.rows[1].metadata.queue, None);
+    }
+}
