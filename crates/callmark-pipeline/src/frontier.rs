@@ -34,7 +34,13 @@ impl<T> Frontier<T> {
         ready
     }
 
+    /// The first position that has not left.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
     /// How many results wait for an earlier one.
+    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.len()
     }

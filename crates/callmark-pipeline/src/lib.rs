@@ -1,1 +1,27 @@
-//! placeholder
+//! Sources, stages, back-pressure and checkpoints: recordings in, committed tables out.
+//!
+//! ```text
+//! files ─ plan ─► call threads: digest ─ hear (decode, measure, transcribe) ─ compose (turns, scores) ─► frontier ─► commit
+//!                                          └ checkpoint ┘                                               in order
+//! ```
+//!
+//! It ties the other crates together and knows none of their insides. It must not know SQL or HTML.
+
+mod assemble;
+mod call;
+mod compose;
+mod config;
+mod frontier;
+mod hear;
+mod inputs;
+mod metadata_file;
+mod recogniser;
+mod run;
+mod spool;
+mod transcripts;
+
+pub use config::{ConfigError, DEFAULT_BATCH_CALLS, DeviceChoice, MAX_BATCH_CALLS, Pipeline};
+pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, parse_channel_role, read_metadata};
+pub use recogniser::Recogniser;
+pub use run::{Progress, RunError, RunReport, run, run_with};
+pub use transcripts::{WrittenConversation, parse_conversation};

@@ -1,7 +1,8 @@
 //! Reads transcripts and chats: JSONL, one conversation a line, scored like recordings but without audio.
 
 use crate::metadata_file::{metadata_from_fields, nearest};
-use callmark_types::{CallId, CallMetadata, Span, Speaker, Turn};
+use callmark_analytics::{Lane, LaneTurn};
+use callmark_types::{CallId, CallMetadata, ChannelRole, Span, Speaker, Turn};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -31,8 +32,10 @@ const KEYS: [&str; 10] = [
 pub struct WrittenConversation {
     /// What is known of it.
     pub metadata: CallMetadata,
-    /// Its turns in order.
+    /// Its turns in order. `agent` without more is [`Speaker::Unknown`] until the words or metadata tell its kind.
     pub turns: Vec<Turn>,
+    /// For each turn the lane (one a speaker name) and the side that its name tells.
+    pub lanes: Vec<LaneTurn>,
 }
 
 #[derive(Deserialize)]
@@ -69,9 +72,11 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
     if raw.len() > MAX_TURNS {
         return Err(format!("field `turns`: {} turns, at most {MAX_TURNS} are read", raw.len()));
     }
-    let turns = raw.into_iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
+    let mut read = raw.into_iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
+    put_in_order(&mut read);
     let metadata = metadata_from_fields(id, &record).map_err(|e| e.replace("column `", "field `"))?;
-    Ok(WrittenConversation { metadata, turns: in_order(turns) })
+    let (turns, lanes) = read.into_iter().unzip();
+    Ok(WrittenConversation { metadata, turns, lanes })
 }
 
 fn missing(record: &HashMap<String, Value>, field: &str) -> String {
@@ -79,8 +84,8 @@ fn missing(record: &HashMap<String, Value>, field: &str) -> String {
     near.map_or_else(|| format!("no field `{field}`"), |n| format!("no field `{field}` (is it `{n}`?)"))
 }
 
-fn read_turn(index: usize, raw: RawTurn) -> Result<Turn, String> {
-    let speaker = parse_speaker(&raw.speaker)
+fn read_turn(index: usize, raw: RawTurn) -> Result<(Turn, LaneTurn), String> {
+    let (speaker, told_role, lane) = parse_speaker(&raw.speaker)
         .ok_or_else(|| format!("turn {index}: `{}` is no speaker: use customer, ai_agent, human_agent, agent, ivr or unknown", raw.speaker))?;
     let span = match (raw.start_ms, raw.end_ms) {
         (Some(start), Some(end)) if start >= 0 && end >= start => Some(Span::of_ms(start, end)),
@@ -88,40 +93,45 @@ fn read_turn(index: usize, raw: RawTurn) -> Result<Turn, String> {
         (None, None) => None,
         (start, end) => return Err(format!("turn {index}: times {start:?} to {end:?} ms do not run forward from 0")),
     };
-    Ok(Turn {
+    let text = raw.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let lane_turn = LaneTurn { lane: Lane::Voice(lane), span, text: text.clone(), told_role };
+    let turn = Turn {
         index: index as u32,
         channel: None,
         speaker,
         span,
-        text: raw.text.split_whitespace().collect::<Vec<_>>().join(" "),
+        text,
         words: Vec::new(),
         asr_confidence: None,
         no_speech_probability: None,
         loudness_dbfs: None,
         dropped_reason: None,
-    })
+    };
+    Ok((turn, lane_turn))
 }
 
-fn parse_speaker(text: &str) -> Option<Speaker> {
+/// Speaker, side and lane number of a speaker's name.
+fn parse_speaker(text: &str) -> Option<(Speaker, Option<ChannelRole>, u8)> {
+    let agent = Some(ChannelRole::Agent);
     Some(match text {
-        "customer" | "user" | "caller" => Speaker::Customer,
-        "ai_agent" | "ai" | "bot" | "assistant" => Speaker::AiAgent,
-        "human_agent" | "human" => Speaker::HumanAgent,
-        "ivr" | "system" => Speaker::Ivr,
-        "agent" | "unknown" => Speaker::Unknown,
+        "customer" | "user" | "caller" => (Speaker::Customer, Some(ChannelRole::Customer), 0),
+        "agent" => (Speaker::Unknown, agent, 1),
+        "ai_agent" | "ai" | "bot" | "assistant" => (Speaker::AiAgent, agent, 2),
+        "human_agent" | "human" => (Speaker::HumanAgent, agent, 3),
+        "ivr" | "system" => (Speaker::Ivr, agent, 4),
+        "unknown" => (Speaker::Unknown, None, 5),
         _ => return None,
     })
 }
 
-/// Turns in order of start where all have times, else as written; indices follow.
-fn in_order(mut turns: Vec<Turn>) -> Vec<Turn> {
-    if turns.iter().all(|t| t.span.is_some()) {
-        turns.sort_by_key(|t| t.span.map(|s| s.start));
+/// By start where all turns have times, else as written; indices follow.
+fn put_in_order(turns: &mut [(Turn, LaneTurn)]) {
+    if turns.iter().all(|(turn, _)| turn.span.is_some()) {
+        turns.sort_by_key(|(turn, _)| turn.span.map(|s| s.start));
     }
-    for (index, turn) in turns.iter_mut().enumerate() {
+    for (index, (turn, _)) in turns.iter_mut().enumerate() {
         turn.index = index as u32;
     }
-    turns
 }
 
 #[cfg(test)]

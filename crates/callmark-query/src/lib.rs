@@ -1,1 +1,15 @@
-//! placeholder
+//! Reading a dataset back: ad-hoc SQL, the summary, and exports.
+//!
+//! It exists so that the command can answer questions about a dataset the way its users will, with SQL over plain
+//! Parquet, and so that nothing that writes has to know SQL. It must not know audio, Kafka or how a call is scored.
+
+mod contact_lens;
+mod output;
+mod tables;
+
+pub use contact_lens::export_contact_lens;
+pub use output::{OutputFormat, render};
+pub use tables::{QueryError, Tables};
+
+/// The query behind the summary table: one line per first handler. See the file for its columns.
+pub const SUMMARY_SQL: &str = include_str!("../queries/summary.sql");

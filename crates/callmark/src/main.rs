@@ -1,2 +1,40 @@
-//! placeholder
-fn main() {}
+//! The `callmark` command: flags in, exit code out.
+//!
+//! It holds no logic of its own: each command reads its flags, calls one crate and prints. Data goes to stdout,
+//! everything else to stderr.
+
+mod cli;
+mod commands;
+mod exit;
+mod progress;
+
+use clap::Parser;
+use exit::Exit;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => {
+            // Help and version are answers, not errors; clap knows which stream each belongs to.
+            let _ = e.print();
+            return if e.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    start_log();
+    match commands::dispatch(arguments) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            let (exit, message) = exit::explain(&error);
+            exit::complain(&message);
+            exit.into()
+        }
+    }
+}
+
+/// Logs to stderr, warnings by default; `CALLMARK_LOG` sets the level (`info`, `callmark_pipeline=debug`).
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CALLMARK_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}

@@ -1,0 +1,189 @@
+//! One call from its source to a scored call or a dead letter. Runs on a call thread; never panics outward.
+
+use crate::compose::{compose_heard, compose_written};
+use crate::hear::{Ear, StageError};
+use crate::inputs::Task;
+use crate::spool::Spool;
+use crate::transcripts::{call_id_of_line, parse_conversation};
+use callmark_analytics::Ruleset;
+use callmark_store::{Dataset, DeadLetter, SourceKey};
+use callmark_types::{CallId, CallMetadata, Lineage, Millis, ScoredCall, SourcePosition};
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{PoisonError, RwLock};
+
+/// Bytes read at a time while a file's digest is made.
+const DIGEST_BLOCK_BYTES: usize = 1 << 20;
+
+/// What became of one position of the source.
+pub(crate) enum Outcome {
+    /// Scored anew.
+    Scored { key: SourceKey, call: Box<ScoredCall> },
+    /// In the dataset already.
+    Skipped,
+    /// Lost, with the reason.
+    Dead(Box<DeadLetter>),
+}
+
+/// Everything a call thread needs; shared by all of them.
+pub(crate) struct CallContext<'a> {
+    pub(crate) dataset: &'a RwLock<Dataset>,
+    pub(crate) spool: &'a Spool,
+    /// `None` in runs that have written conversations only.
+    pub(crate) ear: Option<&'a Ear>,
+    pub(crate) rules: &'a Ruleset,
+    pub(crate) lineage: &'a Lineage,
+}
+
+/// Who a task is about, as far as it is known before it is done.
+struct Subject {
+    call_id: Option<CallId>,
+    uri: String,
+    sha256: Option<String>,
+}
+
+/// Does one task. A panic in a stage costs its own call only.
+pub(crate) fn process(context: &CallContext<'_>, task: &Task) -> Outcome {
+    let mut subject = subject_of(task);
+    let result = catch_unwind(AssertUnwindSafe(|| attempt(context, task, &mut subject)));
+    let error = match result {
+        Ok(Ok(outcome)) => return outcome,
+        Ok(Err(error)) => error,
+        // The payload may quote what was said on the call: it is not passed on.
+        Err(_) => StageError::new("internal", "the program failed on this call: please report it with the recording's format"),
+    };
+    Outcome::Dead(Box::new(dead_letter(subject, error)))
+}
+
+fn subject_of(task: &Task) -> Subject {
+    let (call_id, uri) = match task {
+        Task::Recording { path, metadata, .. } => (Some(metadata.call_id.clone()), display(path)),
+        Task::Written { path, line, .. } => (None, format!("{}:{line}", display(path))),
+        Task::Refused { path, call_id, .. } => (call_id.clone(), display(path)),
+    };
+    Subject { call_id, uri, sha256: None }
+}
+
+fn display(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+fn dead_letter(subject: Subject, error: StageError) -> DeadLetter {
+    DeadLetter {
+        source: position(&subject),
+        call_id: subject.call_id,
+        stage: error.stage.to_owned(),
+        reason: error.reason,
+        attempts: 1,
+        first_seen: None,
+        // The bytes stay where they are: the letter names the file.
+        payload: None,
+    }
+}
+
+fn attempt(context: &CallContext<'_>, task: &Task, subject: &mut Subject) -> Result<Outcome, StageError> {
+    match task {
+        Task::Refused { reason, .. } => Err(StageError::new("input", reason)),
+        Task::Recording { path, metadata, .. } => recording(context, path, metadata, subject),
+        Task::Written { path, offset, bytes, .. } => written(context, path, *offset, *bytes, subject),
+    }
+}
+
+fn recording(
+    context: &CallContext<'_>,
+    path: &Path,
+    metadata: &CallMetadata,
+    subject: &mut Subject,
+) -> Result<Outcome, StageError> {
+    let sha256 = digest_file(path).map_err(|e| StageError::new("read", format!("cannot read the recording: {e}")))?;
+    subject.sha256 = Some(sha256.clone());
+    let key = SourceKey::of_file(&metadata.call_id, &sha256);
+    if is_done(context, &key, &metadata.call_id)? {
+        return Ok(Outcome::Skipped);
+    }
+    let heard = if let Some(heard) = context.spool.load(&key) {
+        heard
+    } else {
+        let ear = context.ear.ok_or_else(|| StageError::new("internal", "no transcriber was started for a recording"))?;
+        let heard = ear.hear(path, metadata)?;
+        // A checkpoint that cannot be written is no loss; the commit will meet the same disk and say so.
+        let _ = context.spool.save(&key, &heard);
+        heard
+    };
+    let call = compose_heard(context.rules, metadata, heard, position(subject), context.lineage.clone());
+    Ok(Outcome::Scored { key, call: Box::new(call) })
+}
+
+fn written(
+    context: &CallContext<'_>,
+    path: &Path,
+    offset: u64,
+    bytes: u64,
+    subject: &mut Subject,
+) -> Result<Outcome, StageError> {
+    let line = read_at(path, offset, bytes).map_err(|e| StageError::new("read", format!("cannot read the line: {e}")))?;
+    let sha256 = hex(&Sha256::digest(&line));
+    subject.sha256 = Some(sha256.clone());
+    subject.call_id = call_id_of_line(&line);
+    let conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
+    let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
+    if is_done(context, &key, &conversation.metadata.call_id)? {
+        return Ok(Outcome::Skipped);
+    }
+    // No recogniser had a part in it.
+    let lineage = Lineage { asr_model: None, asr_model_sha256: None, ..context.lineage.clone() };
+    let call = compose_written(context.rules, conversation, position(subject), lineage);
+    Ok(Outcome::Scored { key, call: Box::new(call) })
+}
+
+/// Whether the dataset has the call already; other content under the same id is an error, not a second row.
+fn is_done(context: &CallContext<'_>, key: &SourceKey, call_id: &CallId) -> Result<bool, StageError> {
+    let dataset = context.dataset.read().unwrap_or_else(PoisonError::into_inner);
+    if dataset.is_committed(key) {
+        return Ok(true);
+    }
+    match dataset.committed_call(call_id) {
+        None => Ok(false),
+        Some(_) => Err(StageError::new(
+            "input",
+            format!("the dataset has a call `{call_id}` with other content already: give this one another id, or score into another folder"),
+        )),
+    }
+}
+
+fn position(subject: &Subject) -> SourcePosition {
+    SourcePosition { uri: Some(subject.uri.clone()), sha256: subject.sha256.clone(), ..SourcePosition::default() }
+}
+
+fn digest_file(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut block = vec![0u8; DIGEST_BLOCK_BYTES];
+    loop {
+        let read = file.read(&mut block)?;
+        if read == 0 {
+            return Ok(hex(&hasher.finalize()));
+        }
+        hasher.update(&block[..read]);
+    }
+}
+
+fn read_at(path: &Path, offset: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(offset))?;
+    let mut line = Vec::new();
+    file.take(bytes).read_to_end(&mut line)?;
+    Ok(line)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Length of what was scored, for the run's report.
+pub(crate) fn duration(call: &ScoredCall) -> Millis {
+    call.record.audio.total_conversation_duration.unwrap_or(Millis::ZERO)
+}

@@ -1,0 +1,374 @@
+//! A batch run: tasks to call threads, results through the ordered frontier, commits in order.
+//!
+//! Call threads decode, measure and score; the transcription workers behind them do the heavy part. Results come
+//! back out of order and leave in order, in batches whose bounds depend on the inputs alone, so that two
+//! undisturbed runs write the same bytes.
+
+use crate::call::{CallContext, Outcome, duration, process};
+use crate::config::{ConfigError, Pipeline};
+use crate::frontier::Frontier;
+use crate::hear::Ear;
+use crate::inputs::{Plan, Task, plan};
+use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
+use crate::spool::Spool;
+use callmark_acoustics::{AcousticOptions, VoiceOptions};
+use callmark_analytics::Ruleset;
+use crate::recogniser::{Recogniser, available_cores};
+use callmark_asr::{AsrError, TranscribeOptions, WorkerPool};
+use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
+use callmark_models::ModelError;
+use callmark_store::{Batch, Dataset, DeadLetter, Recovery, SourceKey, StoreError};
+use callmark_types::{ChannelRole, Lineage, Millis, ScoredCall};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+/// Call threads beyond the transcription workers: one decodes and measures the next call meanwhile.
+const CALLS_AHEAD_OF_WORKERS: usize = 1;
+
+/// How many batches the fastest call may be ahead of the slowest: bounds the results held in memory.
+const BATCHES_AHEAD: usize = 4;
+
+/// Why a run did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Settings are wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The metadata file cannot serve.
+    #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    /// The model is missing or broken.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The recogniser did not start.
+    #[error(transparent)]
+    Asr(#[from] AsrError),
+    /// This build has no recogniser.
+    #[error("this build reads transcripts only: build it with the feature `whisper` to transcribe recordings")]
+    NoRecogniser,
+    /// The dataset cannot be written. What is committed stays; run again to go on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A folder of the dataset cannot be made.
+    #[error("cannot write in {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What a run tells while it goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Progress {
+    /// What is about to be done.
+    Planned {
+        /// Calls, refused ones included.
+        calls: usize,
+        /// Bytes of all inputs.
+        bytes: u64,
+        /// What recovery found and mended in the dataset, in words; empty where nothing was amiss.
+        recovered: Vec<String>,
+        /// Notes on inputs and metadata (ignored files, unknown columns), in words.
+        notes: Vec<String>,
+        /// What transcribes, in words; `None` where nothing needs to be transcribed.
+        device: Option<String>,
+    },
+    /// One position is finished.
+    Finished {
+        /// Bytes of its input.
+        bytes: u64,
+        /// Length of the call; zero where it was skipped or lost.
+        audio: Millis,
+        /// Why it was lost, with the input's name; `None` where it was not.
+        lost: Option<String>,
+    },
+    /// A batch is committed.
+    Committed {
+        /// Calls in it.
+        calls: usize,
+    },
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RunReport {
+    /// Calls scored and committed.
+    pub scored: usize,
+    /// Calls that the dataset had already.
+    pub skipped: usize,
+    /// Calls that became dead letters.
+    pub dead_letters: usize,
+    /// Length of the calls scored.
+    pub audio: Millis,
+    /// Wall-clock time.
+    pub elapsed: Duration,
+    /// Whether the run was told to stop before its end.
+    pub stopped: bool,
+}
+
+/// Runs `pipeline` until it is done or `stop` is set; calls in flight are then finished and committed.
+pub fn run(pipeline: &Pipeline, stop: &AtomicBool, progress: &dyn Fn(Progress)) -> Result<RunReport, RunError> {
+    run_with(pipeline, &Recogniser::open, stop, progress)
+}
+
+/// [`run`] with a recogniser of the caller's choice, which is opened where there is a recording to hear.
+pub fn run_with(
+    pipeline: &Pipeline,
+    open_recogniser: &dyn Fn(&Pipeline) -> Result<Recogniser, RunError>,
+    stop: &AtomicBool,
+    progress: &dyn Fn(Progress),
+) -> Result<RunReport, RunError> {
+    let started = Instant::now();
+    let table = pipeline.calls.as_deref().map(read_metadata).transpose()?;
+    let mut plan = plan(&pipeline.inputs, table.as_ref());
+    give_roles(&mut plan.tasks, &pipeline.channels);
+    let needs_ear = plan.tasks.iter().any(|t| matches!(t, Task::Recording { .. }));
+    let rules = Ruleset::built_in();
+    let mut lineage = Lineage {
+        pipeline_version: env!("CARGO_PKG_VERSION").to_owned(),
+        rules_sha256: rules.sha256().to_owned(),
+        ..Lineage::default()
+    };
+    let mut ear = None;
+    if needs_ear {
+        let recogniser = open_recogniser(pipeline)?;
+        lineage.asr_model = Some(recogniser.model);
+        lineage.asr_model_sha256 = Some(recogniser.model_sha256);
+        ear = Some(ear_of(pipeline, recogniser.workers)?);
+    }
+    let (dataset, recovery) = Dataset::open_for_writing(&pipeline.out)?;
+    let spool = Spool::open(&pipeline.out, heard_by(pipeline, &lineage))
+        .map_err(|source| RunError::Folder { path: pipeline.out.clone(), source })?;
+    progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref()));
+    let dataset = RwLock::new(dataset);
+    let context = CallContext { dataset: &dataset, spool: &spool, ear: ear.as_ref(), rules: &rules, lineage: &lineage };
+    let threads = ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
+    let mut committer = Committer::new(&dataset, &spool, pipeline.batch_calls, progress);
+    drive(&plan.tasks, &context, threads, stop, &mut committer)?;
+    let mut report = committer.finish()?;
+    spool.close();
+    report.elapsed = started.elapsed();
+    report.stopped = stop.load(Ordering::Relaxed) && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
+    Ok(report)
+}
+
+/// Roles from `--channels` for recordings of which metadata tells none.
+fn give_roles(tasks: &mut [Task], channels: &[ChannelRole]) {
+    for task in tasks {
+        if let Task::Recording { metadata, .. } = task
+            && metadata.channel_roles.is_empty()
+        {
+            metadata.channel_roles = channels.iter().copied().map(Some).collect();
+        }
+    }
+}
+
+fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
+    let raw = pipeline.raw_codec.as_deref().map(|codec| {
+        RawFormat::from_name(codec).ok_or_else(|| ConfigError::Invalid {
+            setting: "raw_codec".to_owned(),
+            reason: format!("`{codec}` is no codec of headerless recordings: use ulaw, alaw, sln, gsm or g722"),
+        })
+    });
+    let limits = DecodeLimits { max_duration: pipeline.max_duration, max_bytes: pipeline.max_bytes, ..DecodeLimits::default() };
+    Ok(Ear {
+        decode: DecodeOptions { limits, raw: raw.transpose()? },
+        acoustics: AcousticOptions::default(),
+        voices: VoiceOptions::default(),
+        transcribe: TranscribeOptions { language: pipeline.language.clone(), ..TranscribeOptions::default() },
+        workers,
+    })
+}
+
+/// Names the way of hearing: a checkpoint made another way is not used.
+fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
+    format!(
+        "callmark {} model {} language {} channels {:?}",
+        lineage.pipeline_version,
+        lineage.asr_model_sha256.as_deref().unwrap_or("-"),
+        pipeline.language.as_deref().unwrap_or("auto"),
+        pipeline.channels,
+    )
+}
+
+fn planned(plan: &Plan, table: Option<&MetadataTable>, recovery: &Recovery, ear: Option<&Ear>) -> Progress {
+    let mut notes = Vec::new();
+    let mut note = |count: usize, text: &str| {
+        if count > 0 {
+            notes.push(format!("{count} {text}"));
+        }
+    };
+    note(plan.ignored_files, "files in the folders are neither audio nor conversations: left alone");
+    note(plan.unused_rows, "rows of call metadata name recordings outside the inputs: left alone");
+    note(plan.without_metadata, "recordings have no row of call metadata: scored without");
+    if let Some(columns) = table.map(|t| t.ignored_columns.join(", ")).filter(|c| !c.is_empty()) {
+        notes.push(format!("columns of call metadata without a meaning here: {columns}"));
+    }
+    Progress::Planned {
+        calls: plan.tasks.len(),
+        bytes: plan.tasks.iter().map(Task::bytes).sum(),
+        recovered: recovered(recovery),
+        notes,
+        device: ear.map(|e| e.workers.description().to_owned()),
+    }
+}
+
+fn recovered(recovery: &Recovery) -> Vec<String> {
+    let mut notes = Vec::new();
+    if recovery.published_files > 0 {
+        notes.push(format!("{} committed files were put in place after an interrupted run", recovery.published_files));
+    }
+    if recovery.removed_leftovers > 0 {
+        notes.push(format!("{} leftovers of an interrupted run were removed", recovery.removed_leftovers));
+    }
+    for file in &recovery.missing_files {
+        notes.push(format!("committed file {} is missing: its calls are lost to readers until it is restored", file.display()));
+    }
+    notes
+}
+
+fn lost_call(letter: &DeadLetter) -> String {
+    let what = letter.source.uri.as_deref().or(letter.call_id.as_ref().map(callmark_types::CallId::as_str)).unwrap_or("a call");
+    // Decoders name the file themselves.
+    if letter.reason.contains(what) { letter.reason.clone() } else { format!("{what}: {}", letter.reason) }
+}
+
+type Numbered<T> = (u64, T);
+
+/// Feeds the call threads and takes their results until all tasks are done, `stop` is set, or a commit fails.
+fn drive(
+    tasks: &[Task],
+    context: &CallContext<'_>,
+    threads: usize,
+    stop: &AtomicBool,
+    committer: &mut Committer<'_>,
+) -> Result<(), RunError> {
+    let (job_sender, job_receiver) = sync_channel::<Numbered<&Task>>(threads);
+    let (result_sender, result_receiver) = sync_channel::<Numbered<Outcome>>(threads);
+    let jobs = Mutex::new(job_receiver);
+    let window = (BATCHES_AHEAD * committer.batch_calls).max(threads);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            let results = result_sender.clone();
+            let jobs = &jobs;
+            scope.spawn(move || call_thread(context, jobs, &results));
+        }
+        drop(result_sender);
+        let outcome = dispatch(tasks, window, threads, stop, &job_sender, &result_receiver, committer);
+        drop(job_sender);
+        // Unblocks threads that still have a result to hand over.
+        for _ in result_receiver {}
+        outcome
+    })
+}
+
+fn call_thread(context: &CallContext<'_>, jobs: &Mutex<Receiver<Numbered<&Task>>>, results: &SyncSender<Numbered<Outcome>>) {
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok((position, task)) = job else { return };
+        if results.send((position, process(context, task))).is_err() {
+            return;
+        }
+    }
+}
+
+fn dispatch(
+    tasks: &[Task],
+    window: usize,
+    threads: usize,
+    stop: &AtomicBool,
+    jobs: &SyncSender<Numbered<&Task>>,
+    results: &Receiver<Numbered<Outcome>>,
+    committer: &mut Committer<'_>,
+) -> Result<(), RunError> {
+    let mut frontier = Frontier::starting_at(0);
+    let (mut next, mut in_flight) = (0usize, 0usize);
+    loop {
+        let ahead = |next: usize| next < frontier.next() as usize + window;
+        while next < tasks.len() && in_flight < threads && ahead(next) && !stop.load(Ordering::Relaxed) {
+            if jobs.send((next as u64, &tasks[next])).is_err() {
+                return Ok(());
+            }
+            next += 1;
+            in_flight += 1;
+        }
+        if in_flight == 0 {
+            return Ok(());
+        }
+        let Ok((position, outcome)) = results.recv() else { return Ok(()) };
+        in_flight -= 1;
+        committer.note_finished(&tasks[position as usize], &outcome);
+        frontier.finish(position, outcome);
+        for outcome in frontier.take_ready() {
+            committer.take(outcome)?;
+        }
+    }
+}
+
+/// Collects finished calls into batches and commits them.
+struct Committer<'a> {
+    dataset: &'a RwLock<Dataset>,
+    spool: &'a Spool,
+    batch_calls: usize,
+    progress: &'a dyn Fn(Progress),
+    pending: Vec<(SourceKey, ScoredCall)>,
+    dead: Vec<DeadLetter>,
+    report: RunReport,
+}
+
+impl<'a> Committer<'a> {
+    fn new(dataset: &'a RwLock<Dataset>, spool: &'a Spool, batch_calls: usize, progress: &'a dyn Fn(Progress)) -> Self {
+        let report = RunReport::default();
+        Self { dataset, spool, batch_calls, progress, pending: Vec::new(), dead: Vec::new(), report }
+    }
+
+    fn note_finished(&self, task: &Task, outcome: &Outcome) {
+        let (audio, lost) = match outcome {
+            Outcome::Scored { call, .. } => (duration(call), None),
+            Outcome::Skipped => (Millis::ZERO, None),
+            Outcome::Dead(letter) => (Millis::ZERO, Some(lost_call(letter))),
+        };
+        (self.progress)(Progress::Finished { bytes: task.bytes(), audio, lost });
+    }
+
+    fn take(&mut self, outcome: Outcome) -> Result<(), RunError> {
+        match outcome {
+            Outcome::Skipped => self.report.skipped += 1,
+            Outcome::Dead(letter) => self.dead.push(*letter),
+            Outcome::Scored { key, call } => {
+                self.pending.push((key, *call));
+            }
+        }
+        if self.pending.len() + self.dead.len() >= self.batch_calls { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), RunError> {
+        let calls = std::mem::take(&mut self.pending);
+        let dead_letters = std::mem::take(&mut self.dead);
+        if calls.is_empty() && dead_letters.is_empty() {
+            return Ok(());
+        }
+        let (count, dead, audio) = (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
+        let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
+        let batch = Batch::of_files(calls, dead_letters);
+        self.dataset.write().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
+        for key in &keys {
+            self.spool.forget(key);
+        }
+        self.report.scored += count;
+        self.report.dead_letters += dead;
+        self.report.audio = self.report.audio + audio;
+        (self.progress)(Progress::Committed { calls: count });
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<RunReport, RunError> {
+        self.commit()?;
+        Ok(self.report)
+    }
+}

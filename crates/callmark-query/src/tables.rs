@@ -1,0 +1,81 @@
+//! The three tables of a dataset as SQL tables.
+
+use arrow::array::RecordBatch;
+use callmark_store::{Table, table_schema};
+use datafusion::arrow::datatypes::DataType;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::context::SQLOptions;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Why a question could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// There is no dataset.
+    #[error("no dataset in {0}: it has no calls/ folder (make one with `callmark score INPUT --out {0}`)")]
+    NoDataset(PathBuf),
+    /// The folder's name cannot be used.
+    #[error("cannot read the dataset in {path}: {reason}")]
+    Unreadable {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The SQL is wrong, or a file could not be read.
+    #[error("query failed: {0}")]
+    Failed(String),
+}
+
+/// The tables `calls`, `turns` and `events` of one dataset, with the partition column `date`.
+pub struct Tables {
+    context: SessionContext,
+}
+
+impl Tables {
+    /// Opens the dataset in `dir`. Only what is committed is seen.
+    pub async fn open(dir: &Path) -> Result<Self, QueryError> {
+        if !dir.join(Table::Calls.name()).is_dir() {
+            return Err(QueryError::NoDataset(dir.to_owned()));
+        }
+        let config = SessionConfig::new().with_information_schema(true);
+        let context = SessionContext::new_with_config(config);
+        for table in [Table::Calls, Table::Turns, Table::Events] {
+            register(&context, dir, table).await?;
+        }
+        Ok(Self { context })
+    }
+
+    /// Runs one read-only statement and returns all of its rows.
+    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
+        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let failed = |e: datafusion::error::DataFusionError| QueryError::Failed(e.strip_backtrace());
+        let frame = self.context.sql_with_options(sql, read_only).await.map_err(failed)?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let batches = frame.collect().await.map_err(failed)?;
+        Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
+    }
+}
+
+async fn register(context: &SessionContext, dir: &Path, table: Table) -> Result<(), QueryError> {
+    let unreadable = |reason: String| QueryError::Unreadable { path: dir.to_owned(), reason };
+    let folder = std::path::absolute(dir.join(table.name())).map_err(|e| unreadable(e.to_string()))?;
+    std::fs::create_dir_all(&folder).map_err(|e| unreadable(e.to_string()))?;
+    let url = ListingTableUrl::parse(format!("{}/", folder.display())).map_err(|e| unreadable(e.to_string()))?;
+    // The partition is text here: an unknown day stands as `__HIVE_DEFAULT_PARTITION__`, which no date can hold.
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+        .with_file_extension(".parquet")
+        .with_table_partition_cols(vec![("date".to_owned(), DataType::Utf8)]);
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(table_schema(table));
+    let listing = ListingTable::try_new(config).map_err(|e| unreadable(e.to_string()))?;
+    let files = format!("{}_files", table.name());
+    context.register_table(&files, Arc::new(listing)).map_err(|e| unreadable(e.to_string()))?;
+    let view = format!(
+        "create view {} as select * except (date), try_cast(date as date) as date from {files}",
+        table.name()
+    );
+    context.sql(&view).await.map_err(|e| unreadable(e.strip_backtrace()))?;
+    Ok(())
+}

@@ -1,0 +1,263 @@
+//! The flags, as raw as they come.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Measures what happens on contact-center calls, with evidence, and writes plain Parquet.
+#[derive(Debug, Parser)]
+#[command(name = "callmark", version, propagate_version = true, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+First steps:
+  callmark models pull base                     fetch and verify the speech model (once)
+  callmark score recordings/ --out dataset/     transcribe and score a folder of calls
+  callmark sql dataset/ \"select call_id, outcome from calls\"
+
+Exit codes: 0 done; 1 some inputs failed (dead letters, the rest is written); 2 wrong flags or configuration;
+3 nothing could be done. Data goes to stdout, everything else to stderr.";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Transcribe and score recordings or transcripts into a dataset; resumes where it stopped
+    Score(ScoreArguments),
+    /// Run a pipeline file from pipelines/ until it is done or signalled
+    Run(RunArguments),
+    /// Query a dataset with SQL: tables calls, turns, events
+    Sql(SqlArguments),
+    /// Print calls in the shape other tools read
+    Export(ExportArguments),
+    /// Judge single utterances: asks for a human, or sentiment
+    Classify(ClassifyArguments),
+    /// See what could not be processed and why, and try again
+    #[command(subcommand)]
+    DeadLetters(DeadLetterCommand),
+    /// Fetch, convert and verify model weights
+    #[command(subcommand)]
+    Models(ModelCommand),
+    /// Check model, device, disk and a dataset's consistency; says what to do
+    Doctor(DoctorArguments),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  callmark score recordings/ --calls calls.csv --out dataset/
+  callmark score chats.jsonl --out dataset/
+  callmark score call.wav --channels customer,agent --out dataset/
+
+INPUT is a recording (WAV, FLAC, MP3, M4A, Ogg, Opus, WebM, .ulaw, .alaw, .gsm, .g722, …), a JSONL file of
+conversations, or a folder of these. A call's id is its file's stem unless --calls gives another.
+A call that cannot be scored becomes a dead letter (see `callmark dead-letters list DIR`); the rest is done.
+Run the same command again after an interruption: nothing is lost and nothing is counted twice.")]
+pub(crate) struct ScoreArguments {
+    /// Recordings, JSONL conversations, or folders of them
+    #[arg(required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The dataset: a folder, made if absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Call metadata, CSV or JSONL, with columns call_id, file, and what else is known
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calls: Option<PathBuf>,
+    /// Whose voice each channel carries (customer, agent, mixed) where metadata does not say
+    #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
+    pub(crate) channels: Vec<String>,
+    /// Codec of headerless recordings whose extension does not tell: ulaw, alaw, sln, gsm, g722
+    #[arg(long, value_name = "CODEC")]
+    pub(crate) raw_codec: Option<String>,
+    /// Speech model: a name from `callmark models list`, or a path to a ggml file
+    #[arg(long, default_value = "base", value_name = "NAME|FILE")]
+    pub(crate) model: String,
+    /// Language spoken, such as en; detected per channel when absent
+    #[arg(long, value_name = "CODE")]
+    pub(crate) language: Option<String>,
+    /// Where to transcribe
+    #[arg(long, value_enum, default_value_t = Device::Auto)]
+    pub(crate) device: Device,
+    /// Transcription workers; one a core when absent
+    #[arg(long, value_name = "N")]
+    pub(crate) workers: Option<usize>,
+    /// Longest recording accepted, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 14_400)]
+    pub(crate) max_duration: u32,
+    /// Calls in one commit
+    #[arg(long, value_name = "N", default_value_t = callmark_pipeline::DEFAULT_BATCH_CALLS)]
+    pub(crate) batch_calls: usize,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArguments {
+    /// The pipeline file
+    pub(crate) pipeline: PathBuf,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Device {
+    /// A GPU where the build and the machine have one, else the CPU
+    Auto,
+    /// The CPU
+    Cpu,
+    /// A GPU, or an error
+    Gpu,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table for people
+    Table,
+    /// JSON for programs
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowFormat {
+    /// A table for people
+    Table,
+    /// CSV with a header
+    Csv,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  callmark sql dataset/ \"select outcome, count(*) from calls group by 1\"
+  callmark sql dataset/ \"select text from turns where call_id = 'c1' order by turn_index\" --format csv
+  callmark sql dataset/ \"describe calls\"")]
+pub(crate) struct SqlArguments {
+    /// The dataset
+    pub(crate) dataset: PathBuf,
+    /// One read-only statement over calls, turns, events
+    pub(crate) query: String,
+    /// How rows are printed
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub(crate) format: RowFormat,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArguments {
+    /// The dataset
+    pub(crate) dataset: PathBuf,
+    /// csv: the calls table; contact-lens: one JSON a call in the shape of Amazon Contact Lens
+    #[arg(long, value_enum)]
+    pub(crate) format: ExportFormat,
+    /// Write one file a call into this folder instead of lines to stdout (contact-lens only)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// The calls table as CSV
+    Csv,
+    /// One JSON document a call
+    ContactLens,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArguments {
+    /// What to judge
+    #[arg(long, value_enum)]
+    pub(crate) task: ClassifyTask,
+    /// JSONL with {text, speaker?, context?}; `-` reads standard input
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClassifyTask {
+    /// Does the text ask for a person? label 1 or 0
+    HumanRequest,
+    /// Sentiment: label -1, 0 or 1, score -5 to 5
+    Sentiment,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadLetterCommand {
+    /// One line for each call that could not be processed
+    List {
+        /// The dataset
+        dataset: PathBuf,
+        /// How rows are printed
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Everything known of one dead letter, as JSON
+    Show {
+        /// The dataset
+        dataset: PathBuf,
+        /// Its id, from the list
+        id: String,
+    },
+    /// Score the dead letters' recordings again, with the flags of `score`
+    Replay {
+        /// The dataset
+        dataset: PathBuf,
+        /// Ids to replay; all when absent
+        ids: Vec<String>,
+        /// Call metadata, as for `score`
+        #[arg(long, value_name = "FILE")]
+        calls: Option<PathBuf>,
+        /// Speech model
+        #[arg(long, default_value = "base", value_name = "NAME|FILE")]
+        model: String,
+        /// Longest recording accepted, in seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 14_400)]
+        max_duration: u32,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Models known, and which are here
+    List {
+        /// How rows are printed
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Fetch a model, convert it, check its digest
+    Pull {
+        /// Its name
+        name: String,
+        /// Take it from this file or folder instead of the network (air-gapped machines)
+        #[arg(long, value_name = "PATH")]
+        from: Option<PathBuf>,
+        /// Fetch again even when it is here
+        #[arg(long)]
+        force: bool,
+    },
+    /// Check the digests of the models that are here
+    Verify {
+        /// Its name; all when absent
+        name: Option<String>,
+    },
+    /// Convert CTranslate2 weights to ggml, or quantise a ggml file
+    Convert {
+        /// model.bin of CTranslate2, or a ggml file
+        input: PathBuf,
+        /// The file to write
+        output: PathBuf,
+        /// Quantise a ggml file to q8_0
+        #[arg(long)]
+        quantize: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// A dataset to check
+    pub(crate) dataset: Option<PathBuf>,
+    /// The model that is going to be used
+    #[arg(long, default_value = "base", value_name = "NAME|FILE")]
+    pub(crate) model: String,
+}

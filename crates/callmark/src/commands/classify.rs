@@ -1,0 +1,85 @@
+//! `callmark classify`: single utterances, one JSON line each, for rule authors and evaluators.
+
+use crate::cli::{ClassifyArguments, ClassifyTask};
+use crate::exit::{Exit, UsageError};
+use anyhow::Context;
+use callmark_analytics::{ContextTurn, Ruleset, TextFinding, classify_human_request, classify_sentiment};
+use callmark_types::Speaker;
+use serde::Deserialize;
+use std::io::{BufRead, BufReader, Write};
+
+#[derive(Deserialize)]
+struct Line {
+    text: String,
+    #[serde(default)]
+    speaker: Option<Speaker>,
+    #[serde(default)]
+    context: Option<SaidBefore>,
+}
+
+/// What was said before: one text, or turns.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum SaidBefore {
+    Text(String),
+    Turns(Vec<ContextLine>),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ContextLine {
+    Text(String),
+    Turn { text: String, #[serde(default)] speaker: Option<Speaker> },
+}
+
+pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
+    let rules = Ruleset::built_in();
+    let reader: Box<dyn BufRead> = if arguments.file.as_os_str() == "-" {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        let file = std::fs::File::open(&arguments.file)
+            .with_context(|| format!("cannot read {}", arguments.file.display()))?;
+        Box::new(BufReader::new(file))
+    };
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    for (index, line) in reader.lines().enumerate() {
+        let line = line.with_context(|| format!("cannot read {}", arguments.file.display()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let parsed: Line = serde_json::from_str(&line).map_err(|e| {
+            UsageError(format!("{} line {}: not {{text, speaker?, context?}}: {e}", arguments.file.display(), index + 1))
+        })?;
+        let finding = judge(&rules, arguments.task, &parsed);
+        let mut answer = serde_json::json!({"label": finding.label, "score": finding.score});
+        if let Some(rule) = finding.rule_id {
+            answer["rule_id"] = rule.into();
+        }
+        writeln!(out, "{answer}")?;
+    }
+    out.flush()?;
+    Ok(Exit::Done)
+}
+
+fn judge(rules: &Ruleset, task: ClassifyTask, line: &Line) -> TextFinding {
+    match task {
+        ClassifyTask::Sentiment => classify_sentiment(rules, &line.text, line.speaker),
+        ClassifyTask::HumanRequest => {
+            let context = line.context.as_ref().map(context_turns).unwrap_or_default();
+            classify_human_request(rules, &line.text, line.speaker, &context)
+        }
+    }
+}
+
+fn context_turns(context: &SaidBefore) -> Vec<ContextTurn<'_>> {
+    match context {
+        SaidBefore::Text(text) => vec![ContextTurn { speaker: None, text }],
+        SaidBefore::Turns(turns) => turns
+            .iter()
+            .map(|turn| match turn {
+                ContextLine::Text(text) => ContextTurn { speaker: None, text },
+                ContextLine::Turn { text, speaker } => ContextTurn { speaker: *speaker, text },
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,69 @@
+//! `callmark export`: calls in the shape that other tools read.
+
+use crate::cli::{ExportArguments, ExportFormat};
+use crate::exit::{Exit, UsageError, say};
+use anyhow::Context;
+use callmark_query::{OutputFormat, QueryError, Tables, export_contact_lens, render};
+use serde_json::Value;
+use std::io::Write;
+use std::path::Path;
+
+pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
+    super::runtime()?.block_on(async {
+        let tables = Tables::open(&arguments.dataset).await?;
+        match (arguments.format, &arguments.out) {
+            (ExportFormat::Csv, Some(_)) => {
+                Err(UsageError("--out goes with --format contact-lens; CSV is written to stdout".to_owned()).into())
+            }
+            (ExportFormat::Csv, None) => {
+                let rows = tables.query("select * from calls order by call_id").await?;
+                render(&rows, OutputFormat::Csv, &mut std::io::stdout().lock())?;
+                Ok(Exit::Done)
+            }
+            (ExportFormat::ContactLens, None) => {
+                let mut out = std::io::stdout().lock();
+                export_contact_lens(&tables, |_, document| {
+                    writeln!(out, "{document}").map_err(|e| QueryError::Failed(e.to_string()))
+                })
+                .await?;
+                Ok(Exit::Done)
+            }
+            (ExportFormat::ContactLens, Some(folder)) => {
+                std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+                let count = export_contact_lens(&tables, |id, document| write_document(folder, id, document)).await?;
+                say(&format!("{count} files written to {}", folder.display()));
+                Ok(Exit::Done)
+            }
+        }
+    })
+}
+
+fn write_document(folder: &Path, call_id: &str, document: &Value) -> Result<(), QueryError> {
+    let path = folder.join(format!("{}.json", file_stem(call_id)));
+    let text = format!("{document:#}\n");
+    std::fs::write(&path, text).map_err(|e| QueryError::Failed(format!("cannot write {}: {e}", path.display())))
+}
+
+/// A call id as a file name: what could leave the folder or mean something to a shell becomes `%XX`.
+fn file_stem(call_id: &str) -> String {
+    let mut stem = String::with_capacity(call_id.len());
+    for byte in call_id.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) && !stem.is_empty() {
+            stem.push(char::from(byte));
+        } else {
+            stem.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    stem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_stem;
+
+    #[test]
+    fn a_call_id_cannot_leave_the_folder() {
+        assert_eq!(file_stem("../a b"), "%2E.%2Fa%20b");
+        assert_eq!(file_stem("c-1_x.7"), "c-1_x.7");
+    }
+}

@@ -1,0 +1,31 @@
+//! One module a command.
+
+mod classify;
+mod dead_letters;
+mod doctor;
+mod export;
+mod models;
+mod score;
+mod sql;
+
+use crate::cli::{Arguments, Command};
+use crate::exit::Exit;
+
+/// Runs the command that was asked for.
+pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
+    match arguments.command {
+        Command::Score(arguments) => score::score(arguments),
+        Command::Run(arguments) => score::run_file(&arguments),
+        Command::Sql(arguments) => sql::sql(&arguments),
+        Command::Export(arguments) => export::export(&arguments),
+        Command::Classify(arguments) => classify::classify(&arguments),
+        Command::DeadLetters(command) => dead_letters::dead_letters(command),
+        Command::Models(command) => models::models(command),
+        Command::Doctor(arguments) => doctor::doctor(&arguments),
+    }
+}
+
+/// A runtime for the few commands that wait on futures.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

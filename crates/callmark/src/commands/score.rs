@@ -1,0 +1,141 @@
+//! `callmark score` and `callmark run`: the main job, and what it says at the end.
+
+use crate::cli::{Device, Format, RunArguments, ScoreArguments};
+use crate::exit::{Exit, UsageError, say};
+use crate::progress::{ProgressDisplay, human_seconds};
+use callmark_pipeline::{DeviceChoice, Pipeline, RunReport, parse_channel_role, run};
+use callmark_query::{OutputFormat, SUMMARY_SQL, Tables, render};
+use callmark_types::Millis;
+use serde_json::json;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(crate) fn score(arguments: ScoreArguments) -> anyhow::Result<Exit> {
+    let channels = arguments.channels.iter().map(|role| parse_channel_role(role)).collect::<Result<Vec<_>, _>>();
+    let pipeline = Pipeline {
+        calls: arguments.calls,
+        channels: channels.map_err(|e| UsageError(format!("--channels: {e}")))?,
+        raw_codec: arguments.raw_codec,
+        max_duration: Millis(i64::from(arguments.max_duration) * 1000),
+        model: arguments.model,
+        language: arguments.language,
+        device: match arguments.device {
+            Device::Auto => DeviceChoice::Auto,
+            Device::Cpu => DeviceChoice::Cpu,
+            Device::Gpu => DeviceChoice::Gpu,
+        },
+        workers: arguments.workers,
+        batch_calls: arguments.batch_calls,
+        ..Pipeline::new(arguments.inputs, arguments.out)
+    }
+    .validated()?;
+    run_pipeline(&pipeline, arguments.format)
+}
+
+pub(crate) fn run_file(arguments: &RunArguments) -> anyhow::Result<Exit> {
+    run_pipeline(&Pipeline::from_file(&arguments.pipeline)?, arguments.format)
+}
+
+/// Runs `pipeline`, shows its progress and prints the summary of its dataset.
+pub(crate) fn run_pipeline(pipeline: &Pipeline, format: Format) -> anyhow::Result<Exit> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let runtime = super::runtime()?;
+    runtime.spawn(stop_on_signal(Arc::clone(&stop)));
+    let display = ProgressDisplay::new();
+    let result = run(pipeline, &stop, &|event| display.show(event));
+    display.close();
+    let report = result?;
+    runtime.block_on(print_summary(&pipeline.out, &report, format))?;
+    Ok(exit_of(&report))
+}
+
+/// The first signal lets the calls in flight finish; the second ends the process (what is committed stays).
+async fn stop_on_signal(stop: Arc<AtomicBool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    stop.store(true, Ordering::Relaxed);
+    say("stopping: the calls in flight are finished and committed; signal again to stop at once");
+    tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
+    std::process::exit(Exit::SomeFailed as i32);
+}
+
+fn exit_of(report: &RunReport) -> Exit {
+    match report {
+        _ if report.stopped => Exit::SomeFailed,
+        RunReport { dead_letters: 0, .. } => Exit::Done,
+        RunReport { scored: 0, skipped: 0, .. } => Exit::Nothing,
+        _ => Exit::SomeFailed,
+    }
+}
+
+async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> anyhow::Result<()> {
+    let tables = Tables::open(dataset).await?;
+    let rows = tables.query(SUMMARY_SQL).await?;
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => {
+            writeln!(out, "{}\n", report_line(report))?;
+            writeln!(out, "Dataset {} by first handler:", dataset.display())?;
+            render(&rows, OutputFormat::Table, &mut out)?;
+            say(&next_steps(dataset, report));
+        }
+        Format::Json => {
+            let mut lines = Vec::new();
+            render(&rows, OutputFormat::Json, &mut lines)?;
+            let handlers: Vec<serde_json::Value> =
+                serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>()?;
+            let summary = json!({
+                "dataset": dataset.display().to_string(),
+                "scored": report.scored,
+                "skipped": report.skipped,
+                "dead_letters": report.dead_letters,
+                "audio_ms": report.audio.0,
+                "elapsed_ms": report.elapsed.as_millis() as u64,
+                "stopped": report.stopped,
+                "by_first_handler": handlers,
+            });
+            writeln!(out, "{summary}")?;
+        }
+    }
+    Ok(())
+}
+
+fn report_line(report: &RunReport) -> String {
+    let mut parts = vec![format!("{} calls scored", report.scored)];
+    if report.skipped > 0 {
+        parts.push(format!("{} in the dataset already", report.skipped));
+    }
+    if report.dead_letters > 0 {
+        parts.push(format!("{} lost (dead letters)", report.dead_letters));
+    }
+    let elapsed = report.elapsed.as_secs_f64();
+    let mut line = parts.join(", ");
+    if report.audio > Millis::ZERO {
+        let speed = report.audio.seconds() / elapsed.max(0.001);
+        line.push_str(&format!(": {} of calls in {}, {speed:.1}x real time", human_seconds(report.audio.seconds()), human_seconds(elapsed)));
+    }
+    line
+}
+
+fn next_steps(dataset: &Path, report: &RunReport) -> String {
+    let dir = dataset.display();
+    let mut lines = vec![
+        String::new(),
+        format!("Tables: {dir}/calls, {dir}/turns, {dir}/events (Parquet, by date). Next:"),
+        format!("  callmark sql {dir} \"select call_id, outcome, human_request_count from calls\""),
+        format!("  callmark export {dir} --format csv"),
+    ];
+    if report.dead_letters > 0 {
+        lines.push(format!("  callmark dead-letters list {dir}"));
+    }
+    if report.stopped {
+        lines.push("Stopped before the end: run the same command again to go on.".to_owned());
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,54 @@
+//! Exit codes, and how errors become them.
+
+use callmark_pipeline::RunError;
+use std::io::Write;
+use std::process::ExitCode;
+
+/// What the caller's script can tell from the exit status.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// Everything asked for is done.
+    Done = 0,
+    /// Some inputs failed: they are dead letters, the rest is written.
+    SomeFailed = 1,
+    /// The flags or a configuration file are wrong.
+    Usage = 2,
+    /// Nothing could be done.
+    Nothing = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        ExitCode::from(exit as u8)
+    }
+}
+
+/// An error of the caller's making: wrong flags, wrong configuration.
+#[derive(Debug)]
+pub(crate) struct UsageError(pub(crate) String);
+
+impl std::fmt::Display for UsageError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// Exit code and message of an error.
+pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
+    let is_usage = error.is::<UsageError>()
+        || matches!(error.downcast_ref::<RunError>(), Some(RunError::Config(_) | RunError::Metadata(_)))
+        || error.is::<callmark_pipeline::ConfigError>();
+    (if is_usage { Exit::Usage } else { Exit::Nothing }, format!("{error:#}"))
+}
+
+/// Says on stderr what is wrong. A closed stderr is nobody's loss.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr(), "error: {message}");
+}
+
+/// Says something on stderr that is no data.
+pub(crate) fn say(message: &str) {
+    let _ = writeln!(std::io::stderr(), "{message}");
+}
