@@ -1,42 +1,118 @@
-//! Sentiment of turns and its roll-ups.
+//! Sentiment of turns, -5 to 5, and its roll-ups.
+//!
+//! It exists because general sentiment lexicons do not speak the language of service, where "my bag still isn't here"
+//! is bad news without a bad word and "thanks" is mostly manners. Text only: phrases and words with weights, from
+//! `pipelines/lexicons/sentiment*.toml`, and a mood that carries over from turn to turn. Deterministic.
+//!
+//! Scale: -5 furious, -3 angry, -1 slightly annoyed, 0 neutral, 1 polite, 2 content, 3 happy, 4 to 5 delighted.
+//! English only: other languages get no score rather than a wrong one.
 
-use crate::{ContextTurn, RuleError, Ruleset, TextFinding};
-use callmark_types::{HandlerSegment, Millis, SentimentRollup, Speaker, Turn};
+mod evidence;
+mod lexicon;
+mod mood;
+mod pattern;
+mod rollup;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+use crate::{ContextTurn, Ruleset, TextFinding};
+use callmark_types::{Speaker, Turn};
+use mood::Mood;
+
+pub(crate) use lexicon::Lexicons;
+pub(crate) use rollup::roll_up;
 
 /// The lexicon texts that ship with Callmark: name (`lexicons/….toml`) and text.
-pub(crate) const BUILT_IN: &[(&str, &str)] = &[];
+pub(crate) const BUILT_IN: &[(&str, &str)] = &[
+    ("lexicons/sentiment_words.toml", include_str!("../../../pipelines/lexicons/sentiment_words.toml")),
+    ("lexicons/sentiment_phrases.toml", include_str!("../../../pipelines/lexicons/sentiment_phrases.toml")),
+    ("lexicons/sentiment_modifiers.toml", include_str!("../../../pipelines/lexicons/sentiment_modifiers.toml")),
+    ("lexicons/sentiment_agent.toml", include_str!("../../../pipelines/lexicons/sentiment_agent.toml")),
+    ("lexicons/sentiment_news.toml", include_str!("../../../pipelines/lexicons/sentiment_news.toml")),
+];
 
-/// Lexicons, checked and compiled.
-pub(crate) struct Lexicons {}
+/// Score from which a text is positive.
+const POSITIVE: f64 = 0.6;
+/// Score down from which a text is negative.
+const NEGATIVE: f64 = -0.6;
+/// Scores are given in steps of this.
+const STEP: f64 = 0.01;
 
-impl Lexicons {
-    /// From texts whose names begin with `lexicons/`.
-    pub(crate) fn from_sources(_sources: &[(&str, &str)]) -> Result<Self, RuleError> {
-        Ok(Self {})
-    }
+/// Whether these lexicons can score a language (BCP 47); an unknown language is taken for English.
+pub(crate) fn covers_language(language: Option<&str>) -> bool {
+    language.is_none_or(|tag| tag.split(['-', '_']).next().is_some_and(|main| main.eq_ignore_ascii_case("en")))
 }
 
-/// Sentiment of each turn, -5 to 5; `None` for menus and dropped turns.
-pub(crate) fn score_turns(_lexicons: &Lexicons, turns: &[Turn]) -> Vec<Option<f64>> {
-    vec![None; turns.len()]
+/// Sentiment of each turn, -5 to 5; `None` for menus, unknown speakers, empty and dropped turns.
+pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn]) -> Vec<Option<f64>> {
+    let mut mood = Mood::default();
+    turns
+        .iter()
+        .map(|turn| {
+            if !turn.is_kept() || !turn.text.contains(char::is_alphanumeric) {
+                return None;
+            }
+            match turn.speaker {
+                Speaker::Customer => Some(rounded(mood.say(&evidence::weigh(lexicons, &turn.text)))),
+                Speaker::AiAgent | Speaker::HumanAgent => {
+                    mood.hear(lexicons, &turn.text);
+                    Some(rounded(mood::agent_tone(lexicons, &turn.text)))
+                }
+                Speaker::Ivr => {
+                    mood.hear(lexicons, &turn.text);
+                    None
+                }
+                Speaker::Unknown => None,
+            }
+        })
+        .collect()
 }
 
-/// Roll-ups of the turns' sentiment.
-pub(crate) fn roll_up(
-    _turns: &[Turn],
-    _scores: &[Option<f64>],
-    _segments: &[HandlerSegment],
-    _end: Option<Millis>,
-) -> SentimentRollup {
-    SentimentRollup::default()
-}
-
-/// Sentiment of one text: label -1, 0 or 1, score -5 to 5.
+/// Sentiment of one text: label -1, 0 or 1, score -5 to 5. A text without a speaker is taken for a customer's.
+/// `context` is what was said before, in order; it sets the mood.
 pub fn classify_sentiment(
-    _rules: &Ruleset,
-    _text: &str,
-    _speaker: Option<Speaker>,
-    _context: &[ContextTurn<'_>],
+    rules: &Ruleset,
+    text: &str,
+    speaker: Option<Speaker>,
+    context: &[ContextTurn<'_>],
 ) -> TextFinding {
-    TextFinding { label: 0, score: 0.0, rule_id: None }
+    classify(&rules.lexicons, text, speaker, context)
+}
+
+fn classify(
+    lexicons: &Lexicons,
+    text: &str,
+    speaker: Option<Speaker>,
+    context: &[ContextTurn<'_>],
+) -> TextFinding {
+    let mut mood = Mood::default();
+    for turn in context {
+        if turn.speaker.is_some_and(Speaker::is_agent_side) {
+            mood.hear(lexicons, turn.text);
+        } else {
+            mood.say(&evidence::weigh(lexicons, turn.text));
+        }
+    }
+    let (score, rule_id) = match speaker {
+        Some(Speaker::AiAgent | Speaker::HumanAgent) => (mood::agent_tone(lexicons, text), None),
+        Some(Speaker::Ivr) => (0.0, None),
+        Some(Speaker::Customer | Speaker::Unknown) | None => {
+            let evidence = evidence::weigh(lexicons, text);
+            (mood.say(&evidence), evidence.entry.map(|entry| format!("sentiment/{entry}")))
+        }
+    };
+    let label = if score >= POSITIVE {
+        1
+    } else if score <= NEGATIVE {
+        -1
+    } else {
+        0
+    };
+    TextFinding { label, score: rounded(score), rule_id }
+}
+
+fn rounded(score: f64) -> f64 {
+    (score / STEP).round() * STEP
 }
