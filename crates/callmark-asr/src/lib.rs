@@ -1,1 +1,28 @@
-//! placeholder
+//! Speech to text: the speech of a channel goes in, utterances with timed words come out.
+//!
+//! The crate packs speech without its silences ([`plan_packs`]), has the packs recognised on a pool of dedicated
+//! threads ([`WorkerPool`]) by an engine behind the [`Transcriber`] trait, brings the words back to the recording's
+//! clock, and flags what the engine invented ([`guards`]). It knows nothing of calls, tables or queues, and reads no
+//! file but the model's.
+
+mod assemble;
+mod error;
+pub mod guards;
+mod packing;
+mod phantoms;
+mod pool;
+mod scripted;
+mod transcriber;
+#[cfg(feature = "whisper")]
+mod whisper;
+
+pub use error::AsrError;
+pub use guards::GuardLimits;
+pub use packing::{PackLimits, PackPiece, PackPlan, clean_spans, plan_packs};
+pub use pool::{ChannelTranscript, EngineConfig, WorkerPool, recommended_workers};
+pub use scripted::{Script, ScriptedAnswer, ScriptedTranscriber, spread};
+pub use transcriber::{
+    Decoding, ModelInfo, Pack, PackTranscript, PackWord, TranscribeOptions, Transcriber,
+};
+#[cfg(feature = "whisper")]
+pub use whisper::{Device, WhisperConfig, WhisperEngine, WhisperTranscriber};

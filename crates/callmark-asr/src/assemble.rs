@@ -1,0 +1,139 @@
+//! From words on packs' clocks to utterances on the recording's clock.
+//!
+//! Every word goes to the speech span it was said in, and its times are made to fit there: inside the span, in
+//! order, without overlap. The guards then decide whether the text stays.
+
+use crate::guards::{Evidence, average_probability, find_loop, judge};
+use crate::packing::{PackPiece, PackPlan};
+use crate::transcriber::{PackTranscript, PackWord, TranscribeOptions};
+use callmark_types::{DroppedReason, Pcm, Span, Utterance, Word};
+
+/// Words of one speech span with what their packs said.
+#[derive(Debug, Clone, Default)]
+struct SpanWords {
+    words: Vec<Word>,
+    no_speech_probability: f64,
+}
+
+/// The utterances of a channel from the transcripts of its packs; `spans` are the cleaned spans that were packed.
+pub(crate) fn assemble(
+    channel: u16,
+    pcm: &Pcm,
+    spans: &[Span],
+    packs: &[(PackPlan, PackTranscript)],
+    options: &TranscribeOptions,
+) -> Vec<Utterance> {
+    let mut by_span = vec![SpanWords::default(); spans.len()];
+    for (plan, transcript) in packs {
+        let pieces = assign_words(plan, &transcript.words);
+        for (word, piece_index) in transcript.words.iter().zip(pieces) {
+            let piece = &plan.pieces[piece_index];
+            let slot = &mut by_span[piece.span_index];
+            slot.words.push(on_recording_clock(piece, word));
+            slot.no_speech_probability = slot.no_speech_probability.max(transcript.no_speech_probability);
+        }
+    }
+    let mut utterances = Vec::new();
+    for (&span, found) in spans.iter().zip(by_span) {
+        utterances_of_span(channel, pcm, span, found, options, &mut utterances);
+    }
+    utterances
+}
+
+/// For each word the index of the piece it was said in; never decreasing.
+///
+/// The boundary between two pieces lies in the middle of the silence between them, where no word is said; a word
+/// belongs to the side on which most of it lies.
+pub(crate) fn assign_words(plan: &PackPlan, words: &[PackWord]) -> Vec<usize> {
+    let boundaries: Vec<i64> = plan
+        .pieces
+        .windows(2)
+        .map(|pair| {
+            i64::midpoint(pair[0].speech_on_pack_clock().end.0, pair[1].speech_on_pack_clock().start.0)
+        })
+        .collect();
+    let mut lowest = 0;
+    words
+        .iter()
+        .map(|word| {
+            let middle = i64::midpoint(word.start.0, word.end.0);
+            lowest = boundaries.partition_point(|&boundary| boundary <= middle).max(lowest);
+            lowest
+        })
+        .collect()
+}
+
+fn on_recording_clock(piece: &PackPiece, word: &PackWord) -> Word {
+    let map = |time| piece.source.start + (time - piece.pack_start);
+    Word { word: word.text.clone(), span: Span::new(map(word.start), map(word.end)), probability: word.probability }
+}
+
+/// Moves the words' times as little as needed to lie inside `span`, in order, at least a millisecond long each and
+/// without overlap. Where there are more words than milliseconds, they share them evenly.
+pub(crate) fn fit_words(span: Span, words: &mut [Word]) {
+    let count = words.len() as i64;
+    let room = span.duration().0;
+    if count > room {
+        for (i, word) in words.iter_mut().enumerate() {
+            let share = |n: i64| span.start.0 + room * n / count;
+            word.span = Span::of_ms(share(i as i64), share(i as i64 + 1));
+        }
+        return;
+    }
+    let mut floor = span.start.0;
+    for (i, word) in words.iter_mut().enumerate() {
+        // Leaves a millisecond for every word that follows.
+        let last_end = span.end.0 - (count - 1 - i as i64);
+        let start = word.span.start.0.clamp(floor, last_end - 1);
+        let end = word.span.end.0.clamp(start + 1, last_end);
+        word.span = Span::of_ms(start, end);
+        floor = end;
+    }
+}
+
+/// Pushes what was said in one speech span: the kept text, and the copies of a loop as a dropped utterance.
+fn utterances_of_span(
+    channel: u16,
+    pcm: &Pcm,
+    span: Span,
+    mut found: SpanWords,
+    options: &TranscribeOptions,
+    utterances: &mut Vec<Utterance>,
+) {
+    if found.words.is_empty() {
+        return;
+    }
+    fit_words(span, &mut found.words);
+    let build = |span: Span, words: Vec<Word>, dropped: Option<DroppedReason>| Utterance {
+        channel,
+        span,
+        text: words.iter().map(|word| word.word.as_str()).collect::<Vec<_>>().join(" "),
+        asr_confidence: average_probability(&words),
+        no_speech_probability: found.no_speech_probability,
+        words,
+        dropped_reason: dropped,
+    };
+    let mut words = std::mem::take(&mut found.words);
+    let mut copies = Vec::new();
+    while let Some(repeated) = find_loop(words.iter().map(|word| word.word.as_str())) {
+        copies.extend(words.drain(repeated.second_copy..repeated.end));
+    }
+    copies.sort_by_key(|word| word.span);
+    let evidence = Evidence {
+        no_speech_probability: found.no_speech_probability,
+        level_dbfs: level_dbfs(pcm.slice(span)),
+        speech_duration: span.duration(),
+    };
+    let dropped = judge(&words, &evidence, &options.guards);
+    utterances.push(build(span, words, dropped));
+    if let (Some(first), Some(last)) = (copies.first(), copies.last()) {
+        let of_copies = Span::new(first.span.start, last.span.end);
+        utterances.push(build(of_copies, copies, Some(DroppedReason::Repetition)));
+    }
+}
+
+/// Root-mean-square level in dB full scale; `None` for digital silence.
+pub(crate) fn level_dbfs(samples: &[i16]) -> Option<f64> {
+    let energy: f64 = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
+    (energy > 0.0).then(|| 10.0 * (energy / samples.len() as f64 / (32768.0 * 32768.0)).log10())
+}

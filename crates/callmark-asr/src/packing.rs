@@ -1,0 +1,222 @@
+//! How speech is packed for the recogniser, and the way back to the recording's clock.
+//!
+//! What a recogniser of fixed windows gets wrong is decided here: long silences make it invent words, single short
+//! segments leave it without context, and every window costs the same however little is in it. So the speech of one
+//! channel is joined into packs of up to some 18 s, with a little of the recorded silence left around every span, and
+//! the map between the two clocks is exact to the millisecond.
+
+use crate::transcriber::Pack;
+use callmark_types::{Millis, PIPELINE_SAMPLE_RATE_HZ, Pcm, Span};
+
+/// Length of the stretches whose energy is compared when a long span must be split.
+const SPLIT_FRAME_MS: i64 = 30;
+
+/// How speech is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackLimits {
+    /// The longest pack.
+    pub longest_pack: Millis,
+    /// How much recorded sound is kept on each side of a span, where the neighbours leave room.
+    pub margin: Millis,
+    /// Silence put between two pieces that do not follow each other in the recording.
+    pub joint: Millis,
+    /// Spans shorter than this are left out: nobody says a word in that time.
+    pub shortest_span: Millis,
+}
+
+impl Default for PackLimits {
+    fn default() -> Self {
+        Self {
+            longest_pack: Millis(18_000),
+            margin: Millis(200),
+            joint: Millis(100),
+            shortest_span: Millis(80),
+        }
+    }
+}
+
+/// A stretch of the recording and its place in a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackPiece {
+    /// Index into the speech spans that [`plan_packs`] was given, after cleaning (see [`clean_spans`]).
+    pub span_index: usize,
+    /// The part of the speech span that this piece carries, on the recording's clock.
+    pub speech: Span,
+    /// What is copied: `speech` with its margins, on the recording's clock.
+    pub source: Span,
+    /// Where `source` starts on the pack's clock.
+    pub pack_start: Millis,
+}
+
+impl PackPiece {
+    /// The copied stretch on the pack's clock.
+    pub fn on_pack_clock(&self) -> Span {
+        Span::new(self.pack_start, self.pack_start + self.source.duration())
+    }
+
+    /// The speech on the pack's clock.
+    pub fn speech_on_pack_clock(&self) -> Span {
+        let start = self.pack_start + (self.speech.start - self.source.start);
+        Span::new(start, start + self.speech.duration())
+    }
+}
+
+/// What goes into one pack. Pieces are in order on both clocks and overlap on neither.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackPlan {
+    /// At least one piece.
+    pub pieces: Vec<PackPiece>,
+}
+
+impl PackPlan {
+    /// How long the pack is.
+    pub fn duration(&self) -> Millis {
+        self.pieces.last().map_or(Millis::ZERO, |piece| piece.on_pack_clock().end)
+    }
+
+    /// How much speech is in it.
+    pub fn speech_duration(&self) -> Millis {
+        self.pieces.iter().map(|piece| piece.speech.duration()).sum()
+    }
+
+    /// The samples of the pack, joints being digital silence.
+    pub fn build(&self, pcm: &Pcm) -> Pack {
+        let mut samples = vec![0.0; self.duration().to_sample(PIPELINE_SAMPLE_RATE_HZ)];
+        for piece in &self.pieces {
+            let start = piece.pack_start.to_sample(PIPELINE_SAMPLE_RATE_HZ);
+            for (slot, &sample) in samples[start..].iter_mut().zip(pcm.slice(piece.source)) {
+                *slot = f32::from(sample) / 32768.0;
+            }
+        }
+        Pack { samples }
+    }
+
+    /// The time of the recording at `time` on the pack's clock. Inside a joint it is the nearer piece's edge.
+    pub fn to_recording(&self, time: Millis) -> Millis {
+        let after = self.pieces.partition_point(|piece| piece.pack_start <= time);
+        let Some(piece) = self.pieces.get(after.saturating_sub(1)) else { return time };
+        let inside = piece.source.start + (time - piece.pack_start).max(Millis::ZERO);
+        if inside <= piece.source.end {
+            return inside;
+        }
+        match self.pieces.get(after) {
+            Some(next) if next.pack_start - time < time - piece.on_pack_clock().end => next.source.start,
+            _ => piece.source.end,
+        }
+    }
+
+    /// The time on the pack's clock of `time` in the recording; `None` for what is not in the pack.
+    pub fn to_pack(&self, time: Millis) -> Option<Millis> {
+        let piece = self.pieces.iter().find(|piece| piece.source.contains(time))?;
+        Some(piece.pack_start + (time - piece.source.start))
+    }
+}
+
+/// The spans that are packed: cut to the recording, in order, without overlaps and without those too short for a word.
+pub fn clean_spans(pcm: &Pcm, speech: &[Span], limits: &PackLimits) -> Vec<Span> {
+    let whole = Span::new(Millis::ZERO, pcm.duration());
+    let inside = speech.iter().filter_map(|span| span.intersection(whole));
+    let mut spans = Span::union(inside);
+    spans.retain(|span| span.duration() >= limits.shortest_span);
+    spans
+}
+
+/// Packs the speech of one channel: every cleaned span lands in one pack, or in several where it is longer than one.
+///
+/// Packs are filled to about the same length, so that no pack is left with a single short word.
+pub fn plan_packs(pcm: &Pcm, speech: &[Span], limits: &PackLimits) -> Vec<PackPlan> {
+    let spans = clean_spans(pcm, speech, limits);
+    let sources = with_margins(pcm, &spans, limits.margin);
+    let mut parts = Vec::new();
+    for (span_index, (&span, &source)) in spans.iter().zip(&sources).enumerate() {
+        split_span(pcm, span_index, span, source, limits, &mut parts);
+    }
+    join_parts(&parts, limits)
+}
+
+/// Each span with up to `margin` on both sides; neighbours share the gap between them in halves.
+fn with_margins(pcm: &Pcm, spans: &[Span], margin: Millis) -> Vec<Span> {
+    let end_of_recording = pcm.duration();
+    (0..spans.len())
+        .map(|i| {
+            let floor = if i == 0 { Millis::ZERO } else { middle(spans[i - 1].end, spans[i].start) };
+            let ceiling = spans.get(i + 1).map_or(end_of_recording, |next| middle(spans[i].end, next.start));
+            Span::new((spans[i].start - margin).max(floor), (spans[i].end + margin).min(ceiling))
+        })
+        .collect()
+}
+
+/// The quotient of non-negative `a` and positive `b`, rounded up.
+pub(crate) fn ceil_div(a: i64, b: i64) -> i64 {
+    (a + b - 1) / b
+}
+
+fn middle(a: Millis, b: Millis) -> Millis {
+    Millis(i64::midpoint(a.0, b.0))
+}
+
+/// Pushes `span` as one part, or as several cut at the quietest places where it does not fit one pack.
+fn split_span(
+    pcm: &Pcm,
+    span_index: usize,
+    span: Span,
+    source: Span,
+    limits: &PackLimits,
+    parts: &mut Vec<PackPiece>,
+) {
+    let mut rest = source;
+    while rest.duration() > limits.longest_pack {
+        let pieces_left = ceil_div(rest.duration().0, limits.longest_pack.0);
+        let even = rest.duration().0 / pieces_left;
+        let reach = Span::new(
+            rest.start + Millis((even * 3 / 4).max(1)),
+            rest.start + Millis((even * 5 / 4).min(limits.longest_pack.0)),
+        );
+        let cut = quietest_moment(pcm, reach);
+        let head = Span::new(rest.start, cut);
+        parts.extend(part(span_index, span, head));
+        rest = Span::new(cut, rest.end);
+    }
+    parts.extend(part(span_index, span, rest));
+}
+
+fn part(span_index: usize, span: Span, source: Span) -> Option<PackPiece> {
+    let speech = span.intersection(source)?;
+    Some(PackPiece { span_index, speech, source, pack_start: Millis::ZERO })
+}
+
+/// The middle of the frame with the least energy in `reach`, never its very start.
+fn quietest_moment(pcm: &Pcm, reach: Span) -> Millis {
+    let frames = (reach.duration().0 / SPLIT_FRAME_MS).max(1);
+    let energy_at = |frame: i64| {
+        let start = reach.start + Millis(frame * SPLIT_FRAME_MS);
+        let samples = pcm.slice(Span::new(start, start + Millis(SPLIT_FRAME_MS)));
+        samples.iter().map(|&s| i64::from(s) * i64::from(s)).sum::<i64>()
+    };
+    let quietest = (0..frames).min_by_key(|&frame| energy_at(frame)).unwrap_or(0);
+    let moment = reach.start + Millis(quietest * SPLIT_FRAME_MS + SPLIT_FRAME_MS / 2);
+    moment.min(reach.end)
+}
+
+/// Lays parts one after the other into as few packs as hold them, of about equal length.
+fn join_parts(parts: &[PackPiece], limits: &PackLimits) -> Vec<PackPlan> {
+    let total: i64 = parts.iter().map(|part| part.source.duration().0 + limits.joint.0).sum();
+    let even = total / ceil_div(total, limits.longest_pack.0).max(1);
+    let mut packs: Vec<PackPlan> = Vec::new();
+    for part in parts {
+        if let Some(pack) = packs.last_mut() {
+            let follows = pack.pieces.last().is_some_and(|last| last.source.end == part.source.start);
+            let joint = if follows { Millis::ZERO } else { limits.joint };
+            let pack_start = pack.duration() + joint;
+            let end = pack_start + part.source.duration();
+            // Past the even share a pack is closed, unless more than half of the part still fits under it.
+            let wanted = Millis(even + part.source.duration().0 / 2);
+            if end <= limits.longest_pack && end <= wanted.max(limits.longest_pack.min(Millis(even))) {
+                pack.pieces.push(PackPiece { pack_start, ..*part });
+                continue;
+            }
+        }
+        packs.push(PackPlan { pieces: vec![PackPiece { pack_start: Millis::ZERO, ..*part }] });
+    }
+    packs
+}

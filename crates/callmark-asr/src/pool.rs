@@ -1,0 +1,266 @@
+//! The worker pool: recognisers on operating-system threads of their own, fed through one bounded queue.
+//!
+//! Recognition takes whole cores for seconds, so it never runs on an async runtime's threads. Each worker owns one
+//! recogniser for its whole life; callers on any number of threads hand in packs and wait. Packs are built when there
+//! is room for them, so memory is bounded by the queue however many calls are in flight.
+
+use crate::assemble::assemble;
+use crate::error::AsrError;
+use crate::packing::{PackLimits, PackPlan, clean_spans, plan_packs};
+use crate::scripted::{Script, ScriptedTranscriber};
+use crate::transcriber::{ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
+#[cfg(feature = "whisper")]
+use crate::whisper::{WhisperConfig, WhisperEngine};
+use callmark_types::{Millis, Pcm, Span, Utterance};
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+/// Packs that wait per worker: one, so that a worker never idles between two packs.
+const QUEUED_PACKS_PER_WORKER: usize = 1;
+/// Packs looked at for the one with the most speech, to detect the language on.
+const LANGUAGE_CANDIDATE_PACKS: usize = 3;
+/// Memory of one whisper worker of the base model beside the shared weights, measured; see `WhisperEngine`.
+const WORKER_BYTES_OF_BASE_MODEL: u64 = 250 << 20;
+
+/// What recognises the speech.
+#[derive(Debug, Clone)]
+pub enum EngineConfig {
+    /// Whisper through whisper.cpp.
+    #[cfg(feature = "whisper")]
+    Whisper(WhisperConfig),
+    /// A script, for tests.
+    Scripted(Script),
+}
+
+/// What was heard on one channel.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct ChannelTranscript {
+    /// What was said, in order; texts taken for inventions have their reason set.
+    pub utterances: Vec<Utterance>,
+    /// ISO 639-1 code of the language; `None` when nothing was recognised.
+    pub language: Option<String>,
+    /// How sure the detection was; `None` when the language was told.
+    pub language_probability: Option<f64>,
+}
+
+/// A number of workers that suits the machine: one a core, as many as `memory_bytes` hold beside the model, at least
+/// one. `memory_bytes` is what recognition may use altogether and `model_bytes` the size of the model's file.
+pub fn recommended_workers(cores: usize, memory_bytes: u64, model_bytes: u64) -> usize {
+    let for_workers = memory_bytes.saturating_sub(model_bytes);
+    let fit = usize::try_from(for_workers / WORKER_BYTES_OF_BASE_MODEL).unwrap_or(usize::MAX);
+    cores.min(fit).max(1)
+}
+
+type Factory = dyn Fn(usize) -> Result<Box<dyn Transcriber>, AsrError> + Send + Sync;
+
+struct Job {
+    index: usize,
+    pack: Pack,
+    options: Arc<TranscribeOptions>,
+    reply: Sender<(usize, Result<PackTranscript, AsrError>)>,
+}
+
+/// Recognisers on threads of their own. Shared by reference between as many callers as one likes; dropping it lets
+/// the workers finish what is queued and waits for them.
+pub struct WorkerPool {
+    jobs: Option<SyncSender<Job>>,
+    workers: Vec<JoinHandle<()>>,
+    model: ModelInfo,
+    longest_pack: Millis,
+    description: String,
+}
+
+impl std::fmt::Debug for WorkerPool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerPool").field("description", &self.description).finish_non_exhaustive()
+    }
+}
+
+impl WorkerPool {
+    /// Loads the model once and starts `workers` workers on it (at least one).
+    pub fn start(engine: EngineConfig, workers: usize) -> Result<Self, AsrError> {
+        let workers = workers.max(1);
+        match engine {
+            #[cfg(feature = "whisper")]
+            EngineConfig::Whisper(config) => {
+                let engine = WhisperEngine::load(&config)?;
+                let description = engine.description(workers);
+                let new_worker = move |worker| -> Result<Box<dyn Transcriber>, AsrError> {
+                    Ok(Box::new(engine.transcriber(worker)?))
+                };
+                Self::start_with(new_worker, workers, description)
+            }
+            EngineConfig::Scripted(script) => {
+                let new_worker = move |_| -> Result<Box<dyn Transcriber>, AsrError> {
+                    Ok(Box::new(ScriptedTranscriber::new(script.clone())))
+                };
+                Self::start_with(new_worker, workers, format!("scripted: {workers} workers"))
+            }
+        }
+    }
+
+    /// Starts `workers` workers, each with a recogniser from `factory`, which is given the worker's index.
+    pub fn start_with(
+        factory: impl Fn(usize) -> Result<Box<dyn Transcriber>, AsrError> + Send + Sync + 'static,
+        workers: usize,
+        description: String,
+    ) -> Result<Self, AsrError> {
+        let factory: Arc<Factory> = Arc::new(factory);
+        let (jobs, queue) = sync_channel(workers * QUEUED_PACKS_PER_WORKER);
+        let queue = Arc::new(Mutex::new(queue));
+        let mut transcribers = Vec::with_capacity(workers);
+        for worker in 0..workers.max(1) {
+            transcribers.push(factory(worker)?);
+        }
+        let model = transcribers[0].model();
+        let longest_pack = transcribers[0].longest_pack();
+        let mut threads = Vec::with_capacity(workers);
+        for (worker, transcriber) in transcribers.into_iter().enumerate() {
+            let (queue, factory) = (Arc::clone(&queue), Arc::clone(&factory));
+            let thread = std::thread::Builder::new()
+                .name(format!("asr-{worker}"))
+                .spawn(move || work(worker, transcriber, &queue, &*factory))
+                .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })?;
+            threads.push(thread);
+        }
+        Ok(Self { jobs: Some(jobs), workers: threads, model, longest_pack, description })
+    }
+
+    /// What runs, in a line for people: device, workers, threads, kernels, model.
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// What is known of the model.
+    pub fn model(&self) -> &ModelInfo {
+        &self.model
+    }
+
+    /// How many workers there are.
+    pub fn worker_count(&self) -> usize {
+        self.workers.len()
+    }
+
+    /// Transcribes the speech of one channel of one call; blocks until it is done.
+    ///
+    /// `speech` are the spans in which somebody speaks, on the recording's clock. Nothing outside them is heard, and
+    /// every utterance is one of them (cut to the recording; overlapping ones merged). A span without words yields
+    /// nothing. The first failed pack fails the channel.
+    pub fn transcribe_channel(
+        &self,
+        channel: u16,
+        pcm: &Pcm,
+        speech: &[Span],
+        options: &TranscribeOptions,
+    ) -> Result<ChannelTranscript, AsrError> {
+        let mut options = options.clone();
+        let limits = PackLimits {
+            longest_pack: options.pack_limits.longest_pack.min(self.longest_pack),
+            ..options.pack_limits
+        };
+        let spans = clean_spans(pcm, speech, &limits);
+        let plans = plan_packs(pcm, speech, &limits);
+        let Some(detection_index) = language_pack(&plans) else {
+            return Ok(ChannelTranscript::default());
+        };
+        let mut transcripts: Vec<Option<PackTranscript>> = vec![None; plans.len()];
+        let mut detected_probability = None;
+        if options.language.is_none() {
+            let options_shared = Arc::new(options.clone());
+            let heard = self.transcribe_packs(pcm, &plans, &[detection_index], &options_shared)?;
+            for (index, transcript) in heard {
+                options.language.clone_from(&transcript.language);
+                detected_probability = transcript.language_probability;
+                transcripts[index] = Some(transcript);
+            }
+        }
+        let language = options.language.clone();
+        let rest: Vec<usize> = (0..plans.len()).filter(|&i| transcripts[i].is_none()).collect();
+        let options = Arc::new(options);
+        for (index, transcript) in self.transcribe_packs(pcm, &plans, &rest, &options)? {
+            transcripts[index] = Some(transcript);
+        }
+        let packs: Vec<(PackPlan, PackTranscript)> =
+            plans.into_iter().zip(transcripts.into_iter().map(Option::unwrap_or_default)).collect();
+        let utterances = assemble(channel, pcm, &spans, &packs, &options);
+        let has_words = !utterances.is_empty();
+        Ok(ChannelTranscript {
+            utterances,
+            language: language.filter(|_| has_words),
+            language_probability: detected_probability.filter(|_| has_words),
+        })
+    }
+
+    /// Hands the plans in `wanted` to the workers and collects what they heard, in no order.
+    fn transcribe_packs(
+        &self,
+        pcm: &Pcm,
+        plans: &[PackPlan],
+        wanted: &[usize],
+        options: &Arc<TranscribeOptions>,
+    ) -> Result<Vec<(usize, PackTranscript)>, AsrError> {
+        let jobs = self.jobs.as_ref().ok_or(AsrError::PoolClosed)?;
+        let (reply, replies) = channel();
+        for &index in wanted {
+            let pack = plans[index].build(pcm);
+            let job = Job { index, pack, options: Arc::clone(options), reply: reply.clone() };
+            jobs.send(job).map_err(|_| AsrError::PoolClosed)?;
+        }
+        drop(reply);
+        let mut heard = Vec::with_capacity(wanted.len());
+        for (index, result) in replies {
+            heard.push((index, result?));
+        }
+        if heard.len() == wanted.len() { Ok(heard) } else { Err(AsrError::PoolClosed) }
+    }
+}
+
+impl Drop for WorkerPool {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for worker in self.workers.drain(..) {
+            // A worker catches its panics; one that dies anyway must not take the caller down too.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// The pack among the first few with the most speech: the one whose language is detected.
+fn language_pack(plans: &[PackPlan]) -> Option<usize> {
+    let candidates = plans.iter().enumerate().take(LANGUAGE_CANDIDATE_PACKS);
+    candidates.max_by_key(|(index, plan)| (plan.speech_duration(), usize::MAX - index)).map(|(index, _)| index)
+}
+
+fn work(worker: usize, first: Box<dyn Transcriber>, queue: &Mutex<Receiver<Job>>, factory: &Factory) {
+    let mut transcriber = Some(first);
+    loop {
+        // The lock is held while waiting: the next free worker takes the next pack.
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        let result = match transcriber.as_mut() {
+            Some(ready) => run(ready.as_mut(), &job),
+            None => match factory(worker) {
+                Ok(fresh) => run(transcriber.insert(fresh).as_mut(), &job),
+                Err(error) => Err(error),
+            },
+        };
+        if matches!(result, Err(AsrError::WorkerPanicked(_))) {
+            transcriber = None;
+        }
+        // The caller may have given up after another pack's error.
+        let _ = job.reply.send((job.index, result));
+    }
+}
+
+fn run(transcriber: &mut dyn Transcriber, job: &Job) -> Result<PackTranscript, AsrError> {
+    catch_unwind(AssertUnwindSafe(|| transcriber.transcribe(&job.pack, &job.options)))
+        .unwrap_or_else(|panic| Err(AsrError::WorkerPanicked(panic_text(panic.as_ref()))))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
+}

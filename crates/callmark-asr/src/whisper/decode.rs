@@ -1,0 +1,312 @@
+//! One pack through whisper.cpp: window cut to the pack, greedy first, further tries only where the text looks wrong.
+//!
+//! What could carry over from one pack to the next is dealt with here: the text context is off, the encoder's window
+//! is set for every pack, and a state whose random numbers were drawn from is thrown away.
+
+use super::WhisperEngine;
+use super::words::{TextToken, words_of_tokens};
+use crate::error::AsrError;
+use crate::packing::ceil_div;
+use crate::guards::{GuardLimits, compression_ratio, find_loop};
+use crate::transcriber::{
+    Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber,
+};
+use callmark_types::Millis;
+use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
+
+/// Length of one position of the encoder's output.
+const POSITION_MS: i64 = 20;
+/// Silence after the pack inside the encoder's window; with less the decoder loops.
+const PADDING: Millis = Millis(2_000);
+/// The encoder's window is a multiple of this many positions, which its kernels like.
+const POSITION_STEP: i64 = 32;
+/// The shortest window; below it the model, trained on 30 s, falls apart.
+const MIN_POSITIONS: i64 = 256;
+/// Packs are filled up with silence to this length: the engine ignores less than 100 ms.
+const MIN_SAMPLES: usize = 16_000;
+/// Fastest speech believed, in tokens a second: bounds a decoder that loops.
+const MAX_TOKENS_PER_SECOND: i64 = 10;
+/// Tokens granted beside that.
+const SPARE_TOKENS: i64 = 12;
+/// Window with which only the spectrogram and the window's length are set, before language detection.
+const PREPARE_ONLY_MS: i32 = 100;
+/// Root-mean-square below which a pack is silence: -75 dB full scale.
+const SILENCE_RMS: f32 = 1.8e-4;
+/// Temperature of the tries after the first ones.
+const RETRY_TEMPERATURE: f32 = 0.4;
+
+/// A worker's recogniser: a state on the shared model.
+pub struct WhisperTranscriber {
+    engine: WhisperEngine,
+    worker: usize,
+    state: WhisperState,
+}
+
+impl std::fmt::Debug for WhisperTranscriber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WhisperTranscriber").field("worker", &self.worker).finish_non_exhaustive()
+    }
+}
+
+/// The language of a pack and how sure one is of it.
+struct PackLanguage {
+    code: String,
+    probability: Option<f64>,
+}
+
+/// How one try differs from the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Attempt {
+    /// As asked for, with the window cut to the pack.
+    First,
+    /// The whole 30 s window that the model was trained on.
+    WholeWindow,
+    /// Drawn at random from the likely tokens.
+    Sampled,
+}
+
+impl Attempt {
+    const ORDER: [Self; 3] = [Self::First, Self::WholeWindow, Self::Sampled];
+}
+
+impl WhisperTranscriber {
+    pub(super) fn new(engine: WhisperEngine, worker: usize) -> Result<Self, AsrError> {
+        let state = new_state(&engine, worker)?;
+        Ok(Self { engine, worker, state })
+    }
+
+    fn threads(&self) -> usize {
+        usize::from(self.engine.threads_per_worker)
+    }
+
+    fn max_positions(&self) -> i64 {
+        i64::from(self.engine.context.n_audio_ctx())
+    }
+
+    /// Window for a pack, in positions of the encoder's output.
+    fn positions(&self, duration: Millis) -> i64 {
+        let needed = ceil_div((duration + PADDING).0, POSITION_MS);
+        let stepped = ceil_div(needed, POSITION_STEP) * POSITION_STEP;
+        stepped.max(MIN_POSITIONS).min(self.max_positions())
+    }
+
+    fn language(
+        &mut self,
+        samples: &[f32],
+        duration: Millis,
+        options: &TranscribeOptions,
+    ) -> Result<PackLanguage, AsrError> {
+        if !self.engine.header.is_multilingual() {
+            return Ok(PackLanguage { code: "en".to_owned(), probability: None });
+        }
+        match &options.language {
+            Some(code) if code.contains('\0') || whisper_rs::get_lang_id(code).is_none() => {
+                Err(AsrError::UnknownLanguage(code.clone()))
+            }
+            Some(code) => Ok(PackLanguage { code: code.clone(), probability: None }),
+            None => self.detect_language(samples, duration, options),
+        }
+    }
+
+    fn detect_language(
+        &mut self,
+        samples: &[f32],
+        duration: Millis,
+        options: &TranscribeOptions,
+    ) -> Result<PackLanguage, AsrError> {
+        let threads = self.threads();
+        let mut prepare = self.params(Attempt::First, "en", duration, options);
+        prepare.set_duration_ms(PREPARE_ONLY_MS);
+        self.state.full(prepare, samples).map_err(|error| engine_error(duration, error))?;
+        let (id, probabilities) =
+            self.state.lang_detect(0, threads).map_err(|error| engine_error(duration, error))?;
+        let probability = probabilities.get(id as usize).map_or(0.0, |&p| f64::from(p));
+        let likeliest = whisper_rs::get_lang_str(id).unwrap_or("en").to_owned();
+        match &options.fallback_language {
+            Some(fallback) if probability < options.min_language_probability => {
+                let of_fallback = whisper_rs::get_lang_id(fallback)
+                    .and_then(|id| probabilities.get(id as usize))
+                    .map_or(0.0, |&p| f64::from(p));
+                Ok(PackLanguage { code: fallback.clone(), probability: Some(of_fallback) })
+            }
+            _ => Ok(PackLanguage { code: likeliest, probability: Some(probability) }),
+        }
+    }
+
+    fn params<'a>(
+        &self,
+        attempt: Attempt,
+        language: &'a str,
+        duration: Millis,
+        options: &TranscribeOptions,
+    ) -> FullParams<'a, 'static> {
+        let strategy = match (attempt, options.decoding) {
+            (Attempt::Sampled, _) | (_, Decoding::Greedy) => SamplingStrategy::Greedy { best_of: 1 },
+            (_, Decoding::Beam(width)) => {
+                SamplingStrategy::BeamSearch { beam_size: i32::from(width.clamp(2, 8)), patience: -1.0 }
+            }
+        };
+        let positions = match attempt {
+            Attempt::WholeWindow => self.max_positions(),
+            _ => self.positions(duration),
+        };
+        let temperature = if attempt == Attempt::Sampled { RETRY_TEMPERATURE } else { 0.0 };
+        let max_tokens = duration.0 * MAX_TOKENS_PER_SECOND / 1000 + SPARE_TOKENS;
+        let mut params = FullParams::new(strategy);
+        params.set_n_threads(i32::from(self.engine.threads_per_worker));
+        params.set_language(Some(language));
+        params.set_audio_ctx(positions as i32);
+        params.set_no_context(true);
+        params.set_n_max_text_ctx(0);
+        params.set_no_timestamps(true);
+        params.set_single_segment(true);
+        params.set_max_tokens(max_tokens as i32);
+        params.set_suppress_blank(true);
+        params.set_suppress_nst(true);
+        params.set_temperature(temperature);
+        // One try a call: whether to go on is decided here, not in the engine.
+        params.set_temperature_inc(0.0);
+        // Above any probability: the engine must not throw text away unseen.
+        params.set_no_speech_thold(2.0);
+        params.set_print_progress(false);
+        params.set_print_realtime(false);
+        params.set_print_special(false);
+        params.set_print_timestamps(false);
+        params
+    }
+
+    fn attempt(
+        &mut self,
+        attempt: Attempt,
+        language: &str,
+        samples: &[f32],
+        duration: Millis,
+        options: &TranscribeOptions,
+    ) -> Result<PackTranscript, AsrError> {
+        let params = self.params(attempt, language, duration, options);
+        let draws_random = attempt == Attempt::Sampled || options.decoding != Decoding::Greedy;
+        if draws_random {
+            self.state = new_state(&self.engine, self.worker)?;
+        }
+        let result = self.state.full(params, samples).map_err(|error| engine_error(duration, error));
+        let transcript = result.map(|()| self.collect(language, duration));
+        if draws_random {
+            self.state = new_state(&self.engine, self.worker)?;
+        }
+        transcript
+    }
+
+    /// Reads the tokens that the last call left in the state.
+    fn collect(&self, language: &str, duration: Millis) -> PackTranscript {
+        let end_of_text = self.engine.context.token_eot();
+        let mut tokens = Vec::new();
+        let mut no_speech_probability: f64 = 0.0;
+        for segment in self.state.as_iter() {
+            no_speech_probability = no_speech_probability.max(f64::from(segment.no_speech_probability()));
+            for token in (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)) {
+                let data = token.token_data();
+                if data.id >= end_of_text {
+                    continue;
+                }
+                tokens.push(TextToken {
+                    bytes: token.to_bytes().map(<[u8]>::to_vec).unwrap_or_default(),
+                    log_probability: f64::from(data.plog),
+                    end: (data.t_dtw >= 0).then_some(Millis(data.t_dtw * 10)),
+                });
+            }
+        }
+        let sum: f64 = tokens.iter().map(|token| token.log_probability).sum();
+        PackTranscript {
+            words: words_of_tokens(&tokens, language, duration),
+            average_log_probability: sum / tokens.len().max(1) as f64,
+            no_speech_probability,
+            language: Some(language.to_owned()),
+            language_probability: None,
+            attempts: 1,
+        }
+    }
+}
+
+impl Transcriber for WhisperTranscriber {
+    fn transcribe(&mut self, pack: &Pack, options: &TranscribeOptions) -> Result<PackTranscript, AsrError> {
+        let duration = pack.duration();
+        if duration > self.longest_pack() {
+            let limit_ms = self.longest_pack().0;
+            return Err(AsrError::PackTooLong { duration_ms: duration.0, limit_ms });
+        }
+        if is_silent(&pack.samples) {
+            return Ok(PackTranscript { no_speech_probability: 1.0, ..PackTranscript::default() });
+        }
+        let mut padded = Vec::new();
+        let samples = if pack.samples.len() < MIN_SAMPLES {
+            padded.extend_from_slice(&pack.samples);
+            padded.resize(MIN_SAMPLES, 0.0);
+            &padded
+        } else {
+            &pack.samples
+        };
+        let language = self.language(samples, duration, options)?;
+        let mut best: Option<PackTranscript> = None;
+        let attempts = Attempt::ORDER.into_iter().take(usize::from(options.max_attempts.max(1)));
+        for (made, attempt) in (1_u8..).zip(attempts) {
+            let heard = self.attempt(attempt, &language.code, samples, duration, options)?;
+            let good = !looks_wrong(&heard, &options.guards);
+            let kept = match best.take() {
+                Some(before) if !good && !is_better(&heard, &before) => before,
+                _ => heard,
+            };
+            best = Some(PackTranscript { attempts: made, ..kept });
+            if good {
+                break;
+            }
+        }
+        let mut transcript = best.unwrap_or_default();
+        transcript.language_probability = language.probability;
+        Ok(transcript)
+    }
+
+    fn longest_pack(&self) -> Millis {
+        Millis(self.max_positions() * POSITION_MS) - PADDING
+    }
+
+    fn model(&self) -> ModelInfo {
+        self.engine.model()
+    }
+}
+
+fn new_state(engine: &WhisperEngine, worker: usize) -> Result<WhisperState, AsrError> {
+    engine
+        .context
+        .create_state()
+        .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })
+}
+
+fn engine_error(duration: Millis, error: WhisperError) -> AsrError {
+    AsrError::Engine { duration_ms: duration.0, reason: error.to_string() }
+}
+
+fn is_silent(samples: &[f32]) -> bool {
+    let energy: f64 = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
+    energy <= f64::from(SILENCE_RMS * SILENCE_RMS) * samples.len() as f64
+}
+
+/// Whether another try is worth its time: a loop, or words the model itself does not believe.
+fn looks_wrong(transcript: &PackTranscript, guards: &GuardLimits) -> bool {
+    let text = transcript.text();
+    let unsure = transcript.average_log_probability < guards.retry_log_probability
+        && transcript.no_speech_probability <= guards.max_no_speech_probability;
+    unsure || has_loop(transcript) || compression_ratio(&text) > guards.max_compression_ratio
+}
+
+fn has_loop(transcript: &PackTranscript) -> bool {
+    find_loop(transcript.words.iter().map(|word| word.text.as_str())).is_some()
+}
+
+/// Whether `candidate` is to be preferred when both look wrong.
+fn is_better(candidate: &PackTranscript, before: &PackTranscript) -> bool {
+    match (has_loop(candidate), has_loop(before)) {
+        (false, true) => true,
+        (true, false) => false,
+        _ => candidate.average_log_probability > before.average_log_probability,
+    }
+}

@@ -1,0 +1,145 @@
+//! Whisper through whisper.cpp: one shared context, one state per worker.
+
+mod decode;
+mod header;
+mod words;
+
+pub use decode::WhisperTranscriber;
+
+use crate::error::AsrError;
+use crate::transcriber::ModelInfo;
+use header::ModelHeader;
+use std::path::PathBuf;
+use std::sync::Arc;
+use whisper_rs::{DtwParameters, WhisperContext, WhisperContextParameters};
+
+/// Scratch memory for one pack's alignment: attention of at most 224 tokens over 1,500 frames on up to 20 heads,
+/// three times over. Only what a pack needs is touched.
+const ALIGNMENT_BYTES: usize = 128 << 20;
+/// Whether this build can use a graphics card at all.
+const BUILT_FOR_GPU: bool =
+    cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "hipblas"));
+
+/// Where the model runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The first graphics card where the build can use one, else the processor.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The graphics card of this index, from 0.
+    Gpu(u16),
+}
+
+/// What a whisper engine is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WhisperConfig {
+    /// The `ggml` file.
+    pub model_path: PathBuf,
+    /// Where it runs.
+    pub device: Device,
+    /// Threads that each worker computes with; one is best where there is a worker a core.
+    pub threads_per_worker: u16,
+}
+
+impl WhisperConfig {
+    /// The model at `model_path` on whatever device there is, one thread a worker.
+    pub fn new(model_path: impl Into<PathBuf>) -> Self {
+        Self { model_path: model_path.into(), device: Device::Auto, threads_per_worker: 1 }
+    }
+}
+
+/// A loaded model, shared by all workers.
+#[derive(Debug, Clone)]
+pub struct WhisperEngine {
+    context: Arc<WhisperContext>,
+    header: ModelHeader,
+    threads_per_worker: u16,
+    device_name: String,
+}
+
+impl WhisperEngine {
+    /// Loads the model. What whisper.cpp prints is silenced for the whole process.
+    pub fn load(config: &WhisperConfig) -> Result<Self, AsrError> {
+        whisper_rs::install_logging_hooks();
+        let header = ModelHeader::read(&config.model_path)?;
+        let (use_gpu, gpu_device) = match config.device {
+            Device::Auto => (BUILT_FOR_GPU, 0),
+            Device::Cpu => (false, 0),
+            Device::Gpu(index) if BUILT_FOR_GPU => (true, i32::from(index)),
+            Device::Gpu(index) => {
+                return Err(AsrError::DeviceUnavailable {
+                    device: format!("gpu {index}"),
+                    reason: "this build has no GPU support; build with feature cuda, vulkan, metal or hipblas"
+                        .to_owned(),
+                });
+            }
+        };
+        let mut parameters = WhisperContextParameters::new();
+        parameters.use_gpu(use_gpu).gpu_device(gpu_device).flash_attn(false).dtw_parameters(DtwParameters {
+            mode: header.alignment_heads(),
+            dtw_mem_size: ALIGNMENT_BYTES,
+        });
+        let context = WhisperContext::new_with_params(&config.model_path, parameters).map_err(|error| {
+            AsrError::ModelInvalid { path: config.model_path.clone(), reason: error.to_string() }
+        })?;
+        let device_name = if use_gpu { format!("gpu {gpu_device}") } else { "cpu".to_owned() };
+        Ok(Self {
+            context: Arc::new(context),
+            header,
+            threads_per_worker: config.threads_per_worker.max(1),
+            device_name,
+        })
+    }
+
+    /// A recogniser for worker `worker`, with a state of its own on the shared weights.
+    pub fn transcriber(&self, worker: usize) -> Result<WhisperTranscriber, AsrError> {
+        WhisperTranscriber::new(self.clone(), worker)
+    }
+
+    /// What is known of the model.
+    pub fn model(&self) -> ModelInfo {
+        ModelInfo { name: self.header.name(), multilingual: self.header.is_multilingual() }
+    }
+
+    /// What was picked, in a line: device, workers, threads, kernels, model.
+    pub fn description(&self, workers: usize) -> String {
+        let kernels = kernels_in_use(whisper_rs::print_system_info());
+        format!(
+            "{}: {workers} workers x {} threads, {kernels}, {}",
+            self.device_name,
+            self.threads_per_worker,
+            self.header.name()
+        )
+    }
+}
+
+/// The names of what is switched on in whisper.cpp's report (`AVX = 1 | FMA = 0 | …`), joined by spaces.
+fn kernels_in_use(report: &str) -> String {
+    let fields = report.split(['|', ':']);
+    let on: Vec<&str> = fields
+        .filter_map(|field| field.trim().strip_suffix("= 1").map(str::trim))
+        .filter(|name| !name.is_empty())
+        .collect();
+    if on.is_empty() { "plain kernels".to_owned() } else { on.join(" ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_switched_on_is_named() {
+        let report = "WHISPER : COREML = 0 | CPU : SSE3 = 1 | AVX = 1 | AVX512 = 1 | OPENMP = 0 | REPACK = 1 | ";
+        assert_eq!(kernels_in_use(report), "SSE3 AVX AVX512 REPACK");
+        assert_eq!(kernels_in_use(""), "plain kernels");
+    }
+
+    #[test]
+    fn a_missing_model_is_named_with_what_to_do() {
+        let error = WhisperEngine::load(&WhisperConfig::new("/nowhere/ggml-base.bin")).expect_err("no model");
+        assert!(error.to_string().contains("/nowhere/ggml-base.bin"), "{error}");
+        assert!(error.to_string().contains("models pull"), "{error}");
+    }
+}
