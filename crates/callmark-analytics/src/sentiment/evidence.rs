@@ -16,6 +16,8 @@ const DIMINISHED: f64 = 0.7;
 const EMPHASISED: f64 = 1.15;
 /// Praise of what is not so yet ("would be great").
 const HYPOTHETICAL: f64 = 0.3;
+/// Trouble that has not come ("if I can't …").
+const CONDITIONAL_TROUBLE: f64 = 0.4;
 /// Praise in a question.
 const ASKED_PRAISE: f64 = 0.4;
 /// Trouble in a question.
@@ -34,6 +36,11 @@ const DECAY: f64 = 0.45;
 const TROUBLE_FOR_MOCKERY: f64 = -1.4;
 /// Score of praise that mocks.
 const MOCKERY: f64 = -1.5;
+/// Most that one word of praise weighs as an answer ("Great, …"): it is as much a receipt as praise.
+const MAX_RECEIPT: f64 = 2.0;
+/// "No" before these is an answer, not a denial of what follows.
+const AFTER_ANSWER: &[&str] =
+    &["i", "we", "you", "he", "she", "it", "that", "this", "they", "thanks", "thank", "no", "all", "everything", "the"];
 /// An exclamation mark strengthens by this, at most [`MAX_EXCLAMATIONS`] times.
 const PER_EXCLAMATION: f64 = 0.08;
 const MAX_EXCLAMATIONS: usize = 3;
@@ -130,10 +137,20 @@ fn weight_in_place(lexicons: &Lexicons, text: &Text, hit: &Hit) -> f64 {
         .take_while(|token| token.sentence == sentence)
         .take_while(|token| !modifiers.contrasts.contains(&token.text));
     let near: Vec<&str> = before.by_ref().take(NEGATION_REACH).map(|token| token.text.as_str()).collect();
+    let is_answer = |distance: usize| {
+        let position = hit.at - 1 - distance;
+        let next = &tokens[position + 1].text;
+        tokens[position].text == "no"
+            && (tokens[position].pause_after || AFTER_ANSWER.contains(&next.as_str()))
+    };
     let praise = hit.score > 0.0;
     let mut weight = 1.0;
     if !hit.is_phrase || praise {
-        let negators = near.iter().filter(|word| modifiers.negators.contains(**word)).count();
+        let negators = near
+            .iter()
+            .enumerate()
+            .filter(|(distance, word)| modifiers.negators.contains(**word) && !is_answer(*distance))
+            .count();
         if negators % 2 == 1 && hit.score.abs() > POLITE * 0.5 {
             weight *= if praise { DENIED_PRAISE } else { -DENIED_TROUBLE };
         }
@@ -147,6 +164,13 @@ fn weight_in_place(lexicons: &Lexicons, text: &Text, hit: &Hit) -> f64 {
     }
     if praise && hit.score > POLITE && near.iter().any(|word| modifiers.hypotheticals.contains(*word)) {
         weight *= HYPOTHETICAL;
+    }
+    if !praise && near.contains(&"if") {
+        weight *= CONDITIONAL_TROUBLE;
+    }
+    let is_receipt = !hit.is_phrase && tokens[hit.at].pause_after && near.len() <= 1;
+    if praise && is_receipt && hit.score > MAX_RECEIPT && text.exclamations == 0 {
+        weight *= MAX_RECEIPT / hit.score;
     }
     if tokens[hit.at..hit.end].iter().any(|token| token.emphasised) {
         weight *= EMPHASISED;

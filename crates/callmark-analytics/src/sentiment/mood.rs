@@ -10,14 +10,20 @@ use super::lexicon::Lexicons;
 const BAD_MOOD_KEPT: f64 = 0.8;
 /// What is left of a good mood after a turn that shows nothing.
 const GOOD_MOOD_KEPT: f64 = 0.5;
-/// Part of a bad mood that adds to fresh trouble.
-const MOOD_UNDER_TROUBLE: f64 = 0.65;
+/// Fresh trouble on a bad mood: the worse of both counts in full, the other by this part.
+const MOOD_UNDER_TROUBLE: f64 = 0.35;
 /// Part of a bad mood that stays under praise.
 const MOOD_UNDER_PRAISE: f64 = 0.1;
 /// Part of a bad mood that stays under mere politeness.
 const MOOD_UNDER_POLITENESS: f64 = 0.55;
 /// What an agent's good or bad news is worth.
 const NEWS: f64 = 0.55;
+/// How far good news alone lifts a mood.
+const LIFTED: f64 = 0.5;
+/// What is left of bad news to a customer in a bad mood.
+const BAD_NEWS: f64 = 0.5;
+/// The same to a customer who was not in a bad mood: questions come before troubles.
+const BAD_NEWS_AT_FIRST: f64 = 0.2;
 /// Most that news counts, either way.
 const MAX_NEWS: f64 = 2.5;
 /// Mood from which praise that opens a turn is mockery, unless there was good news.
@@ -43,12 +49,16 @@ impl Mood {
     /// Takes in what the customer says, and gives the turn's score.
     pub(super) fn say(&mut self, evidence: &Evidence) -> f64 {
         let news = std::mem::take(&mut self.news) * NEWS;
-        let ground = if news > 0.0 { (self.level + news).min(self.level.max(0.5)) } else { self.level + 0.5 * news };
+        let ground = match (news > 0.0, self.level < 0.0) {
+            (true, _) => (self.level + news).min(self.level.max(LIFTED)),
+            (false, true) => self.level + BAD_NEWS * news,
+            (false, false) => self.level + BAD_NEWS_AT_FIRST * news,
+        };
         let mocks = evidence.opens_with_praise && !evidence.is_grateful && self.level <= MOOD_FOR_MOCKERY && news <= 0.0;
         let own = if mocks && evidence.score > 0.0 { MOCKERY } else { evidence.score };
         let bad_ground = ground.min(0.0);
         let score = if own < 0.0 {
-            own + MOOD_UNDER_TROUBLE * bad_ground
+            own.min(bad_ground) + MOOD_UNDER_TROUBLE * own.max(bad_ground)
         } else if own > POLITE {
             own + MOOD_UNDER_PRAISE * bad_ground
         } else if own > 0.0 {

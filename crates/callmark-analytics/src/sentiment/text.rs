@@ -18,6 +18,8 @@ pub(super) struct Token {
     pub(super) number: bool,
     /// Came as a hash tag.
     pub(super) hashtag: bool,
+    /// Followed by a comma or the end of its sentence.
+    pub(super) pause_after: bool,
 }
 
 /// A text, cut into words and sentences.
@@ -102,6 +104,9 @@ pub(super) fn cut(text: &str, is_known: impl Fn(&str) -> bool) -> Text {
             push_chunk(&mut out.tokens, chunk, sentence, &is_known);
         }
         let ends = chunk.trim_end_matches(['"', '\'', ')', '\u{201d}']).ends_with(['.', '!', '?', ';', '\u{2026}']);
+        if let Some(last) = out.tokens.last_mut().filter(|_| ends || chunk.ends_with(',')) {
+            last.pause_after = true;
+        }
         if ends && out.tokens.len() + before > 0 {
             set_question(&mut out.questions, sentence, chunk.contains('?'));
             sentence += 1;
@@ -119,7 +124,7 @@ fn set_question(questions: &mut Vec<bool>, sentence: usize, question: bool) {
 }
 
 fn plain(text: &str, sentence: usize) -> Token {
-    Token { text: text.to_owned(), sentence, emphasised: false, number: false, hashtag: false }
+    Token { text: text.to_owned(), sentence, emphasised: false, number: false, hashtag: false, pause_after: false }
 }
 
 /// Cuts what stands between two spaces: at hyphens, slashes and dots, and around pictographs.
@@ -151,7 +156,7 @@ fn push_word(tokens: &mut Vec<Token>, raw: &str, sentence: usize, hashtag: bool,
     let (text, drawn_out) = without_elongation(&lower, is_known);
     for part in expanded(&text) {
         let number = part.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&part.as_str());
-        tokens.push(Token { text: part, sentence, emphasised: capitals || drawn_out, number, hashtag });
+        tokens.push(Token { text: part, sentence, emphasised: capitals || drawn_out, number, hashtag, pause_after: false });
     }
 }
 
