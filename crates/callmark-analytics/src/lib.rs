@@ -4,12 +4,22 @@
 //! the same result. Rules and lexicons are data: the caller may hand in other texts than those built in, and every
 //! finding names the rule and the version that made it.
 
+mod access;
+mod classify;
 mod conversation;
+mod handlers;
+mod hearing;
+mod loops;
+mod resolution;
+mod roles;
+mod ruleset;
 mod score;
 mod sentiment;
+mod signal;
+mod text;
 
-pub use score::{
-    ContextTurn, Conversation, Lane, LaneTurn, Roles, RuleError, Ruleset, Scores, TextFinding,
-    assign_speakers, classify_human_request, score,
-};
+pub use classify::{ContextTurn, TextFinding, classify_human_request};
+pub use roles::{Lane, LaneTurn, Roles, assign_speakers};
+pub use ruleset::{RuleError, Ruleset};
+pub use score::{Conversation, Scores, score};
 pub use sentiment::classify_sentiment;

@@ -1,47 +1,13 @@
-//! The public shape of scoring.
+//! One call scored: the parts put together.
 
-use crate::{conversation, sentiment};
-use callmark_types::*;
-
-/// Rules and lexicons, checked and compiled.
-pub struct Ruleset {
-    pub(crate) lexicons: sentiment::Lexicons,
-    sha256: String,
-}
-
-/// Why a rule file or lexicon was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {reason}")]
-pub struct RuleError {
-    /// Name of the file as given by the caller.
-    pub file: String,
-    /// What is wrong and what to do.
-    pub reason: String,
-}
-
-impl Ruleset {
-    /// The rules that ship with Callmark.
-    pub fn built_in() -> Self {
-        Self::from_sources(&[]).expect("built-in rules are valid: a test loads them")
-    }
-
-    /// Rules from texts, by file name (`rules/human_request.toml`, `lexicons/sentiment.toml`); a name that is built
-    /// in replaces the built-in text, and built-in texts that are not named stay.
-    pub fn from_sources(_sources: &[(&str, &str)]) -> Result<Self, RuleError> {
-        Ok(Self {
-            lexicons: sentiment::Lexicons::from_sources(sentiment::BUILT_IN)?,
-            sha256: String::new(),
-        })
-    }
-
-    /// SHA-256 of all rule and lexicon texts, hex.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
-    }
-}
+use crate::{Ruleset, access, conversation, handlers, hearing, loops, resolution, sentiment};
+use callmark_types::{
+    AudioFacts, CallMetadata, ConversationMetrics, Event, EventKind, Handler, HandlerSegment, HumanAccess, Millis,
+    Resolution, SentimentRollup, Span, TrustFlag, Turn,
+};
 
 /// What is scored: one call.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Conversation<'a> {
     /// What the recorder knew.
     pub metadata: &'a CallMetadata,
@@ -68,103 +34,63 @@ pub struct Scores {
     pub resolution: Resolution,
     /// Events in order of time (of turns, where there are no times).
     pub events: Vec<Event>,
-    /// Who took the call first: ai, human or ivr.
+    /// Who took the call first: ai, human or ivr; `None` where neither metadata nor words tell.
     pub first_handler: Option<Handler>,
     /// Who had it last: ai, human or ivr.
     pub final_handler: Option<Handler>,
-    /// Who handled what; told by metadata, else worked out from the words.
+    /// Who handled what; told by metadata, else worked out from the turns.
     pub handler_segments: Vec<HandlerSegment>,
-    /// Reasons to trust the scores less.
+    /// Reasons to trust the scores less, sorted.
     pub flags: Vec<TrustFlag>,
 }
 
 /// Scores one call.
 pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
+    let waits = conversation::hold_and_queue_spans(call);
+    let of = |handler: Handler| -> Vec<Span> {
+        waits.iter().filter(|(h, _)| *h == handler).map(|(_, span)| *span).collect()
+    };
+    let (hold, queue) = (of(Handler::Hold), of(Handler::Queue));
+    let heard = hearing::hear(rules, call.turns);
+    let handlers = handlers::work_out(call, &heard, &waits);
+    let access = access::find(rules, call, &heard);
+    let resolution = resolution::find(rules, call, &heard, &access, &handlers, &queue);
+    let (metrics, mut events) = conversation::measure(call, &hold, &queue);
+    events.extend(wait_events(EventKind::Hold, &hold));
+    events.extend(wait_events(EventKind::Queue, &queue));
+    events.extend(hearing::plain_events(rules, call.turns, &heard));
+    events.extend(loops::find(call.turns, &heard));
+    events.extend(access.events);
+    events.extend(resolution.events);
+    events.sort_by_key(|e| {
+        let start = e.span.map(|s| s.start);
+        (start, e.turn_index, e.kind)
+    });
     let turn_sentiment = sentiment::score_turns(&rules.lexicons, call.turns);
-    let segments = call.metadata.handler_segments.clone();
-    let (metrics, events) = conversation::measure(call, &[], &[]);
     Scores {
-        sentiment: sentiment::roll_up(call.turns, &turn_sentiment, &segments, call.end),
+        sentiment: sentiment::roll_up(call.turns, &turn_sentiment, &handlers.segments, call.end),
         turn_sentiment,
         conversation: metrics,
-        human_access: HumanAccess::default(),
-        resolution: Resolution {
-            outcome: Outcome::Unknown,
-            resolved_at: None,
-            resolution_time: None,
-            confidence: 0.0,
-            evidence_turn: None,
-        },
+        human_access: access.human,
+        resolution: resolution.resolution,
         events,
-        first_handler: call.metadata.first_handler,
-        final_handler: None,
-        handler_segments: segments,
-        flags: Vec::new(),
+        first_handler: handlers.first,
+        final_handler: handlers.last,
+        handler_segments: handlers.segments,
+        flags: handlers.flags,
     }
 }
 
-/// Where a voice is heard.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
-    /// A channel of its own.
-    Channel(u16),
-    /// One voice of a mixed channel.
-    Voice(u8),
-}
-
-/// A turn before it is known who speaks.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LaneTurn {
-    /// Where it is heard.
-    pub lane: Lane,
-    /// When; `None` without times.
-    pub span: Option<Span>,
-    /// What is said.
-    pub text: String,
-    /// The role that metadata gives this lane; `Mixed` and `None` tell nothing.
-    pub told_role: Option<ChannelRole>,
-}
-
-/// Who speaks each turn, and how that is known.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Roles {
-    /// One speaker a turn.
-    pub speakers: Vec<Speaker>,
-    /// `RolesDetected` and `HandlersDetected` where the words decided.
-    pub flags: Vec<TrustFlag>,
-}
-
-/// Works out who speaks each turn.
-pub fn assign_speakers(_rules: &Ruleset, _metadata: &CallMetadata, turns: &[LaneTurn]) -> Roles {
-    Roles { speakers: vec![Speaker::Unknown; turns.len()], flags: Vec::new() }
-}
-
-/// A turn before the one that is classified.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ContextTurn<'a> {
-    /// Who spoke, where known.
-    pub speaker: Option<Speaker>,
-    /// What was said.
-    pub text: &'a str,
-}
-
-/// What a text was found to be.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TextFinding {
-    /// 1 or 0; -1, 0 or 1 for sentiment.
-    pub label: i8,
-    /// 0 to 1; -5 to 5 for sentiment.
-    pub score: f64,
-    /// The rule that decided.
-    pub rule_id: Option<String>,
-}
-
-/// Whether a text asks for a person.
-pub fn classify_human_request(
-    _rules: &Ruleset,
-    _text: &str,
-    _speaker: Option<Speaker>,
-    _context: &[ContextTurn<'_>],
-) -> TextFinding {
-    TextFinding { label: 0, score: 0.0, rule_id: None }
+fn wait_events(kind: EventKind, spans: &[Span]) -> impl Iterator<Item = Event> {
+    spans.iter().map(move |span| Event {
+        kind,
+        span: Some(*span),
+        turn_index: None,
+        speaker: None,
+        detail: None,
+        rule_id: None,
+        rule_version: None,
+        confidence: None,
+        evidence_text: None,
+    })
 }

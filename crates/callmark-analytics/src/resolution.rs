@@ -1,0 +1,356 @@
+//! How the matter ended, and when: a state machine over what customer and agent side say.
+//!
+//! The clock runs from the customer's first words to the end of the turn in which the matter is settled. A handoff
+//! does not stop it. A later denial reopens the matter; a handoff after which nobody comes, or the customer giving
+//! up, ends it unsettled.
+
+use crate::access::Access;
+use crate::handlers::Handlers;
+use crate::hearing::{Heard, Hit};
+use crate::signal::Signal;
+use crate::{Conversation, Ruleset};
+use callmark_types::{Event, EventKind, Handler, Millis, Outcome, Resolution, Span, Speaker};
+use Sign::{Accepted, Confirmed, Delivered, Denied, Failed, GaveUp, HandedOver, PersonSpeaks};
+use State::{Abandoned, Delivered as Fixed, NotPossible, Open, Reopened, Settled, Waiting};
+
+#[cfg(test)]
+mod tests;
+
+/// Where the matter stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Nothing has been done yet.
+    Open,
+    /// The agent side says that it is done, or has given the answer.
+    Delivered,
+    /// The agent side says that it cannot be done, or puts it off.
+    NotPossible,
+    /// The customer agrees that it is done.
+    Settled,
+    /// The customer says that it is not done.
+    Reopened,
+    /// The call was handed on and nobody has taken it yet.
+    Waiting,
+    /// The customer has given up.
+    Abandoned,
+}
+
+/// What moves it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    /// The agent side delivers.
+    Delivered,
+    /// The agent side cannot, or puts off.
+    Failed,
+    /// The customer says that it is settled.
+    Confirmed,
+    /// The customer has nothing more to ask, or thanks and goes.
+    Accepted,
+    /// The customer says that it is not settled.
+    Denied,
+    /// The agent side hands the call on.
+    HandedOver,
+    /// A person speaks.
+    PersonSpeaks,
+    /// The customer gives up.
+    GaveUp,
+}
+
+/// The table: state, sign, next state. What is not listed changes nothing.
+const TABLE: &[(State, Sign, State)] = &[
+    (Open, Delivered, Fixed),
+    (Open, Failed, NotPossible),
+    (Open, Confirmed, Settled),
+    (Open, Denied, Reopened),
+    (Open, HandedOver, Waiting),
+    (Open, GaveUp, Abandoned),
+    (Fixed, Failed, NotPossible),
+    (Fixed, Confirmed, Settled),
+    (Fixed, Accepted, Settled),
+    (Fixed, Denied, Reopened),
+    (Fixed, HandedOver, Waiting),
+    (NotPossible, Delivered, Fixed),
+    (NotPossible, Confirmed, Settled),
+    (NotPossible, Denied, Reopened),
+    (NotPossible, HandedOver, Waiting),
+    (NotPossible, GaveUp, Abandoned),
+    (Settled, Denied, Reopened),
+    (Settled, HandedOver, Waiting),
+    (Settled, Failed, NotPossible),
+    (Reopened, Delivered, Fixed),
+    (Reopened, Confirmed, Settled),
+    (Reopened, HandedOver, Waiting),
+    (Reopened, GaveUp, Abandoned),
+    (Waiting, PersonSpeaks, Open),
+    (Waiting, Confirmed, Settled),
+    (Waiting, GaveUp, Abandoned),
+    (Abandoned, PersonSpeaks, Open),
+    (Abandoned, Delivered, Fixed),
+    (Abandoned, Confirmed, Settled),
+    (Abandoned, HandedOver, Waiting),
+];
+
+fn next(state: State, sign: Sign) -> State {
+    TABLE.iter().find(|(s, g, _)| (*s, *g) == (state, sign)).map_or(state, |row| row.2)
+}
+
+/// Resolution and its events.
+pub(crate) struct Found {
+    pub(crate) resolution: Resolution,
+    pub(crate) events: Vec<Event>,
+}
+
+/// A denial before the customer's turn of this number describes the problem, and denies nothing.
+const FIRST_TURN_THAT_DENIES: usize = 3;
+/// A queue of this length at the end of a call was waited in, not passed through.
+const WAITED_IN_QUEUE: Millis = Millis(20_000);
+
+/// Reads the call for how the matter ended.
+pub(crate) fn find(
+    rules: &Ruleset,
+    call: &Conversation<'_>,
+    heard: &[Heard],
+    access: &Access,
+    handlers: &Handlers,
+    queue: &[Span],
+) -> Found {
+    let mut story = Story::new(rules, call, heard);
+    for (position, turn) in heard.iter().enumerate() {
+        if turn.is_customer() {
+            story.customer(position, turn);
+        } else {
+            story.agent(position, turn, access.handoffs.contains(&position));
+        }
+    }
+    story.finish(access, handlers, queue)
+}
+
+struct Story<'a> {
+    rules: &'a Ruleset,
+    call: &'a Conversation<'a>,
+    heard: &'a [Heard],
+    state: State,
+    /// The turn that delivered since the matter was last open.
+    delivered: Option<usize>,
+    /// The turn that confirmed, since the matter was last open.
+    confirmed: Option<usize>,
+    /// The customer's own words confirmed it, not mere politeness.
+    outspoken: bool,
+    asked_whether_settled: bool,
+    asked_for_more: bool,
+    customer_turns: usize,
+    agent_turns: usize,
+    last_thanks: Option<usize>,
+    events: Vec<Event>,
+}
+
+impl<'a> Story<'a> {
+    fn new(rules: &'a Ruleset, call: &'a Conversation<'a>, heard: &'a [Heard]) -> Self {
+        Self {
+            rules,
+            call,
+            heard,
+            state: Open,
+            delivered: None,
+            confirmed: None,
+            outspoken: false,
+            asked_whether_settled: false,
+            asked_for_more: false,
+            customer_turns: 0,
+            agent_turns: 0,
+            last_thanks: None,
+            events: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, sign: Sign, position: usize) {
+        let before = self.state;
+        self.state = next(before, sign);
+        match self.state {
+            Fixed if sign == Delivered => {
+                self.delivered = Some(position);
+                self.confirmed = None;
+            }
+            Settled if before != Settled => {
+                self.confirmed = Some(position);
+                self.outspoken = sign == Confirmed;
+            }
+            Settled if sign == Confirmed && !self.outspoken => {
+                self.confirmed = Some(position);
+                self.outspoken = true;
+            }
+            Reopened | NotPossible | Waiting | Open if before != self.state => {
+                (self.delivered, self.confirmed) = (None, None);
+            }
+            _ => {}
+        }
+    }
+
+    fn event(&mut self, kind: EventKind, turn: &Heard, first: &Hit, last: &Hit) {
+        let mut event = turn.event_of(self.rules, self.call.turns, kind, first);
+        let words = (turn.evidence_words(first).0, turn.evidence_words(last).1);
+        let whole = turn.event(self.call.turns, kind, words);
+        (event.span, event.evidence_text) = (whole.span, whole.evidence_text);
+        self.events.push(event);
+    }
+
+    fn customer(&mut self, position: usize, turn: &Heard) {
+        self.customer_turns += 1;
+        let (checked, more) = (self.asked_whether_settled, self.asked_for_more);
+        (self.asked_whether_settled, self.asked_for_more) = (false, false);
+        let may_deny = self.customer_turns >= FIRST_TURN_THAT_DENIES || self.delivered.is_some() || checked;
+        let mut denials = hits(turn, Signal::ResolutionDenied);
+        let mut confirms = hits(turn, Signal::ResolutionConfirmed);
+        if !may_deny {
+            denials.clear();
+        }
+        if self.agent_turns < 2 && self.delivered.is_none() {
+            confirms.clear();
+        }
+        if checked && denials.is_empty() && confirms.is_empty() {
+            let answers = |signal| turn.first(signal).filter(|h| h.sentence == 0);
+            match (answers(Signal::Affirmative), answers(Signal::Negative), said_so(turn)) {
+                (_, Some(no), false) if !more => denials.push(no),
+                (Some(yes), None, _) => confirms.push(yes),
+                (_, _, true) => confirms.extend(turn.hits.first()),
+                _ => {}
+            }
+            if confirms.is_empty() && said_so(turn) {
+                self.take(Confirmed, position);
+                let event = turn.event(self.call.turns, EventKind::ResolutionConfirmed, turn.sentences[0].words());
+                self.events.push(Event { confidence: Some(0.8), ..event });
+            }
+        }
+        // What comes last in the turn stands: "no, it dropped again" after "it says connected".
+        let denied_last = match (denials.last(), confirms.last()) {
+            (Some(d), Some(c)) => d.sentence >= c.sentence,
+            (denied, _) => denied.is_some(),
+        };
+        if denied_last {
+            self.event(EventKind::ResolutionDenied, turn, denials[0], denials[denials.len() - 1]);
+            self.take(Denied, position);
+        } else if let (Some(first), Some(last)) = (confirms.first(), confirms.last()) {
+            self.event(EventKind::ResolutionConfirmed, turn, first, last);
+            self.take(Confirmed, position);
+        } else if let Some(hit) = turn.first(Signal::Abandon) {
+            self.event(EventKind::Abandon, turn, hit, hit);
+            self.take(GaveUp, position);
+        } else if turn.has(Signal::Satisfied) || (more && turn.has(Signal::Negative)) {
+            self.last_thanks = Some(position);
+            if more {
+                self.take(Accepted, position);
+            }
+        }
+    }
+
+    fn agent(&mut self, position: usize, turn: &Heard, hands_over: bool) {
+        self.agent_turns += 1;
+        if turn.speaker == Speaker::HumanAgent {
+            self.take(PersonSpeaks, position);
+        }
+        let delivered = turn.first(Signal::FixDelivered);
+        let failed = hits(turn, Signal::Failure);
+        let outweighed = |d: &Hit| failed.last().is_some_and(|f| f.sentence > d.sentence);
+        match delivered.filter(|d| !outweighed(d)) {
+            Some(hit) if !hands_over && self.customer_turns > 0 => {
+                self.event(EventKind::FixDelivered, turn, hit, hit);
+                self.take(Delivered, position);
+            }
+            None if !failed.is_empty() => self.take(Failed, position),
+            _ => {}
+        }
+        if hands_over {
+            self.take(HandedOver, position);
+        }
+        self.asked_whether_settled = turn.has(Signal::ResolutionCheck);
+        self.asked_for_more = turn.has(Signal::AnythingElse);
+    }
+
+    fn finish(mut self, access: &Access, handlers: &Handlers, queue: &[Span]) -> Found {
+        let (outcome, confidence) = self.outcome(access, handlers, queue);
+        let settled = matches!(outcome, Outcome::Resolved | Outcome::EscalatedResolved);
+        // Mere politeness does not settle the matter later than its delivery did.
+        let turn = match (self.confirmed, self.delivered) {
+            (Some(at), _) if self.outspoken => Some(at),
+            (_, Some(at)) | (Some(at), None) => Some(at),
+            (None, None) => self.last_thanks,
+        };
+        if outcome == Outcome::Transferred {
+            let handoff = access.handoffs.last().map(|at| &self.heard[*at]);
+            if let Some(turn) = handoff {
+                let event = turn.event(self.call.turns, EventKind::Transfer, turn.all_words());
+                self.events.push(Event { confidence: Some(confidence), ..event });
+            }
+        }
+        let evidence = if settled { turn } else { self.events.last().and(None) };
+        let resolved_at = evidence.and_then(|at| self.heard[at].end);
+        let first_words = self.heard.iter().find(|t| t.is_customer()).and_then(|t| self.call.turns[t.at].span);
+        Found {
+            resolution: Resolution {
+                outcome,
+                resolved_at,
+                resolution_time: resolved_at
+                    .zip(first_words)
+                    .map(|(at, first)| Millis((at - first.start).0.max(0))),
+                confidence,
+                evidence_turn: evidence.map(|at| self.call.turns[self.heard[at].at].index),
+            },
+            events: self.events,
+        }
+    }
+
+    fn outcome(&self, access: &Access, handlers: &Handlers, queue: &[Span]) -> (Outcome, f64) {
+        if self.customer_turns == 0 || self.agent_turns == 0 {
+            return (Outcome::Unknown, 0.0);
+        }
+        let settled = self.settled_outcome(handlers);
+        match self.state {
+            Settled if self.outspoken => (settled, 0.95),
+            Settled => (settled, 0.8),
+            Fixed => (settled, 0.65),
+            Open if self.last_thanks.is_some_and(|at| at + 3 >= self.heard.len()) => (settled, 0.45),
+            Open => (Outcome::Unresolved, 0.5),
+            NotPossible => (Outcome::Unresolved, 0.65),
+            Reopened => (Outcome::Unresolved, 0.85),
+            Abandoned => (Outcome::Abandoned, 0.85),
+            Waiting if self.waited(access, queue) => (Outcome::Abandoned, 0.7),
+            Waiting => (Outcome::Transferred, 0.8),
+        }
+    }
+
+    /// Settled by a person after an AI had the call first is an escalation; a menu first is none.
+    fn settled_outcome(&self, handlers: &Handlers) -> Outcome {
+        let at = self.confirmed.or(self.delivered).or(self.last_thanks).unwrap_or(0);
+        let by_person = self.heard[..=at]
+            .iter()
+            .rev()
+            .find(|t| matches!(t.speaker, Speaker::AiAgent | Speaker::HumanAgent))
+            .is_some_and(|t| t.speaker == Speaker::HumanAgent);
+        let ai_before = handlers.first == Some(Handler::Ai);
+        if by_person && ai_before { Outcome::EscalatedResolved } else { Outcome::Resolved }
+    }
+
+    /// Whether the call ends in a queue that a machine put the customer into, and that took its time.
+    fn waited(&self, access: &Access, queue: &[Span]) -> bool {
+        let Some(handoff) = access.handoffs.last().map(|at| &self.heard[*at]) else { return false };
+        if handoff.speaker == Speaker::HumanAgent {
+            return false;
+        }
+        let after = |span: &&Span| handoff.end.is_none_or(|end| span.end > end);
+        let queued: Millis = queue.iter().filter(after).map(|s| s.duration()).sum();
+        let told_to_wait = self.heard.iter().filter(|t| t.at > handoff.at && t.has(Signal::QueueAnnouncement));
+        queued >= WAITED_IN_QUEUE || told_to_wait.count() > 0
+    }
+}
+
+fn hits(turn: &Heard, signal: Signal) -> Vec<&Hit> {
+    turn.hits.iter().filter(|h| h.signal == signal).collect()
+}
+
+/// "You did", "it is": the answer to "did I answer your question?".
+fn said_so(turn: &Heard) -> bool {
+    let text = &turn.sentences[0].text;
+    ["you did", "it did", "that did", "it is", "it does", "it has", "you have"]
+        .iter()
+        .any(|words| text.starts_with(words) && !text.contains(" not"))
+}
