@@ -2,9 +2,6 @@
 
 use callmark_types::{Handler, HandlerSegment, Millis, SentimentRollup, SentimentScores, Span, Speaker, Turn};
 
-/// A turn weighs as its words do, between these bounds: a long story counts more than a "yes", but not twenty times.
-const MIN_WEIGHT_WORDS: usize = 4;
-const MAX_WEIGHT_WORDS: usize = 12;
 /// Times must be spread over this much for a slope.
 const MIN_SLOPE_SPAN: Millis = Millis(10_000);
 
@@ -12,7 +9,6 @@ const MIN_SLOPE_SPAN: Millis = Millis(10_000);
 #[derive(Debug, Clone, Copy)]
 struct Point {
     score: f64,
-    weight: f64,
     /// Middle of the turn; `None` for chats without times.
     at: Option<Millis>,
     /// Where in the call it lies, 0 to 1.
@@ -20,7 +16,7 @@ struct Point {
     handler: Option<Handler>,
 }
 
-/// Rolls up. Averages weigh each turn by its words (4 to 12). Quarters are of the call's time, or of its turns where
+/// Rolls up. Every scored turn weighs the same, as a reader of the turns would average them. Quarters are of the call's time, or of its turns where
 /// there are no times. A turn belongs to the handler of the segment in which its middle lies, else to the agent who
 /// spoke last before it.
 pub(crate) fn roll_up(
@@ -42,7 +38,6 @@ pub(crate) fn roll_up(
                 };
                 Some(Point {
                     score: (*score)?,
-                    weight: weight(&turn.text),
                     at,
                     position: position.clamp(0.0, 1.0),
                     handler: handler_of(turns, index, at, segments),
@@ -75,12 +70,12 @@ fn of_side(points: &[Point]) -> SentimentScores {
 }
 
 fn average<'a>(points: impl Iterator<Item = &'a Point>) -> Option<f64> {
-    let (mut sum, mut weights) = (0.0, 0.0);
+    let (mut sum, mut count) = (0.0, 0_u32);
     for point in points {
-        sum += point.score * point.weight;
-        weights += point.weight;
+        sum += point.score;
+        count += 1;
     }
-    (weights > 0.0).then(|| (sum / weights).clamp(-5.0, 5.0))
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 /// Least-squares change a minute, unweighted.
@@ -98,10 +93,6 @@ fn slope(points: &[Point]) -> Option<f64> {
     let covariance: f64 = timed.iter().map(|(time, score)| (time - mean_time) * (score - mean_score)).sum();
     let variance: f64 = timed.iter().map(|(time, _)| (time - mean_time).powi(2)).sum();
     Some(covariance / variance)
-}
-
-fn weight(text: &str) -> f64 {
-    text.split_whitespace().count().clamp(MIN_WEIGHT_WORDS, MAX_WEIGHT_WORDS) as f64
 }
 
 fn middle(span: Span) -> Millis {
