@@ -1,0 +1,114 @@
+# Callmark: build, run, test. `make help` lists what there is.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+# rustup puts cargo where a shell that is already open does not look.
+export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
+
+# What is fetched once for all checkouts: weights, Python environments, tools.
+CALLMARK_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/callmark
+export CALLMARK_MODELS ?= $(CALLMARK_CACHE)/models
+# Recordings with known truth; `make eval` says so where there are none.
+export CALLMARK_CORPUS ?= $(abspath ../shared/corpus)
+
+MODEL ?= base
+OUT ?= out
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+CALLMARK := $(TARGET)/release/callmark
+VENV := .make/venv.sh $(CALLMARK_CACHE)/venv
+
+# One profile for everything, so that a dependency (and whisper.cpp with it) is compiled once.
+CARGO_FLAGS := --release --locked
+
+BUILD_DEPS := cc:build-essential c++:build-essential cmake clang libclang-dev pkg-config curl ca-certificates
+TEST_DEPS := python3 python3-venv java:default-jre-headless
+DEMO_DEPS := python3 flite sox ffmpeg
+
+##@ Use
+
+.PHONY: run
+run: model ## Score the demo calls: installs, builds and fetches what is missing first
+	$(CALLMARK) score pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --out $(OUT)/demo
+
+.PHONY: deps
+deps: ## Install the Debian packages and the Rust that a build needs
+	@.make/deps.sh $(BUILD_DEPS)
+
+.PHONY: build
+build: deps ## Build the command, target/release/callmark
+	cargo build $(CARGO_FLAGS) -p callmark
+
+.PHONY: model
+model: build ## Fetch and verify the speech model (MODEL=base)
+	$(CALLMARK) models pull $(MODEL)
+
+.PHONY: demo
+demo: ## Make the demo recordings again from their scripts
+	@.make/deps.sh $(DEMO_DEPS)
+	python3 pipelines/demo/make_demo.py
+
+##@ Check
+
+.PHONY: test
+test: lint test-unit test-readers test-kill ## Everything that CI runs
+
+.PHONY: lint
+lint: deps ## Formatting, lints, documentation, licences
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
+	python3 .make/dependencies.py
+
+.PHONY: test-unit
+test-unit: model ## Tests of every crate, and of the command itself
+	cargo test $(CARGO_FLAGS) --workspace
+
+.PHONY: test-readers
+test-readers: test-deps ## DuckDB, Polars, pyarrow, pandas and Spark read the tables
+	rm -rf $(OUT)/readers && mkdir -p $(OUT)
+	cargo run $(CARGO_FLAGS) -p callmark-store --example write_sample -- $(OUT)/readers
+	python=$$($(VENV) crates/callmark-store/tests/readers/requirements.txt) && \
+	  $$python crates/callmark-store/tests/readers/read_tables.py $(OUT)/readers/tables $(OUT)/readers/expected.json
+
+.PHONY: test-kill
+test-kill: model test-deps ## Kill the command ten times over the demo calls: none lost, none twice
+	python=$$($(VENV) .make/requirements.txt) && $$python .make/kill_test.py --callmark $(CALLMARK) \
+	  --input pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --work $(OUT)/kill
+
+.PHONY: test-deps
+test-deps: deps
+	@.make/deps.sh $(TEST_DEPS)
+
+.PHONY: eval
+eval: model ## Score the corpora of CALLMARK_CORPUS and hold them against their truth (SETS="calls telephone noise demo")
+	.make/eval.sh $(CALLMARK) $(CALLMARK_CORPUS) $(OUT)/eval $(CALLMARK_CACHE)/venv $(or $(SETS),calls telephone noise demo)
+
+# cargo-deny is compiled from source, which no clean machine has minutes for in every `make test`; `lint` checks the
+# same policy file with a small script.
+CARGO_DENY := $(CALLMARK_CACHE)/tools/bin/cargo-deny
+$(CARGO_DENY):
+	cargo install cargo-deny --locked --root $(CALLMARK_CACHE)/tools
+
+.PHONY: deny
+deny: $(CARGO_DENY) ## Licences, bans and sources with cargo-deny itself
+	$(CARGO_DENY) check --config .cargo/deny.toml licenses bans sources
+
+# The advisory database is a git repository at github.com: this runs only where that can be reached.
+.PHONY: advisories
+advisories: $(CARGO_DENY) ## Known vulnerabilities in dependencies (needs github.com)
+	$(CARGO_DENY) check --config .cargo/deny.toml advisories
+
+##@ Other
+
+.PHONY: clean
+clean: ## Remove what was built and scored in this checkout; weights and tools in CALLMARK_CACHE stay
+	cargo clean
+	rm -rf $(OUT)
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
