@@ -102,6 +102,8 @@ pub(crate) struct Found {
 
 /// A denial before the customer's turn of this number describes the problem, and denies nothing.
 const FIRST_TURN_THAT_DENIES: usize = 3;
+/// Between the one who hands on and the one who takes over there is at least this much.
+const PAUSE_FOR_ANOTHER: Millis = Millis(8_000);
 /// A queue of this length at the end of a call was waited in, not passed through.
 const WAITED_IN_QUEUE: Millis = Millis(20_000);
 
@@ -141,6 +143,8 @@ struct Story<'a> {
     customer_turns: usize,
     agent_turns: usize,
     last_thanks: Option<usize>,
+    handed_over_by: Option<Speaker>,
+    handed_over_end: Option<Millis>,
     events: Vec<Event>,
 }
 
@@ -159,6 +163,8 @@ impl<'a> Story<'a> {
             customer_turns: 0,
             agent_turns: 0,
             last_thanks: None,
+            handed_over_by: None,
+            handed_over_end: None,
             events: Vec::new(),
         }
     }
@@ -230,7 +236,10 @@ impl<'a> Story<'a> {
             self.event(EventKind::ResolutionDenied, turn, denials[0], denials[denials.len() - 1]);
             self.take(Denied, position);
         } else if let (Some(first), Some(last)) = (confirms.first(), confirms.last()) {
-            self.event(EventKind::ResolutionConfirmed, turn, first, last);
+            // Who says it again adds nothing.
+            if !(self.state == Settled && self.outspoken) {
+                self.event(EventKind::ResolutionConfirmed, turn, first, last);
+            }
             self.take(Confirmed, position);
         } else if let Some(hit) = turn.first(Signal::Abandon) {
             self.event(EventKind::Abandon, turn, hit, hit);
@@ -245,7 +254,7 @@ impl<'a> Story<'a> {
 
     fn agent(&mut self, position: usize, turn: &Heard, hands_over: bool) {
         self.agent_turns += 1;
-        if turn.speaker == Speaker::HumanAgent {
+        if turn.speaker == Speaker::HumanAgent && self.is_somebody_else(turn) {
             self.take(PersonSpeaks, position);
         }
         let delivered = turn.first(Signal::FixDelivered);
@@ -261,9 +270,19 @@ impl<'a> Story<'a> {
         }
         if hands_over {
             self.take(HandedOver, position);
+            self.handed_over_by = Some(turn.speaker);
+            self.handed_over_end = turn.end;
         }
         self.asked_whether_settled = turn.has(Signal::ResolutionCheck);
         self.asked_for_more = turn.has(Signal::AnythingElse);
+    }
+
+    /// After a person handed the call on, the next words may still be that person's: somebody else has come where
+    /// there was a pause for it or a greeting.
+    fn is_somebody_else(&self, turn: &Heard) -> bool {
+        let start = self.call.turns[turn.at].span.map(|s| s.start);
+        let paused = self.handed_over_end.zip(start).is_some_and(|(end, start)| start - end >= PAUSE_FOR_ANOTHER);
+        self.handed_over_by != Some(Speaker::HumanAgent) || paused || turn.has(Signal::HumanAgentWords)
     }
 
     fn finish(mut self, access: &Access, handlers: &Handlers, queue: &[Span]) -> Found {
