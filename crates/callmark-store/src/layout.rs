@@ -1,0 +1,253 @@
+//! Where things lie in a dataset and what the commit records say, for writers and readers alike.
+
+use crate::batch::{Batch, BatchEntry, SourceId};
+use crate::dead_letters::DeadLetterId;
+use crate::directory::LocalDirectory;
+use crate::error::StoreError;
+use crate::schema::{SCHEMA_VERSION, Table};
+use callmark_types::ScoredCall;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Value of the partition column for calls whose start is not known: null to Hive, Spark, DuckDB, Polars and pyarrow.
+pub const NULL_DATE_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
+/// Directory of the commit records.
+pub(crate) const COMMITS: &str = "_commits";
+/// Directory of files that are not in place yet.
+pub(crate) const STAGING: &str = "_staging";
+/// Suffix of an intent's name.
+pub(crate) const INTENT_SUFFIX: &str = ".intent.json";
+/// Suffix of a commit record's name; also ends an intent's.
+const RECORD_SUFFIX: &str = ".json";
+/// Format of records and intents that this version writes, and the newest it reads.
+pub(crate) const RECORD_FORMAT: u32 = 1;
+
+/// A committed file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Its table.
+    pub table: Table,
+    /// Where it lies, relative to the dataset, with `/`.
+    pub path: String,
+    /// Rows in it.
+    pub rows: u64,
+    /// Its size.
+    pub bytes: u64,
+    /// SHA-256 of its content, hex.
+    pub sha256: String,
+}
+
+/// One commit: its existence makes its files part of the dataset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommitRecord {
+    /// Format of this record.
+    pub format: u32,
+    /// Version of the schema of the files.
+    pub schema_version: u32,
+    /// Source of the batch.
+    pub source: String,
+    /// Partition of the source.
+    pub partition: String,
+    /// Name of the batch within the partition.
+    pub first: String,
+    /// Which attempt at this batch won.
+    pub attempt: u32,
+    /// The files, `calls` last.
+    pub files: Vec<FileEntry>,
+    /// The inputs that are settled by it.
+    pub entries: Vec<BatchEntry>,
+    /// Dead letters of inputs that succeeded this time; they are removed.
+    pub settled_dead_letters: Vec<DeadLetterId>,
+}
+
+impl CommitRecord {
+    pub(crate) fn intent_path(&self) -> String {
+        intent_path(&self.source, &self.partition, &self.first, self.attempt)
+    }
+
+    pub(crate) fn record_path(&self) -> String {
+        record_path(&self.source, &self.partition, &self.first)
+    }
+}
+
+/// What an attempt at a batch is about to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Intent {
+    pub(crate) format: u32,
+    pub(crate) source: String,
+    pub(crate) partition: String,
+    pub(crate) first: String,
+    pub(crate) attempt: u32,
+    pub(crate) files: Vec<String>,
+}
+
+/// A batch sorted into the files it will become.
+pub(crate) struct Plan<'a> {
+    pub(crate) intent: Intent,
+    /// Table, relative path and calls of each file, `calls` last, so that a call that is seen has its turns.
+    pub(crate) files: Vec<(Table, String, Vec<&'a ScoredCall>)>,
+}
+
+impl<'a> Plan<'a> {
+    pub(crate) fn of(batch: &'a Batch, attempt: u32) -> Self {
+        let mut by_date: BTreeMap<String, Vec<&ScoredCall>> = BTreeMap::new();
+        for call in &batch.calls {
+            by_date.entry(date_partition(call)).or_default().push(call);
+        }
+        let (source, partition) = (batch.source.source(), batch.source.partition());
+        let name = format!("part-{source}~{partition}~{}~{attempt}.parquet", batch.first);
+        let mut files = Vec::new();
+        for table in [Table::Events, Table::Turns, Table::Calls] {
+            for (date, calls) in &by_date {
+                files.push((table, format!("{table}/date={date}/{name}"), calls.clone()));
+            }
+        }
+        let intent = Intent {
+            format: RECORD_FORMAT,
+            source: source.to_owned(),
+            partition: partition.to_owned(),
+            first: batch.first.clone(),
+            attempt,
+            files: files.iter().map(|(_, path, _)| path.clone()).collect(),
+        };
+        Self { intent, files }
+    }
+
+    pub(crate) fn intent_path(&self) -> String {
+        intent_path(&self.intent.source, &self.intent.partition, &self.intent.first, self.intent.attempt)
+    }
+
+    /// The record that commits `files`.
+    pub(crate) fn record(
+        &self,
+        files: Vec<FileEntry>,
+        batch: &Batch,
+        settled_dead_letters: Vec<DeadLetterId>,
+    ) -> CommitRecord {
+        CommitRecord {
+            format: RECORD_FORMAT,
+            schema_version: SCHEMA_VERSION,
+            source: self.intent.source.clone(),
+            partition: self.intent.partition.clone(),
+            first: self.intent.first.clone(),
+            attempt: self.intent.attempt,
+            files,
+            entries: batch.entries.clone(),
+            settled_dead_letters,
+        }
+    }
+}
+
+/// The UTC day of the call's start; null outside the years 1 to 9999, which no reader takes for a date.
+fn date_partition(call: &ScoredCall) -> String {
+    let date = call.record.started_at.map(callmark_types::Timestamp::utc_date);
+    match date {
+        Some(date) if date.len() == 10 && !date.starts_with('-') && !date.starts_with("0000") => date,
+        _ => NULL_DATE_PARTITION.to_owned(),
+    }
+}
+
+pub(crate) fn commit_directory(source: &SourceId) -> String {
+    format!("{COMMITS}/{}/{}", source.source(), source.partition())
+}
+
+fn record_path(source: &str, partition: &str, first: &str) -> String {
+    format!("{COMMITS}/{source}/{partition}/{first}{RECORD_SUFFIX}")
+}
+
+fn intent_path(source: &str, partition: &str, first: &str, attempt: u32) -> String {
+    format!("{COMMITS}/{source}/{partition}/{first}.{attempt}{INTENT_SUFFIX}")
+}
+
+/// Where the file that will lie at `path` waits until it is committed.
+pub(crate) fn staging_path(path: &str) -> String {
+    format!("{STAGING}/{}", path.replace('/', "."))
+}
+
+/// One more than the highest attempt at this batch of which something is left on disk, from 0.
+pub(crate) fn next_attempt(directory: &LocalDirectory, batch: &Batch) -> Result<u32, StoreError> {
+    let prefix = format!("{}.", batch.first);
+    let names = directory.files_in(&commit_directory(&batch.source))?;
+    let attempts = names
+        .iter()
+        .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(INTENT_SUFFIX)?.parse::<u32>().ok());
+    Ok(attempts.max().map_or(0, |highest| highest + 1))
+}
+
+/// What lies in `_commits`.
+#[derive(Debug, Default)]
+pub(crate) struct CommitFiles {
+    pub(crate) records: Vec<CommitRecord>,
+    /// Relative paths.
+    pub(crate) intents: Vec<String>,
+    /// Relative paths of what means nothing.
+    pub(crate) temporaries: Vec<String>,
+}
+
+/// Reads `_commits`, in order of source, partition and name.
+pub(crate) fn read_commit_files(directory: &LocalDirectory) -> Result<CommitFiles, StoreError> {
+    let mut found = CommitFiles::default();
+    for source in directory.directories_in(COMMITS)? {
+        for partition in directory.directories_in(&format!("{COMMITS}/{source}"))? {
+            let place = format!("{COMMITS}/{source}/{partition}");
+            for name in directory.files_in(&place)? {
+                let path = format!("{place}/{name}");
+                if name.ends_with(INTENT_SUFFIX) {
+                    found.intents.push(path);
+                } else if name.ends_with(RECORD_SUFFIX) {
+                    found.records.push(read_record(directory, &path)?);
+                } else {
+                    found.temporaries.push(path);
+                }
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn read_record(directory: &LocalDirectory, relative: &str) -> Result<CommitRecord, StoreError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let path = directory.path(relative);
+    let bytes = directory.read(relative)?;
+    let damaged = |source| StoreError::DamagedRecord { path: path.clone(), source };
+    let Format { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if format > RECORD_FORMAT {
+        return Err(StoreError::NewerFormat { path: path.clone(), found: format, supported: RECORD_FORMAT });
+    }
+    serde_json::from_slice(&bytes).map_err(damaged)
+}
+
+/// Every commit of the dataset at `dir`, in order of source, partition and name. Takes no lock.
+pub fn read_commits(dir: &Path) -> Result<Vec<CommitRecord>, StoreError> {
+    let directory = LocalDirectory::new(dir);
+    if !directory.exists(COMMITS)? {
+        return Err(StoreError::NotADataset { path: dir.to_path_buf() });
+    }
+    Ok(read_commit_files(&directory)?.records)
+}
+
+/// The files of `table` as a plain glob `<table>/date=*/*.parquet` finds them, sorted; none where there are none.
+pub fn table_files(dir: &Path, table: Table) -> Result<Vec<PathBuf>, StoreError> {
+    let directory = LocalDirectory::new(dir);
+    Ok(table_file_names(&directory, table)?.into_iter().map(|path| directory.path(&path)).collect())
+}
+
+/// The same as relative paths.
+pub(crate) fn table_file_names(directory: &LocalDirectory, table: Table) -> Result<Vec<String>, StoreError> {
+    let mut paths = Vec::new();
+    for partition in directory.directories_in(table.name())? {
+        if !partition.starts_with("date=") {
+            continue;
+        }
+        for name in directory.files_in(&format!("{table}/{partition}"))? {
+            if Path::new(&name).extension().is_some_and(|extension| extension == "parquet") {
+                paths.push(format!("{table}/{partition}/{name}"));
+            }
+        }
+    }
+    Ok(paths)
+}
