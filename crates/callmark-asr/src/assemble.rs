@@ -65,7 +65,11 @@ pub(crate) fn assign_words(plan: &PackPlan, words: &[PackWord]) -> Vec<usize> {
 
 fn on_recording_clock(piece: &PackPiece, word: &PackWord) -> Word {
     let map = |time| piece.source.start + (time - piece.pack_start);
-    Word { word: word.text.clone(), span: Span::new(map(word.start), map(word.end)), probability: word.probability }
+    Word {
+        word: word.text.clone(),
+        span: Span::new(map(word.start), map(word.end)),
+        probability: word.probability,
+    }
 }
 
 /// Moves the words' times as little as needed to lie inside `span`, in order, at least a millisecond long each and
@@ -136,4 +140,115 @@ fn utterances_of_span(
 pub(crate) fn level_dbfs(samples: &[i16]) -> Option<f64> {
     let energy: f64 = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
     (energy > 0.0).then(|| 10.0 * (energy / samples.len() as f64 / (32768.0 * 32768.0)).log10())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packing::{PackLimits, clean_spans, plan_packs};
+    use callmark_types::Millis;
+    use proptest::prelude::*;
+
+    fn noise(seconds: usize) -> Pcm {
+        Pcm { samples: (0..seconds * 16_000).map(|i| ((i * 7_919) % 4_001) as i16 - 2_000).collect() }
+    }
+
+    fn word(text: &str, start_ms: i64, end_ms: i64) -> PackWord {
+        PackWord { text: text.to_owned(), start: Millis(start_ms), end: Millis(end_ms), probability: 0.9 }
+    }
+
+    fn utterances(speech: &[Span], words: Vec<PackWord>) -> Vec<Utterance> {
+        let pcm = noise(30);
+        let options = TranscribeOptions::default();
+        let plans = plan_packs(&pcm, speech, &options.pack_limits);
+        assert_eq!(plans.len(), 1);
+        let transcript = PackTranscript { words, ..PackTranscript::default() };
+        let spans = clean_spans(&pcm, speech, &options.pack_limits);
+        assemble(1, &pcm, &spans, &[(plans[0].clone(), transcript)], &options)
+    }
+
+    #[test]
+    fn each_word_lands_in_the_span_it_was_said_in() {
+        // On the pack's clock the spans stand at 200..1200 and 1700..2700: 200 ms of margin, 100 ms of joint.
+        let speech = [Span::of_ms(2_000, 3_000), Span::of_ms(20_000, 21_000)];
+        let found = utterances(
+            &speech,
+            vec![word("one", 0, 900), word("two", 950, 1_300), word("three", 1_300, 2_500)],
+        );
+        assert_eq!(found.len(), 2);
+        assert_eq!((found[0].text.as_str(), found[0].span), ("one two", speech[0]));
+        assert_eq!((found[1].text.as_str(), found[1].span), ("three", speech[1]));
+        assert_eq!(found[1].words[0].span, Span::of_ms(20_000, 20_800));
+        assert_eq!(found[0].channel, 1);
+    }
+
+    #[test]
+    fn a_span_without_words_yields_nothing() {
+        let speech = [Span::of_ms(2_000, 3_000), Span::of_ms(20_000, 21_000)];
+        let found = utterances(&speech, vec![word("one", 200, 900)]);
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].span, speech[0]);
+    }
+
+    #[test]
+    fn the_copies_of_a_loop_are_kept_apart_with_their_reason() {
+        let phrase = ["I", "will", "go", "on"];
+        let looped = (0..16).map(|i| word(phrase[i as usize % 4], 200 + i * 250, 400 + i * 250)).collect();
+        let found = utterances(&[Span::of_ms(2_000, 7_000)], looped);
+        let texts: Vec<(&str, Option<DroppedReason>)> =
+            found.iter().map(|u| (u.text.as_str(), u.dropped_reason)).collect();
+        let copies = "I will go on I will go on I will go on";
+        assert_eq!(texts, [("I will go on", None), (copies, Some(DroppedReason::Repetition))]);
+    }
+
+    proptest! {
+        #[test]
+        fn fitted_words_lie_in_their_span_in_order_and_do_not_overlap(
+            length in 0i64..2_000,
+            times in proptest::collection::vec((-500i64..3_000, 0i64..900), 0..60),
+        ) {
+            let span = Span::of_ms(500, 500 + length);
+            let mut words: Vec<Word> = times
+                .iter()
+                .map(|&(start, length)| Word {
+                    word: "w".to_owned(),
+                    span: Span::of_ms(start, start + length),
+                    probability: 0.5,
+                })
+                .collect();
+            fit_words(span, &mut words);
+            let mut floor = span.start;
+            for word in &words {
+                prop_assert!(floor <= word.span.start && word.span.end <= span.end);
+                prop_assert!(words.len() as i64 > length || word.span.end > word.span.start);
+                floor = word.span.end;
+            }
+        }
+
+        #[test]
+        fn words_that_fit_are_not_moved(lengths in proptest::collection::vec((0i64..200, 1i64..200), 0..8)) {
+            let mut clock = 0;
+            let mut words: Vec<Word> = lengths
+                .iter()
+                .map(|&(gap, length)| {
+                    let span = Span::of_ms(clock + gap, clock + gap + length);
+                    clock = span.end.0;
+                    Word { word: "w".to_owned(), span, probability: 0.5 }
+                })
+                .collect();
+            let before = words.clone();
+            fit_words(Span::of_ms(0, clock.max(1)), &mut words);
+            prop_assert_eq!(words, before);
+        }
+    }
+
+    #[test]
+    fn assignment_never_goes_back() {
+        let pcm = noise(30);
+        let speech = [Span::of_ms(1_000, 2_000), Span::of_ms(5_000, 6_000), Span::of_ms(9_000, 9_500)];
+        let plan = &plan_packs(&pcm, &speech, &PackLimits::default())[0];
+        let words =
+            [word("a", 100, 300), word("b", 1_800, 2_200), word("c", 400, 500), word("d", 4_000, 4_100)];
+        assert_eq!(assign_words(plan, &words), [0, 1, 1, 2]);
+    }
 }

@@ -215,7 +215,8 @@ mod tests {
 
     #[test]
     fn a_loop_compresses_better_than_speech() {
-        let speech = "Thank you for calling Northgate Bank, I'm Nora, your automated assistant. How can I help you?";
+        let speech =
+            "Thank you for calling Northgate Bank, I'm Nora, your automated assistant. How can I help you?";
         assert!(compression_ratio(speech) < 2.0);
         assert!(compression_ratio(&"the balance is ".repeat(20)) > 2.4);
         assert_eq!(compression_ratio("no no no"), 1.0);

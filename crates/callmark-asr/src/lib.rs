@@ -21,8 +21,6 @@ pub use guards::GuardLimits;
 pub use packing::{PackLimits, PackPiece, PackPlan, clean_spans, plan_packs};
 pub use pool::{ChannelTranscript, EngineConfig, WorkerPool, recommended_workers};
 pub use scripted::{Script, ScriptedAnswer, ScriptedTranscriber, spread};
-pub use transcriber::{
-    Decoding, ModelInfo, Pack, PackTranscript, PackWord, TranscribeOptions, Transcriber,
-};
+pub use transcriber::{Decoding, ModelInfo, Pack, PackTranscript, PackWord, TranscribeOptions, Transcriber};
 #[cfg(feature = "whisper")]
 pub use whisper::{Device, WhisperConfig, WhisperEngine, WhisperTranscriber};

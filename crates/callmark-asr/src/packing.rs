@@ -220,3 +220,110 @@ fn join_parts(parts: &[PackPiece], limits: &PackLimits) -> Vec<PackPlan> {
     }
     packs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn recording(seconds: usize) -> Pcm {
+        let samples = (0..seconds * 16_000).map(|i| (i * 31 % 1_999) as i16).collect();
+        Pcm { samples }
+    }
+
+    fn spans() -> impl Strategy<Value = Vec<Span>> {
+        proptest::collection::vec((0i64..4_000, 1i64..25_000), 0..12).prop_map(|gaps| {
+            let mut clock = 0;
+            let span = |(gap, length): (i64, i64)| {
+                let start = clock + gap;
+                clock = start + length;
+                Span::of_ms(start, clock)
+            };
+            gaps.into_iter().map(span).collect()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn every_time_maps_to_the_pack_and_back_unchanged(speech in spans()) {
+            let pcm = recording(120);
+            for plan in plan_packs(&pcm, &speech, &PackLimits::default()) {
+                for piece in &plan.pieces {
+                    for time in (piece.source.start.0..piece.source.end.0).step_by(37).map(Millis) {
+                        let in_pack = plan.to_pack(time).expect("a time inside a piece");
+                        prop_assert!(piece.on_pack_clock().contains(in_pack));
+                        prop_assert_eq!(plan.to_recording(in_pack), time);
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn the_map_to_the_recording_never_goes_back_and_stays_in_the_pieces(speech in spans()) {
+            let pcm = recording(120);
+            for plan in plan_packs(&pcm, &speech, &PackLimits::default()) {
+                let mut before = Millis::ZERO;
+                for time in (0..=plan.duration().0).step_by(13).map(Millis) {
+                    let mapped = plan.to_recording(time);
+                    prop_assert!(mapped >= before);
+                    let touches = |piece: &PackPiece| piece.source.start <= mapped && mapped <= piece.source.end;
+                    prop_assert!(plan.pieces.iter().any(touches));
+                    before = mapped;
+                }
+            }
+        }
+
+        #[test]
+        fn packs_hold_all_the_speech_once_and_never_too_much(speech in spans()) {
+            let pcm = recording(120);
+            let limits = PackLimits::default();
+            let plans = plan_packs(&pcm, &speech, &limits);
+            let packed: Millis = plans.iter().map(PackPlan::speech_duration).sum();
+            let wanted: Millis = clean_spans(&pcm, &speech, &limits).into_iter().map(Span::duration).sum();
+            prop_assert_eq!(packed, wanted);
+            for plan in &plans {
+                prop_assert!(plan.duration() <= limits.longest_pack);
+                prop_assert_eq!(plan.build(&pcm).duration(), plan.duration());
+                for pair in plan.pieces.windows(2) {
+                    prop_assert!(pair[0].source.end <= pair[1].source.start);
+                    prop_assert!(pair[0].on_pack_clock().end <= pair[1].pack_start);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_pack_carries_the_samples_of_its_spans() {
+        let pcm = recording(20);
+        let speech = [Span::of_ms(1_000, 2_000), Span::of_ms(10_000, 11_000)];
+        let plans = plan_packs(&pcm, &speech, &PackLimits::default());
+        assert_eq!(plans.len(), 1);
+        let pack = plans[0].build(&pcm);
+        for time in [Millis(1_500), Millis(10_999)] {
+            let in_pack = plans[0].to_pack(time).expect("inside").to_sample(16_000);
+            let in_recording = time.to_sample(16_000);
+            assert_eq!(pack.samples[in_pack], f32::from(pcm.samples[in_recording]) / 32768.0);
+        }
+    }
+
+    #[test]
+    fn speech_outside_the_recording_and_clicks_are_left_out() {
+        let pcm = recording(5);
+        let speech = [Span::of_ms(1_000, 1_040), Span::of_ms(4_500, 9_000), Span::of_ms(9_000, 9_500)];
+        assert_eq!(clean_spans(&pcm, &speech, &PackLimits::default()), [Span::of_ms(4_500, 5_000)]);
+        assert!(plan_packs(&pcm, &[], &PackLimits::default()).is_empty());
+    }
+
+    #[test]
+    fn a_long_span_is_cut_where_it_is_quiet() {
+        let mut pcm = recording(30);
+        pcm.samples[14_000 * 16..14_200 * 16].fill(0);
+        let plans = plan_packs(&pcm, &[Span::of_ms(0, 30_000)], &PackLimits::default());
+        assert_eq!(plans.len(), 2);
+        let cut = plans[0].pieces[0].speech.end;
+        assert!(Span::of_ms(14_000, 14_200).contains(cut), "{cut:?}");
+        assert_eq!(plans[1].pieces[0].speech.start, cut);
+    }
+}

@@ -231,7 +231,9 @@ impl Drop for WorkerPool {
 /// The pack among the first few with the most speech: the one whose language is detected.
 fn language_pack(plans: &[PackPlan]) -> Option<usize> {
     let candidates = plans.iter().enumerate().take(LANGUAGE_CANDIDATE_PACKS);
-    candidates.max_by_key(|(index, plan)| (plan.speech_duration(), usize::MAX - index)).map(|(index, _)| index)
+    candidates
+        .max_by_key(|(index, plan)| (plan.speech_duration(), usize::MAX - index))
+        .map(|(index, _)| index)
 }
 
 fn work(worker: usize, first: Box<dyn Transcriber>, queue: &Mutex<Receiver<Job>>, factory: &Factory) {

@@ -120,11 +120,7 @@ pub trait Transcriber: Send {
     ///
     /// An empty pack yields no words. A pack longer than [`Transcriber::longest_pack`] is refused. The result depends
     /// on `pack` and `options` alone, whatever was transcribed before, and an error leaves the engine usable.
-    fn transcribe(
-        &mut self,
-        pack: &Pack,
-        options: &TranscribeOptions,
-    ) -> Result<PackTranscript, AsrError>;
+    fn transcribe(&mut self, pack: &Pack, options: &TranscribeOptions) -> Result<PackTranscript, AsrError>;
 
     /// The longest pack this engine takes.
     fn longest_pack(&self) -> Millis;

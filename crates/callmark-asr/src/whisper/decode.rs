@@ -6,11 +6,9 @@
 use super::WhisperEngine;
 use super::words::{TextToken, words_of_tokens};
 use crate::error::AsrError;
-use crate::packing::ceil_div;
 use crate::guards::{GuardLimits, compression_ratio, find_loop};
-use crate::transcriber::{
-    Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber,
-};
+use crate::packing::ceil_div;
+use crate::transcriber::{Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
 use callmark_types::Millis;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
@@ -28,8 +26,6 @@ const MIN_SAMPLES: usize = 16_000;
 const MAX_TOKENS_PER_SECOND: i64 = 10;
 /// Tokens granted beside that.
 const SPARE_TOKENS: i64 = 12;
-/// Window with which only the spectrogram and the window's length are set, before language detection.
-const PREPARE_ONLY_MS: i32 = 100;
 /// Root-mean-square below which a pack is silence: -75 dB full scale.
 const SILENCE_RMS: f32 = 1.8e-4;
 /// Temperature of the tries after the first ones.
@@ -48,10 +44,25 @@ impl std::fmt::Debug for WhisperTranscriber {
     }
 }
 
-/// The language of a pack and how sure one is of it.
-struct PackLanguage {
-    code: String,
-    probability: Option<f64>,
+/// What the decoder makes of a pack before it writes a word.
+struct FirstImpression {
+    no_speech_probability: f64,
+    /// Codes and probabilities, which sum to 1; empty for English-only models.
+    languages: Vec<(&'static str, f64)>,
+}
+
+impl FirstImpression {
+    /// The language to decode in, and its probability: the likeliest, or the fallback where that is too unsure.
+    fn language(&self, options: &TranscribeOptions) -> Option<(String, f64)> {
+        let &(likeliest, probability) = self.languages.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        match &options.fallback_language {
+            Some(fallback) if probability < options.min_language_probability => {
+                let of_fallback = self.languages.iter().find(|(code, _)| code == fallback);
+                Some((fallback.clone(), of_fallback.map_or(0.0, |&(_, probability)| probability)))
+            }
+            _ => Some((likeliest.to_owned(), probability)),
+        }
+    }
 }
 
 /// How one try differs from the next.
@@ -66,17 +77,13 @@ enum Attempt {
 }
 
 impl Attempt {
-    const ORDER: [Self; 3] = [Self::First, Self::WholeWindow, Self::Sampled];
+    const RETRIES: [Self; 2] = [Self::WholeWindow, Self::Sampled];
 }
 
 impl WhisperTranscriber {
     pub(super) fn new(engine: WhisperEngine, worker: usize) -> Result<Self, AsrError> {
         let state = new_state(&engine, worker)?;
         Ok(Self { engine, worker, state })
-    }
-
-    fn threads(&self) -> usize {
-        usize::from(self.engine.threads_per_worker)
     }
 
     fn max_positions(&self) -> i64 {
@@ -90,47 +97,41 @@ impl WhisperTranscriber {
         stepped.max(MIN_POSITIONS).min(self.max_positions())
     }
 
-    fn language(
-        &mut self,
-        samples: &[f32],
-        duration: Millis,
-        options: &TranscribeOptions,
-    ) -> Result<PackLanguage, AsrError> {
+    /// The language to decode in at first: as told, or the likeliest to save a second pass when it is detected.
+    fn first_language(&self, options: &TranscribeOptions) -> Result<String, AsrError> {
         if !self.engine.header.is_multilingual() {
-            return Ok(PackLanguage { code: "en".to_owned(), probability: None });
+            return Ok("en".to_owned());
         }
-        match &options.language {
-            Some(code) if code.contains('\0') || whisper_rs::get_lang_id(code).is_none() => {
-                Err(AsrError::UnknownLanguage(code.clone()))
-            }
-            Some(code) => Ok(PackLanguage { code: code.clone(), probability: None }),
-            None => self.detect_language(samples, duration, options),
+        let code = options.language.as_ref().or(options.fallback_language.as_ref());
+        let code = code.map_or("en", String::as_str);
+        if code.contains('\0') || whisper_rs::get_lang_id(code).is_none() {
+            return Err(AsrError::UnknownLanguage(code.to_owned()));
         }
+        Ok(code.to_owned())
     }
 
-    fn detect_language(
-        &mut self,
-        samples: &[f32],
-        duration: Millis,
-        options: &TranscribeOptions,
-    ) -> Result<PackLanguage, AsrError> {
-        let threads = self.threads();
-        let mut prepare = self.params(Attempt::First, "en", duration, options);
-        prepare.set_duration_ms(PREPARE_ONLY_MS);
-        self.state.full(prepare, samples).map_err(|error| engine_error(duration, error))?;
-        let (id, probabilities) =
-            self.state.lang_detect(0, threads).map_err(|error| engine_error(duration, error))?;
-        let probability = probabilities.get(id as usize).map_or(0.0, |&p| f64::from(p));
-        let likeliest = whisper_rs::get_lang_str(id).unwrap_or("en").to_owned();
-        match &options.fallback_language {
-            Some(fallback) if probability < options.min_language_probability => {
-                let of_fallback = whisper_rs::get_lang_id(fallback)
-                    .and_then(|id| probabilities.get(id as usize))
-                    .map_or(0.0, |&p| f64::from(p));
-                Ok(PackLanguage { code: fallback.clone(), probability: Some(of_fallback) })
-            }
-            _ => Ok(PackLanguage { code: likeliest, probability: Some(probability) }),
+    /// What the decoder says right after the start token about what the encoder was last given.
+    ///
+    /// The engine's own no-speech probability is read from the logits of the call before (whisper.cpp 1.8.3 keeps
+    /// those of the prompt's last token only, and reads its first), so it is worked out here.
+    fn first_impression(&mut self, duration: Millis) -> Result<FirstImpression, AsrError> {
+        let context = &self.engine.context;
+        let start = [context.token_sot()];
+        let threads = usize::from(self.engine.threads_per_worker);
+        self.state.decode(&start, 0, threads).map_err(|error| engine_error(duration, &error))?;
+        let logits = self.state.get_logits().map_err(|error| engine_error(duration, &error))?;
+        let no_speech = softmax_share(logits.iter().copied(), logits[context.token_nosp() as usize]);
+        let mut languages: Vec<(&'static str, f32)> = Vec::new();
+        if self.engine.header.is_multilingual() {
+            let last = whisper_rs::get_lang_max_id();
+            languages.extend((0..=last).filter_map(|id| {
+                let logit = *logits.get(context.token_lang(id) as usize)?;
+                Some((whisper_rs::get_lang_str(id)?, logit))
+            }));
         }
+        let share = |logit: f32| softmax_share(languages.iter().map(|&(_, logit)| logit), logit);
+        let languages = languages.iter().map(|&(code, logit)| (code, share(logit))).collect();
+        Ok(FirstImpression { no_speech_probability: no_speech, languages })
     }
 
     fn params<'a>(
@@ -175,6 +176,7 @@ impl WhisperTranscriber {
         params
     }
 
+    /// One try. A state whose random numbers were drawn from is replaced before and after.
     fn attempt(
         &mut self,
         attempt: Attempt,
@@ -188,7 +190,7 @@ impl WhisperTranscriber {
         if draws_random {
             self.state = new_state(&self.engine, self.worker)?;
         }
-        let result = self.state.full(params, samples).map_err(|error| engine_error(duration, error));
+        let result = self.state.full(params, samples).map_err(|error| engine_error(duration, &error));
         let transcript = result.map(|()| self.collect(language, duration));
         if draws_random {
             self.state = new_state(&self.engine, self.worker)?;
@@ -196,13 +198,33 @@ impl WhisperTranscriber {
         transcript
     }
 
+    /// The first try, with the no-speech probability and, where it is not told, the language.
+    fn first_attempt(
+        &mut self,
+        samples: &[f32],
+        duration: Millis,
+        options: &TranscribeOptions,
+    ) -> Result<PackTranscript, AsrError> {
+        let guess = self.first_language(options)?;
+        // Greedy whatever is asked for: its encoded sound stays in the state for the first impression.
+        let greedy = TranscribeOptions { decoding: Decoding::Greedy, ..options.clone() };
+        let mut heard = self.attempt(Attempt::First, &guess, samples, duration, &greedy)?;
+        let impression = self.first_impression(duration)?;
+        let detected = impression.language(options).filter(|_| options.language.is_none());
+        let language = detected.as_ref().map_or(guess.as_str(), |(code, _)| code.as_str());
+        if language != guess || options.decoding != Decoding::Greedy {
+            heard = self.attempt(Attempt::First, language, samples, duration, options)?;
+        }
+        heard.no_speech_probability = impression.no_speech_probability;
+        heard.language_probability = detected.map(|(_, probability)| probability);
+        Ok(heard)
+    }
+
     /// Reads the tokens that the last call left in the state.
     fn collect(&self, language: &str, duration: Millis) -> PackTranscript {
         let end_of_text = self.engine.context.token_eot();
         let mut tokens = Vec::new();
-        let mut no_speech_probability: f64 = 0.0;
         for segment in self.state.as_iter() {
-            no_speech_probability = no_speech_probability.max(f64::from(segment.no_speech_probability()));
             for token in (0..segment.n_tokens()).filter_map(|i| segment.get_token(i)) {
                 let data = token.token_data();
                 if data.id >= end_of_text {
@@ -219,7 +241,7 @@ impl WhisperTranscriber {
         PackTranscript {
             words: words_of_tokens(&tokens, language, duration),
             average_log_probability: sum / tokens.len().max(1) as f64,
-            no_speech_probability,
+            no_speech_probability: 0.0,
             language: Some(language.to_owned()),
             language_probability: None,
             attempts: 1,
@@ -245,24 +267,21 @@ impl Transcriber for WhisperTranscriber {
         } else {
             &pack.samples
         };
-        let language = self.language(samples, duration, options)?;
-        let mut best: Option<PackTranscript> = None;
-        let attempts = Attempt::ORDER.into_iter().take(usize::from(options.max_attempts.max(1)));
-        for (made, attempt) in (1_u8..).zip(attempts) {
-            let heard = self.attempt(attempt, &language.code, samples, duration, options)?;
-            let good = !looks_wrong(&heard, &options.guards);
-            let kept = match best.take() {
-                Some(before) if !good && !is_better(&heard, &before) => before,
-                _ => heard,
-            };
-            best = Some(PackTranscript { attempts: made, ..kept });
-            if good {
+        let mut best = self.first_attempt(samples, duration, options)?;
+        let language = best.language.clone().unwrap_or_default();
+        for attempt in Attempt::RETRIES.into_iter().take(usize::from(options.max_attempts.saturating_sub(1)))
+        {
+            if !looks_wrong(&best, &options.guards) {
                 break;
             }
+            let heard = self.attempt(attempt, &language, samples, duration, options)?;
+            best.attempts += 1;
+            if is_better(&heard, &best, &options.guards) {
+                best.words = heard.words;
+                best.average_log_probability = heard.average_log_probability;
+            }
         }
-        let mut transcript = best.unwrap_or_default();
-        transcript.language_probability = language.probability;
-        Ok(transcript)
+        Ok(best)
     }
 
     fn longest_pack(&self) -> Millis {
@@ -275,13 +294,10 @@ impl Transcriber for WhisperTranscriber {
 }
 
 fn new_state(engine: &WhisperEngine, worker: usize) -> Result<WhisperState, AsrError> {
-    engine
-        .context
-        .create_state()
-        .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })
+    engine.context.create_state().map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })
 }
 
-fn engine_error(duration: Millis, error: WhisperError) -> AsrError {
+fn engine_error(duration: Millis, error: &WhisperError) -> AsrError {
     AsrError::Engine { duration_ms: duration.0, reason: error.to_string() }
 }
 
@@ -302,11 +318,21 @@ fn has_loop(transcript: &PackTranscript) -> bool {
     find_loop(transcript.words.iter().map(|word| word.text.as_str())).is_some()
 }
 
-/// Whether `candidate` is to be preferred when both look wrong.
-fn is_better(candidate: &PackTranscript, before: &PackTranscript) -> bool {
+/// Whether `candidate` is to be preferred to what looked wrong.
+fn is_better(candidate: &PackTranscript, before: &PackTranscript, guards: &GuardLimits) -> bool {
+    if !looks_wrong(candidate, guards) {
+        return true;
+    }
     match (has_loop(candidate), has_loop(before)) {
         (false, true) => true,
         (true, false) => false,
         _ => candidate.average_log_probability > before.average_log_probability,
     }
+}
+
+/// The share of `logit` in the softmax over `all`.
+fn softmax_share(all: impl Iterator<Item = f32> + Clone, logit: f32) -> f64 {
+    let highest = all.clone().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = all.map(|other| f64::from(other - highest).exp()).sum();
+    if sum > 0.0 { f64::from(logit - highest).exp() / sum } else { 0.0 }
 }

@@ -34,7 +34,8 @@ impl ModelHeader {
             path: path.to_owned(),
             reason: error.to_string(),
         };
-        let invalid = |reason: &str| AsrError::ModelInvalid { path: path.to_owned(), reason: reason.to_owned() };
+        let invalid =
+            |reason: &str| AsrError::ModelInvalid { path: path.to_owned(), reason: reason.to_owned() };
         let mut bytes = Vec::with_capacity(HEADER_FIELDS * 4);
         let file = File::open(path).map_err(unreadable)?;
         file.take(HEADER_FIELDS as u64 * 4).read_to_end(&mut bytes).map_err(unreadable)?;

@@ -71,16 +71,18 @@ impl WhisperEngine {
             Device::Gpu(index) => {
                 return Err(AsrError::DeviceUnavailable {
                     device: format!("gpu {index}"),
-                    reason: "this build has no GPU support; build with feature cuda, vulkan, metal or hipblas"
-                        .to_owned(),
+                    reason:
+                        "this build has no GPU support; build with feature cuda, vulkan, metal or hipblas"
+                            .to_owned(),
                 });
             }
         };
         let mut parameters = WhisperContextParameters::new();
-        parameters.use_gpu(use_gpu).gpu_device(gpu_device).flash_attn(false).dtw_parameters(DtwParameters {
-            mode: header.alignment_heads(),
-            dtw_mem_size: ALIGNMENT_BYTES,
-        });
+        parameters
+            .use_gpu(use_gpu)
+            .gpu_device(gpu_device)
+            .flash_attn(false)
+            .dtw_parameters(DtwParameters { mode: header.alignment_heads(), dtw_mem_size: ALIGNMENT_BYTES });
         let context = WhisperContext::new_with_params(&config.model_path, parameters).map_err(|error| {
             AsrError::ModelInvalid { path: config.model_path.clone(), reason: error.to_string() }
         })?;
@@ -131,7 +133,8 @@ mod tests {
 
     #[test]
     fn only_what_is_switched_on_is_named() {
-        let report = "WHISPER : COREML = 0 | CPU : SSE3 = 1 | AVX = 1 | AVX512 = 1 | OPENMP = 0 | REPACK = 1 | ";
+        let report =
+            "WHISPER : COREML = 0 | CPU : SSE3 = 1 | AVX = 1 | AVX512 = 1 | OPENMP = 0 | REPACK = 1 | ";
         assert_eq!(kernels_in_use(report), "SSE3 AVX AVX512 REPACK");
         assert_eq!(kernels_in_use(""), "plain kernels");
     }
