@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, mode, file] = arguments.as_slice() else { panic!("usage: findings text|sentiment|calls FILE.jsonl") };
+    let [_, mode, file] = arguments.as_slice() else {
+        panic!("usage: findings text|sentiment|calls FILE.jsonl")
+    };
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/rules");
     let mut texts: Vec<(String, String)> = std::fs::read_dir(folder)
         .unwrap()
@@ -57,7 +59,11 @@ fn call(rules: &Ruleset, value: &Value) -> Value {
     let mut metadata = CallMetadata::unknown(id);
     metadata.first_handler = handler(&value["first_handler"]);
     for s in value["handler_segments"].as_array().into_iter().flatten() {
-        let segment = HandlerSegment { handler: handler(&s["handler"]).unwrap(), span: span(s).unwrap(), agent_id: None };
+        let segment = HandlerSegment {
+            handler: handler(&s["handler"]).unwrap(),
+            span: span(s).unwrap(),
+            agent_id: None,
+        };
         metadata.handler_segments.push(segment);
     }
     let blind = value["blind"].as_bool() == Some(true);
@@ -70,7 +76,11 @@ fn call(rules: &Ruleset, value: &Value) -> Value {
                 lane: Lane::Channel(u16::from(!customer)),
                 span: span(t),
                 text: t["text"].as_str().unwrap().to_owned(),
-                told_role: (!blind).then_some(if customer { ChannelRole::Customer } else { ChannelRole::Agent }),
+                told_role: (!blind).then_some(if customer {
+                    ChannelRole::Customer
+                } else {
+                    ChannelRole::Agent
+                }),
             }
         })
         .collect();

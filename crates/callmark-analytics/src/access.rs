@@ -19,6 +19,8 @@ pub(crate) struct Access {
     pub(crate) human: HumanAccess,
     /// Turns (positions in `heard`) that announce a handoff.
     pub(crate) handoffs: Vec<usize>,
+    /// Turns (positions in `heard`) that accept an offer of a person.
+    pub(crate) accepted: Vec<usize>,
 }
 
 /// Reads the call for requests and what became of them.
@@ -26,14 +28,14 @@ pub(crate) fn find(rules: &Ruleset, call: &Conversation<'_>, heard: &[Heard]) ->
     let mut reading = Reading::new(rules, call.turns);
     for (position, turn) in heard.iter().enumerate() {
         if turn.is_customer() {
-            reading.customer(turn);
+            reading.customer(position, turn);
         } else {
             reading.agent(position, turn);
         }
     }
     reading.end_of_block();
     let human = reading.figures(heard);
-    Access { events: reading.events, human, handoffs: reading.handoffs }
+    Access { events: reading.events, human, handoffs: reading.handoffs, accepted: reading.accepted }
 }
 
 /// The first request or accepted offer: from here a person is due.
@@ -48,6 +50,7 @@ struct Reading<'a> {
     turns: &'a [Turn],
     events: Vec<Event>,
     handoffs: Vec<usize>,
+    accepted: Vec<usize>,
     requests: i32,
     deflections: i32,
     first_request: Option<Due>,
@@ -68,6 +71,7 @@ impl<'a> Reading<'a> {
             turns,
             events: Vec::new(),
             handoffs: Vec::new(),
+            accepted: Vec::new(),
             requests: 0,
             deflections: 0,
             first_request: None,
@@ -80,11 +84,11 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn customer(&mut self, turn: &Heard) {
+    fn customer(&mut self, position: usize, turn: &Heard) {
         self.end_of_block();
         let human_listens = self.listener == Some(Speaker::HumanAgent);
         let hits = request_hits(turn, human_listens);
-        if self.offer_open_turns > 0 && self.answer_to_offer(turn, !hits.is_empty()) {
+        if self.offer_open_turns > 0 && self.answer_to_offer(position, turn, !hits.is_empty()) {
             return;
         }
         let to = self.listener.map_or("unknown", handler_name);
@@ -107,7 +111,7 @@ impl<'a> Reading<'a> {
     }
 
     /// Reads the turn as an answer to an open offer. Whether it was one.
-    fn answer_to_offer(&mut self, turn: &Heard, asks: bool) -> bool {
+    fn answer_to_offer(&mut self, position: usize, turn: &Heard, asks: bool) -> bool {
         let answer = turn.hits.iter().find(|h| matches!(h.signal, Signal::Affirmative | Signal::Negative));
         let kind = match answer {
             Some(hit) if hit.signal == Signal::Negative && !asks => EventKind::OfferDeclined,
@@ -124,6 +128,7 @@ impl<'a> Reading<'a> {
         let mut event = turn.event_of(self.rules, self.turns, kind, hit);
         event.detail = self.listener.map(|s| format!("to_handler={}", handler_name(s)));
         if kind == EventKind::OfferAccepted {
+            self.accepted.push(position);
             self.due.get_or_insert(Due { at: turn.at, span: event.span });
         }
         self.events.push(event);
@@ -147,7 +152,8 @@ impl<'a> Reading<'a> {
             self.offer_open_turns = OFFER_STAYS_OPEN_TURNS;
         }
         let offered_in = offer.map(|h| h.sentence);
-        let handoff = turn.hits.iter().find(|h| h.signal == Signal::Handoff && Some(h.sentence) != offered_in);
+        let handoff =
+            turn.hits.iter().find(|h| h.signal == Signal::Handoff && Some(h.sentence) != offered_in);
         // In the queue, the same announcement comes again and again.
         let announces = handoff.filter(|_| !(turn.speaker == Speaker::Ivr && self.in_queue));
         if let Some(hit) = announces {

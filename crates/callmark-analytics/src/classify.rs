@@ -46,9 +46,10 @@ pub fn classify_human_request(
     let found = sentences.iter().flat_map(|s| rules.matches(s, Some(Speaker::Customer)));
     let asks = found.map(|m| &rules.rules[m.rule]).filter(|rule| match rule.signal {
         Signal::SupervisorRequest => true,
-        Signal::HumanRequest | Signal::BareHumanRequest | Signal::DepartmentRequest | Signal::MachineRefusal => {
-            !human_listens
-        }
+        Signal::HumanRequest
+        | Signal::BareHumanRequest
+        | Signal::DepartmentRequest
+        | Signal::MachineRefusal => !human_listens,
         _ => false,
     });
     let best = asks.max_by(|a, b| a.confidence.total_cmp(&b.confidence));

@@ -55,7 +55,11 @@ fn handler_of(speaker: Speaker) -> Option<Handler> {
 
 /// Runs of one handler, each from the end of the last speech before it; waits cut out and put in. Empty without
 /// times.
-fn segments_of_turns(heard: &[Heard], call: &Conversation<'_>, waits: &[(Handler, Span)]) -> Vec<HandlerSegment> {
+fn segments_of_turns(
+    heard: &[Heard],
+    call: &Conversation<'_>,
+    waits: &[(Handler, Span)],
+) -> Vec<HandlerSegment> {
     let mut changes: Vec<(Millis, Handler)> = Vec::new();
     let mut last_speech = Millis::ZERO;
     for turn in heard {

@@ -9,9 +9,9 @@ use crate::handlers::Handlers;
 use crate::hearing::{Heard, Hit};
 use crate::signal::Signal;
 use crate::{Conversation, Ruleset};
-use callmark_types::{Event, EventKind, Handler, Millis, Outcome, Resolution, Span, Speaker};
 use Sign::{Accepted, Confirmed, Delivered, Denied, Failed, GaveUp, HandedOver, PersonSpeaks};
 use State::{Abandoned, Delivered as Fixed, NotPossible, Open, Reopened, Settled, Waiting};
+use callmark_types::{Event, EventKind, Handler, Millis, Outcome, Resolution, Span, Speaker};
 
 #[cfg(test)]
 mod tests;
@@ -82,6 +82,7 @@ const TABLE: &[(State, Sign, State)] = &[
     (Reopened, HandedOver, Waiting),
     (Reopened, GaveUp, Abandoned),
     (Waiting, PersonSpeaks, Open),
+    (Waiting, Delivered, Fixed),
     (Waiting, Confirmed, Settled),
     (Waiting, GaveUp, Abandoned),
     (Abandoned, PersonSpeaks, Open),
@@ -120,6 +121,10 @@ pub(crate) fn find(
     for (position, turn) in heard.iter().enumerate() {
         if turn.is_customer() {
             story.customer(position, turn);
+            // Who accepts a person is on the way to one, whether or not the machine says so.
+            if access.accepted.contains(&position) {
+                story.take(HandedOver, position);
+            }
         } else {
             story.agent(position, turn, access.handoffs.contains(&position));
         }
@@ -223,7 +228,8 @@ impl<'a> Story<'a> {
             }
             if confirms.is_empty() && said_so(turn) {
                 self.take(Confirmed, position);
-                let event = turn.event(self.call.turns, EventKind::ResolutionConfirmed, turn.sentences[0].words());
+                let event =
+                    turn.event(self.call.turns, EventKind::ResolutionConfirmed, turn.sentences[0].words());
                 self.events.push(Event { confidence: Some(0.8), ..event });
             }
         }
@@ -261,7 +267,7 @@ impl<'a> Story<'a> {
         let failed = hits(turn, Signal::Failure);
         let outweighed = |d: &Hit| failed.last().is_some_and(|f| f.sentence > d.sentence);
         match delivered.filter(|d| !outweighed(d)) {
-            Some(hit) if !hands_over && self.customer_turns > 0 => {
+            Some(hit) if !hands_over && self.customer_turns > 0 && turn.speaker != Speaker::Ivr => {
                 self.event(EventKind::FixDelivered, turn, hit, hit);
                 self.take(Delivered, position);
             }
@@ -281,7 +287,8 @@ impl<'a> Story<'a> {
     /// there was a pause for it or a greeting.
     fn is_somebody_else(&self, turn: &Heard) -> bool {
         let start = self.call.turns[turn.at].span.map(|s| s.start);
-        let paused = self.handed_over_end.zip(start).is_some_and(|(end, start)| start - end >= PAUSE_FOR_ANOTHER);
+        let paused =
+            self.handed_over_end.zip(start).is_some_and(|(end, start)| start - end >= PAUSE_FOR_ANOTHER);
         self.handed_over_by != Some(Speaker::HumanAgent) || paused || turn.has(Signal::HumanAgentWords)
     }
 
@@ -295,15 +302,16 @@ impl<'a> Story<'a> {
             (None, None) => self.last_thanks,
         };
         if outcome == Outcome::Transferred {
-            let handoff = access.handoffs.last().map(|at| &self.heard[*at]);
+            let handoff = access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at]);
             if let Some(turn) = handoff {
                 let event = turn.event(self.call.turns, EventKind::Transfer, turn.all_words());
                 self.events.push(Event { confidence: Some(confidence), ..event });
             }
         }
-        let evidence = if settled { turn } else { self.events.last().and(None) };
+        let evidence = if settled { turn } else { None };
         let resolved_at = evidence.and_then(|at| self.heard[at].end);
-        let first_words = self.heard.iter().find(|t| t.is_customer()).and_then(|t| self.call.turns[t.at].span);
+        let first_words =
+            self.heard.iter().find(|t| t.is_customer()).and_then(|t| self.call.turns[t.at].span);
         Found {
             resolution: Resolution {
                 outcome,
@@ -357,7 +365,8 @@ impl<'a> Story<'a> {
         }
         let after = |span: &&Span| handoff.end.is_none_or(|end| span.end > end);
         let queued: Millis = queue.iter().filter(after).map(|s| s.duration()).sum();
-        let told_to_wait = self.heard.iter().filter(|t| t.at > handoff.at && t.has(Signal::QueueAnnouncement));
+        let told_to_wait =
+            self.heard.iter().filter(|t| t.at > handoff.at && t.has(Signal::QueueAnnouncement));
         queued >= WAITED_IN_QUEUE || told_to_wait.count() > 0
     }
 }

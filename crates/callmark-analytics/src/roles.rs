@@ -140,8 +140,14 @@ fn handlers_of(
     }
     let says = |i: usize, signal: Signal| signals[i].contains(&signal);
     let first = metadata.first_handler.and_then(speaker_of);
-    let opening = agent_turns.iter().take_while(|i| !says(**i, Signal::Handoff));
-    let discloses = opening.clone().any(|i| says(*i, Signal::AiDisclosure));
+    let mut opening = agent_turns.iter().take_while(|i| !says(**i, Signal::Handoff));
+    // Whoever is asked for a person is none.
+    let handoff_at = agent_turns.iter().find(|i| says(**i, Signal::Handoff)).copied().unwrap_or(turns.len());
+    let agent_lane: BTreeSet<usize> = agent_turns.iter().copied().collect();
+    let asked_for_person = (0..handoff_at).filter(|i| !agent_lane.contains(i)).any(|i| {
+        [Signal::HumanRequest, Signal::BareHumanRequest, Signal::MachineRefusal].iter().any(|s| says(i, *s))
+    });
+    let discloses = asked_for_person || opening.any(|i| says(*i, Signal::AiDisclosure));
     let starts_with_menu = says(agent_turns[0], Signal::MenuPrompt);
     let mut current = first.unwrap_or(match (discloses, starts_with_menu) {
         (_, true) => Speaker::Ivr,
@@ -188,7 +194,12 @@ fn speaker_at(metadata: &CallMetadata, span: Span) -> Speaker {
     let segments = &metadata.handler_segments;
     let best = segments.iter().max_by_key(|s| (s.span.overlap(span), std::cmp::Reverse(s.span.start)));
     let covering = best.filter(|s| s.span.overlap(span).0 > 0).or_else(|| {
-        segments.iter().min_by_key(|s| (s.span.start - span.start).0.abs().min((s.span.end - span.start).0.abs()))
+        segments
+            .iter()
+            .min_by_key(|s| (s.span.start - span.start).0.abs().min((s.span.end - span.start).0.abs()))
     });
     covering.map_or(Speaker::Unknown, |s| speaker_of(s.handler).unwrap_or(Speaker::Ivr))
 }
+
+#[cfg(test)]
+mod tests;

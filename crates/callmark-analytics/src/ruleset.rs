@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 
 /// Largest compiled size of all patterns together, in bytes.
 const MAX_COMPILED_BYTES: usize = 256 << 20;
+/// From this length on, two wrong letters are forgiven.
+const LONG_WORD: usize = 12;
 /// Largest nesting of fragments in fragments.
 const MAX_FRAGMENT_DEPTH: usize = 8;
 /// Longest pattern after fragments are put in, in bytes.
@@ -91,11 +93,12 @@ impl Spelling {
         if let Some(right) = self.replace.get(token) {
             return right;
         }
-        if token.len() < 4 || self.correct.iter().any(|w| w == token) || self.keep.iter().any(|w| w == token) {
+        if token.len() < 4 || self.correct.iter().any(|w| w == token) || self.keep.iter().any(|w| w == token)
+        {
             return token;
         }
         let near = |word: &&String| {
-            let errors = if word.len() >= 10 { 2 } else { 1 };
+            let errors = if word.len() >= LONG_WORD { 2 } else { 1 };
             word.len().abs_diff(token.len()) <= errors
                 && word.as_bytes()[0] == token.as_bytes()[0]
                 && strsim::osa_distance(word, token) <= errors
@@ -183,7 +186,8 @@ impl Ruleset {
             let (regex, rule_index) = &self.patterns[pattern];
             let rule = &self.rules[*rule_index];
             let known = found.iter().any(|m| m.rule == *rule_index);
-            if known || !rule.side.looks_at(speaker) || rule.question.is_some_and(|q| q != sentence.question) {
+            if known || !rule.side.looks_at(speaker) || rule.question.is_some_and(|q| q != sentence.question)
+            {
                 continue;
             }
             if rule.unless.iter().any(|guard| guard.is_match(bytes)) {
@@ -213,7 +217,16 @@ const FILE_KEYS: &[&str] = &["version", "about", "fragments", "spelling", "rule"
 const SPELLING_KEYS: &[&str] = &["correct", "keep", "replace"];
 const CASE_KEYS: &[&str] = &["text", "expect"];
 const RULE_KEYS: &[&str] = &[
-    "id", "version", "finds", "side", "detail", "confidence", "question", "patterns", "unless", "unless_before",
+    "id",
+    "version",
+    "finds",
+    "side",
+    "detail",
+    "confidence",
+    "question",
+    "patterns",
+    "unless",
+    "unless_before",
     "cases",
 ];
 
@@ -224,16 +237,21 @@ impl Loader {
             .size_limit(MAX_COMPILED_BYTES)
             .dfa_size_limit(MAX_COMPILED_BYTES)
             .build()
-            .map_err(|e| RuleError { file: "rules/".to_owned(), reason: format!("patterns do not fit together: {e}") })
+            .map_err(|e| RuleError {
+                file: "rules/".to_owned(),
+                reason: format!("patterns do not fit together: {e}"),
+            })
     }
 
     fn add_file(&mut self, name: &str, text: &str) -> Result<(), RuleError> {
         let fail = |reason: String| RuleError { file: name.to_owned(), reason };
-        let table: toml::Table = text.parse().map_err(|e: toml::de::Error| fail(e.to_string().trim().to_owned()))?;
+        let table: toml::Table =
+            text.parse().map_err(|e: toml::de::Error| fail(e.to_string().trim().to_owned()))?;
         check_keys(&table, FILE_KEYS, "file").map_err(fail)?;
         let mut fragments = BTreeMap::new();
         if let Some(value) = table.get("fragments") {
-            let entries = value.as_table().ok_or_else(|| fail("[fragments] must be a table of texts".to_owned()))?;
+            let entries =
+                value.as_table().ok_or_else(|| fail("[fragments] must be a table of texts".to_owned()))?;
             for (key, value) in entries {
                 let text = value.as_str().ok_or_else(|| fail(format!("fragment {key} must be a text")))?;
                 fragments.insert(key.as_str(), text);
@@ -249,10 +267,10 @@ impl Loader {
         };
         for (position, value) in rules.iter().enumerate() {
             let table = value.as_table().ok_or_else(|| fail("write rules as [[rule]]".to_owned()))?;
-            let label = table.get("id").and_then(toml::Value::as_str).map_or_else(
-                || format!("rule number {}", position + 1),
-                |id| format!("rule {id:?}"),
-            );
+            let label = table
+                .get("id")
+                .and_then(toml::Value::as_str)
+                .map_or_else(|| format!("rule number {}", position + 1), |id| format!("rule {id:?}"));
             self.add_rule(table, &fragments).map_err(|reason| fail(format!("{label}: {reason}")))?;
         }
         Ok(())
@@ -339,7 +357,8 @@ fn cases(table: &toml::Table) -> Result<Vec<(String, bool)>, String> {
     for case in list {
         let case = case.as_table().ok_or("cases must be a list of { text, expect }")?;
         check_keys(case, CASE_KEYS, "case")?;
-        let expect = case.get("expect").and_then(toml::Value::as_bool).ok_or("expect must be true or false")?;
+        let expect =
+            case.get("expect").and_then(toml::Value::as_bool).ok_or("expect must be true or false")?;
         out.push((required(case, "text")?.to_owned(), expect));
     }
     Ok(out)
@@ -353,10 +372,12 @@ fn check_keys(table: &toml::Table, valid: &[&str], place: &str) -> Result<(), St
 }
 
 fn nearest(word: &str, valid: &[&str]) -> String {
-    let best = valid.iter().max_by(|a, b| {
-        strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b))
-    });
-    best.map_or_else(|| "nothing is valid here".to_owned(), |name| format!("the nearest valid one is {name:?}"))
+    let best =
+        valid.iter().max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)));
+    best.map_or_else(
+        || "nothing is valid here".to_owned(),
+        |name| format!("the nearest valid one is {name:?}"),
+    )
 }
 
 /// Puts `{name}` fragments in and compiles.

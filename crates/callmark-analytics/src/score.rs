@@ -2,8 +2,8 @@
 
 use crate::{Ruleset, access, conversation, handlers, hearing, loops, resolution, sentiment};
 use callmark_types::{
-    AudioFacts, CallMetadata, ConversationMetrics, Event, EventKind, Handler, HandlerSegment, HumanAccess, Millis,
-    Resolution, SentimentRollup, Span, TrustFlag, Turn,
+    AudioFacts, CallMetadata, ConversationMetrics, Event, EventKind, Handler, HandlerSegment, HumanAccess,
+    Millis, Resolution, SentimentRollup, Span, TrustFlag, Turn,
 };
 
 /// What is scored: one call.
@@ -66,7 +66,8 @@ pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
         let start = e.span.map(|s| s.start);
         (start, e.turn_index, e.kind)
     });
-    let turn_sentiment = sentiment::score_turns(&rules.lexicons, call.turns);
+    let turn_sentiment =
+        sentiment::score_turns(&rules.lexicons, call.turns, call.metadata.language.as_deref());
     Scores {
         sentiment: sentiment::roll_up(call.turns, &turn_sentiment, &handlers.segments, call.end),
         turn_sentiment,

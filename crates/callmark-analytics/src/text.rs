@@ -106,8 +106,23 @@ const BARE_CONTRACTIONS: &[(&str, &str)] = &[
 
 /// Words after which `'s` is "is" (or "has"), not a genitive.
 const IS_AFTER: &[&str] = &[
-    "it", "that", "this", "what", "there", "here", "he", "she", "who", "where", "how", "everything", "nothing",
-    "something", "all", "when", "why",
+    "it",
+    "that",
+    "this",
+    "what",
+    "there",
+    "here",
+    "he",
+    "she",
+    "who",
+    "where",
+    "how",
+    "everything",
+    "nothing",
+    "something",
+    "all",
+    "when",
+    "why",
 ];
 
 /// Splits written words into normalised sentences. Sentences without a word left are dropped.

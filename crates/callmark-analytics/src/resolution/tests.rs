@@ -28,6 +28,7 @@ fn stories_end_where_the_table_says() {
         (&[HandedOver], Waiting),
         (&[HandedOver, PersonSpeaks], Open),
         (&[HandedOver, PersonSpeaks, Delivered, Confirmed], Settled),
+        (&[HandedOver, Delivered], Fixed),
         (&[HandedOver, GaveUp], Abandoned),
         (&[HandedOver, Accepted], Waiting),
         (&[Delivered, GaveUp], Fixed),

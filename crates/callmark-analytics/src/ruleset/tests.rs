@@ -52,7 +52,9 @@ fn a_rule_file_is_added_to_the_built_in_ones_and_changes_the_digest() {
     let sentence = &sentences_of_text("Goodbye, cruel world!", &rules.spelling)[0];
     let found = rules.matches(sentence, Some(Speaker::Customer));
     assert!(found.iter().any(|m| rules.rules[m.rule].id == "mine.one"));
-    assert!(rules.matches(sentence, Some(Speaker::AiAgent)).iter().all(|m| rules.rules[m.rule].id != "mine.one"));
+    assert!(
+        rules.matches(sentence, Some(Speaker::AiAgent)).iter().all(|m| rules.rules[m.rule].id != "mine.one")
+    );
     assert_eq!(Ruleset::built_in().sha256(), Ruleset::built_in().sha256());
     assert_ne!(Ruleset::built_in().sha256(), rules.sha256());
     assert_eq!(rules.sha256().len(), 64);
