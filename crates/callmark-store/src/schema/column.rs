@@ -17,13 +17,16 @@ pub(crate) const DESCRIPTION_KEY: &str = "description";
 /// Name of a list's element, as the Parquet specification has it.
 const ELEMENT: &str = "element";
 
+/// Makes an array out of rows.
+type BuildArray<R> = Box<dyn Fn(&[R]) -> ArrayRef>;
+
 /// One column of a table whose rows are `R`.
 pub(crate) struct Column<R> {
     /// Name, type, nullability, description.
     pub(crate) field: Field,
     /// Paths of the leaves that are dictionary-encoded.
     pub(crate) dictionary_paths: Vec<Vec<&'static str>>,
-    build: Box<dyn Fn(&[R]) -> ArrayRef>,
+    build: BuildArray<R>,
     leaf_suffix: Vec<&'static str>,
     name: &'static str,
 }

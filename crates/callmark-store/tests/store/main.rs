@@ -1,5 +1,7 @@
 //! Tests of the store from outside: what is on disk after commits, crashes and failures.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 mod consistency;
 mod crashes;
 mod dead_letters;

@@ -17,7 +17,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// Every call of the dataset at `dir`, as a plain glob of `*.parquet` shows it.
-pub fn read_dataset(dir: &Path) -> Vec<ScoredCall> {
+pub(crate) fn read_dataset(dir: &Path) -> Vec<ScoredCall> {
     let batches = |table| {
         let files = glob(dir, table);
         files.iter().flat_map(|path| read_file(File::open(path).unwrap())).collect::<Vec<_>>()
@@ -26,7 +26,7 @@ pub fn read_dataset(dir: &Path) -> Vec<ScoredCall> {
 }
 
 /// The files that a reader's glob `<table>/*/*.parquet` finds, sorted.
-pub fn glob(dir: &Path, table: Table) -> Vec<PathBuf> {
+pub(crate) fn glob(dir: &Path, table: Table) -> Vec<PathBuf> {
     let Ok(partitions) = std::fs::read_dir(dir.join(table.name())) else { return Vec::new() };
     let mut files: Vec<PathBuf> = partitions
         .flat_map(|partition| std::fs::read_dir(partition.unwrap().path()).unwrap())
@@ -38,13 +38,17 @@ pub fn glob(dir: &Path, table: Table) -> Vec<PathBuf> {
 }
 
 /// The batches of one file.
-pub fn read_file(file: File) -> Vec<RecordBatch> {
+pub(crate) fn read_file(file: File) -> Vec<RecordBatch> {
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap();
     reader.map(|batch| batch.unwrap()).collect()
 }
 
 /// Calls out of the rows of the three tables, in order of `calls`.
-pub fn assemble(calls: &[RecordBatch], turns: &[RecordBatch], events: &[RecordBatch]) -> Vec<ScoredCall> {
+pub(crate) fn assemble(
+    calls: &[RecordBatch],
+    turns: &[RecordBatch],
+    events: &[RecordBatch],
+) -> Vec<ScoredCall> {
     let mut turns_of: BTreeMap<String, Vec<(Turn, Option<f64>)>> = BTreeMap::new();
     for batch in turns {
         let row = Row(batch);
@@ -261,13 +265,17 @@ fn read_record(row: &Row, index: usize) -> CallRecord {
             non_speech_ratio: row.float64("non_speech_ratio", index),
             flags: read_texts(row, "flags", index),
         },
-        lineage: Lineage {
-            pipeline_version: row.text("pipeline_version", index).unwrap(),
-            asr_model: row.text("asr_model", index),
-            asr_model_sha256: row.text("asr_model_sha256", index),
-            rules_sha256: row.text("rules_sha256", index).unwrap(),
-            text_model_sha256: row.text("text_model_sha256", index),
-        },
+        lineage: read_lineage(row, index),
+    }
+}
+
+fn read_lineage(row: &Row, index: usize) -> Lineage {
+    Lineage {
+        pipeline_version: row.text("pipeline_version", index).unwrap(),
+        asr_model: row.text("asr_model", index),
+        asr_model_sha256: row.text("asr_model_sha256", index),
+        rules_sha256: row.text("rules_sha256", index).unwrap(),
+        text_model_sha256: row.text("text_model_sha256", index),
     }
 }
 

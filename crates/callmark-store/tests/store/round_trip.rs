@@ -82,7 +82,7 @@ fn a_start_in_a_year_no_reader_knows_goes_to_the_null_partition() {
 }
 
 /// Every file below `dir` with its content, but for the lock, which names the process.
-pub fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+pub(crate) fn tree(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     fn walk(dir: &Path, root: &Path, found: &mut BTreeMap<String, Vec<u8>>) {
         for entry in fs::read_dir(dir).unwrap() {
             let path = entry.unwrap().path();

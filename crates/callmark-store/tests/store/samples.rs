@@ -14,7 +14,7 @@ const FIRST_START_MS: i64 = 1_789_416_000_000;
 const START_STEP_MS: i64 = 7 * 3_600_000;
 
 /// Call number `number`: every fifth has no start, every third is a chat without audio, every fourth has no events.
-pub fn sample_call(number: u32) -> ScoredCall {
+pub(crate) fn sample_call(number: u32) -> ScoredCall {
     let is_chat = number % 3 == 2;
     let turn_count = number % 7;
     let turns: Vec<Turn> = (0..turn_count).map(|index| sample_turn(number, index, is_chat)).collect();
@@ -30,12 +30,12 @@ pub fn sample_call(number: u32) -> ScoredCall {
 }
 
 /// A batch of the calls with these numbers, as read from files.
-pub fn sample_batch(numbers: Range<u32>) -> Batch {
+pub(crate) fn sample_batch(numbers: Range<u32>) -> Batch {
     Batch::of_files(numbers.map(|number| (sample_key(number), sample_call(number))).collect(), Vec::new())
 }
 
 /// The key that call `number` was read under.
-pub fn sample_key(number: u32) -> SourceKey {
+pub(crate) fn sample_key(number: u32) -> SourceKey {
     let call = sample_call(number);
     SourceKey::of_file(&call.record.call_id, call.record.source.sha256.as_deref().unwrap_or_default())
 }
@@ -52,7 +52,7 @@ fn sample_record(number: u32, is_chat: bool) -> CallRecord {
         snr_db: Some(31.5),
     };
     CallRecord {
-        call_id: CallId::new(format!("call-{number:04} ☎")).unwrap(),
+        call_id: CallId::new(format!("call-{number:04} ☎")).expect("the text is a call id"),
         started_at: if number % 5 == 4 { None } else { started_at },
         source: SourcePosition {
             uri: Some(format!("file:///calls/{number:04}.wav")),
@@ -106,13 +106,17 @@ fn sample_record(number: u32, is_chat: bool) -> CallRecord {
                 vec!["roles_detected".to_owned(), "truncated".to_owned()]
             },
         },
-        lineage: Lineage {
-            pipeline_version: "0.1.0".to_owned(),
-            asr_model: (!is_chat).then(|| "base".to_owned()),
-            asr_model_sha256: (!is_chat).then(|| "60ed5bc3".repeat(8)),
-            rules_sha256: "ab".repeat(32),
-            text_model_sha256: None,
-        },
+        lineage: sample_lineage(is_chat),
+    }
+}
+
+fn sample_lineage(is_chat: bool) -> Lineage {
+    Lineage {
+        pipeline_version: "0.1.0".to_owned(),
+        asr_model: (!is_chat).then(|| "base".to_owned()),
+        asr_model_sha256: (!is_chat).then(|| "60ed5bc3".repeat(8)),
+        rules_sha256: "ab".repeat(32),
+        text_model_sha256: None,
     }
 }
 

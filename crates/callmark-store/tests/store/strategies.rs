@@ -220,7 +220,7 @@ prop_compose! {
 
 prop_compose! {
     /// Any call.
-    pub fn scored_call()(
+    pub(crate) fn scored_call()(
         record in record(), turns in vec((turn(), of(real())), 0..4), events in vec(event(), 0..4),
     ) -> ScoredCall {
         let (turns, turn_sentiment) = turns.into_iter().unzip();
