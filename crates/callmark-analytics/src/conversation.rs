@@ -78,9 +78,8 @@ fn metrics(
             response_time_maximum: pauses.iter().copied().max(),
         }
     };
-    let within_call = |spans: &[Span]| {
-        total(&Span::union(spans.iter().filter_map(|span| span.intersection(bounds))))
-    };
+    let within_call =
+        |spans: &[Span]| total(&Span::union(spans.iter().filter_map(|span| span.intersection(bounds))));
     let not_talking = Span::union(silences.iter().chain(hold).copied());
     ConversationMetrics {
         agent: side(Side::Agent),

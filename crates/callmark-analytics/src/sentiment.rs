@@ -28,8 +28,12 @@ pub(crate) use rollup::roll_up;
 pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("lexicons/sentiment_words.toml", include_str!("../../../pipelines/lexicons/sentiment_words.toml")),
     ("lexicons/sentiment_phrases.toml", include_str!("../../../pipelines/lexicons/sentiment_phrases.toml")),
-    ("lexicons/sentiment_modifiers.toml", include_str!("../../../pipelines/lexicons/sentiment_modifiers.toml")),
+    (
+        "lexicons/sentiment_modifiers.toml",
+        include_str!("../../../pipelines/lexicons/sentiment_modifiers.toml"),
+    ),
     ("lexicons/sentiment_agent.toml", include_str!("../../../pipelines/lexicons/sentiment_agent.toml")),
+    ("lexicons/sentiment_sympathy.toml", include_str!("../../../pipelines/lexicons/sentiment_sympathy.toml")),
     ("lexicons/sentiment_news.toml", include_str!("../../../pipelines/lexicons/sentiment_news.toml")),
 ];
 
@@ -41,21 +45,33 @@ const NEGATIVE: f64 = -0.6;
 const STEP: f64 = 0.01;
 
 /// Whether these lexicons can score a language (BCP 47); an unknown language is taken for English.
-pub(crate) fn covers_language(language: Option<&str>) -> bool {
-    language.is_none_or(|tag| tag.split(['-', '_']).next().is_some_and(|main| main.eq_ignore_ascii_case("en")))
+fn covers_language(language: Option<&str>) -> bool {
+    language
+        .is_none_or(|tag| tag.split(['-', '_']).next().is_some_and(|main| main.eq_ignore_ascii_case("en")))
 }
 
-/// Sentiment of each turn, -5 to 5; `None` for menus, unknown speakers, empty and dropped turns.
-pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn]) -> Vec<Option<f64>> {
+/// Sentiment of each turn, -5 to 5; `None` for menus, unknown speakers, empty and dropped turns, and for all turns of a
+/// call in another language than English.
+pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn], language: Option<&str>) -> Vec<Option<f64>> {
+    if !covers_language(language) {
+        return vec![None; turns.len()];
+    }
     let mut mood = Mood::default();
     turns
         .iter()
-        .map(|turn| {
+        .enumerate()
+        .map(|(position, turn)| {
             if !turn.is_kept() || !turn.text.contains(char::is_alphanumeric) {
                 return None;
             }
             match turn.speaker {
-                Speaker::Customer => Some(rounded(mood.say(&evidence::weigh(lexicons, &turn.text)))),
+                Speaker::Customer => {
+                    let mut evidence = evidence::weigh(lexicons, &turn.text);
+                    if evidence.score <= 0.0 {
+                        evidence.score += answering_sympathy(lexicons, &turns[position + 1..]);
+                    }
+                    Some(rounded(mood.say(&evidence)))
+                }
                 Speaker::AiAgent | Speaker::HumanAgent => {
                     mood.hear(lexicons, &turn.text);
                     Some(rounded(mood::agent_tone(lexicons, &turn.text)))
@@ -68,6 +84,13 @@ pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn]) -> Vec<Option<f64
             }
         })
         .collect()
+}
+
+/// What the agent's answer, the first kept turn of those that follow, tells about the turn before it.
+fn answering_sympathy(lexicons: &Lexicons, following: &[Turn]) -> f64 {
+    let answer = following.iter().find(|turn| turn.is_kept());
+    let by_agent = answer.filter(|turn| matches!(turn.speaker, Speaker::AiAgent | Speaker::HumanAgent));
+    by_agent.map_or(0.0, |turn| mood::sympathy(lexicons, &turn.text))
 }
 
 /// Sentiment of one text: label -1, 0 or 1, score -5 to 5. A text without a speaker is taken for a customer's.

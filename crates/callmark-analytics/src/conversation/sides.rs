@@ -95,7 +95,8 @@ impl Speech {
             return;
         }
         let words_of = |side: Side| -> Vec<Span> {
-            let said = call.turns.iter().filter(|turn| turn.is_kept() && Side::of(turn.speaker) == Some(side));
+            let said =
+                call.turns.iter().filter(|turn| turn.is_kept() && Side::of(turn.speaker) == Some(side));
             said.filter_map(|turn| turn.span).collect()
         };
         let (customer_words, agent_words) = (words_of(Side::Customer), words_of(Side::Agent));
@@ -103,7 +104,8 @@ impl Speech {
             own_words.iter().all(|words| words.intersection(*span).is_none())
                 && other.iter().any(|o| o.start <= span.start && span.end <= o.end)
         };
-        let customer = self.customer.iter().filter(|s| !echo(s, &customer_words, &self.agent)).copied().collect();
+        let customer =
+            self.customer.iter().filter(|s| !echo(s, &customer_words, &self.agent)).copied().collect();
         let agent = self.agent.iter().filter(|s| !echo(s, &agent_words, &self.customer)).copied().collect();
         (self.customer, self.agent) = (customer, agent);
     }

@@ -19,8 +19,8 @@ const MAX_BACKCHANNEL_WORDS: usize = 3;
 /// What listeners say under the other's speech ("uh huh"), in lower case without punctuation.
 const BACKCHANNEL_WORDS: &[&str] = &[
     "uh", "huh", "uhhuh", "uhuh", "mm", "mhm", "mmhm", "mmm", "hmm", "hm", "yeah", "yep", "yes", "yup", "ok",
-    "okay", "right", "sure", "alright", "all", "i", "see", "got", "it", "oh", "ah", "aha", "gotcha", "of", "course",
-    "good", "great", "fine", "exactly", "correct", "true",
+    "okay", "right", "sure", "alright", "all", "i", "see", "got", "it", "oh", "ah", "aha", "gotcha", "of",
+    "course", "good", "great", "fine", "exactly", "correct", "true",
 ];
 
 /// One of the two parties.
@@ -83,7 +83,6 @@ pub(super) fn interruptions(call: &Conversation<'_>, speech: &Speech) -> Vec<Int
     found.sort_by_key(|interruption| interruption.overlap);
     found
 }
-
 
 /// The overlap of a stretch with the one that it cuts off, if it does.
 fn overlap_taken(own: Span, other: &[Span]) -> Option<Span> {
@@ -152,5 +151,6 @@ fn is_backchannel(text: &str) -> bool {
         .map(|word| word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect())
         .filter(|word: &String| !word.is_empty())
         .collect();
-    words.len() <= MAX_BACKCHANNEL_WORDS && words.iter().all(|word| BACKCHANNEL_WORDS.contains(&word.as_str()))
+    words.len() <= MAX_BACKCHANNEL_WORDS
+        && words.iter().all(|word| BACKCHANNEL_WORDS.contains(&word.as_str()))
 }

@@ -39,13 +39,12 @@ pub(crate) fn hold_and_queue_spans(call: &Conversation<'_>) -> Vec<(Handler, Spa
 
 /// Whether the channel is the company's, or may be.
 fn may_carry_music(call: &Conversation<'_>, channel: &ChannelFacts) -> bool {
-    match call.metadata.channel_roles.get(usize::from(channel.channel)) {
-        Some(Some(role)) => *role != ChannelRole::Customer,
-        _ => {
-            let mut own = call.turns.iter().filter(|t| t.is_kept() && t.channel == Some(channel.channel)).peekable();
-            own.peek().is_none() || own.any(|turn| turn.speaker != Speaker::Customer)
-        }
+    if let Some(Some(role)) = call.metadata.channel_roles.get(usize::from(channel.channel)) {
+        return *role != ChannelRole::Customer;
     }
+    let on_channel = |turn: &&Turn| turn.is_kept() && turn.channel == Some(channel.channel);
+    let mut own = call.turns.iter().filter(on_channel).peekable();
+    own.peek().is_none() || own.any(|turn| turn.speaker != Speaker::Customer)
 }
 
 fn classified(call: &Conversation<'_>, music: Span) -> (Handler, Span) {
@@ -71,7 +70,7 @@ fn agents_around(call: &Conversation<'_>, wait: Span) -> (Option<Speaker>, Optio
     };
     let middle = |span: Span| Millis(i64::midpoint(span.start.0, span.end.0));
     let spoken = || call.turns.iter().filter(is_agent).filter_map(|turn| Some((turn.span?, turn.speaker)));
-    let before = spoken().filter(|(span, _)| middle(*span) < wait.start).last();
+    let before = spoken().rfind(|(span, _)| middle(*span) < wait.start);
     let after = spoken().find(|(span, _)| middle(*span) >= wait.end);
     (before.map(|(_, speaker)| speaker), after.map(|(_, speaker)| speaker))
 }

@@ -1,7 +1,7 @@
 //! What one text shows by itself: words and phrases with their weights, negation, contrast, mockery.
 
 use super::lexicon::Lexicons;
-use super::text::Text;
+use super::text::{Text, TokenKind};
 
 /// Words before a sentiment word in which a negator is looked for.
 const NEGATION_REACH: usize = 3;
@@ -39,8 +39,23 @@ const MOCKERY: f64 = -1.5;
 /// Most that one word of praise weighs as an answer ("Great, …"): it is as much a receipt as praise.
 const MAX_RECEIPT: f64 = 2.0;
 /// "No" before these is an answer, not a denial of what follows.
-const AFTER_ANSWER: &[&str] =
-    &["i", "we", "you", "he", "she", "it", "that", "this", "they", "thanks", "thank", "no", "all", "everything", "the"];
+const AFTER_ANSWER: &[&str] = &[
+    "i",
+    "we",
+    "you",
+    "he",
+    "she",
+    "it",
+    "that",
+    "this",
+    "they",
+    "thanks",
+    "thank",
+    "no",
+    "all",
+    "everything",
+    "the",
+];
 /// An exclamation mark strengthens by this, at most [`MAX_EXCLAMATIONS`] times.
 const PER_EXCLAMATION: f64 = 0.08;
 const MAX_EXCLAMATIONS: usize = 3;
@@ -83,7 +98,8 @@ pub(super) fn weigh(lexicons: &Lexicons, text: &str) -> Evidence {
     if opens_with_praise && worst <= TROUBLE_FOR_MOCKERY {
         mock(lexicons, &text, &mut hits);
     }
-    let is_grateful = text.tokens.iter().any(|token| token.text.starts_with("thank") || token.text == "relief");
+    let is_grateful =
+        text.tokens.iter().any(|token| token.text.starts_with("thank") || token.text == "relief");
     let entry = hits
         .iter()
         .max_by(|a, b| a.score.abs().total_cmp(&b.score.abs()))
@@ -107,18 +123,14 @@ fn find(lexicons: &Lexicons, text: &Text) -> Vec<Hit> {
         let token = &text.tokens[at];
         let phrase = lexicons.phrases.longest(&text.tokens, at);
         let word = || match lexicons.word(&token.text) {
-            None if token.hashtag => lexicons.hashtag(&token.text),
+            None if token.kind == TokenKind::Hashtag => lexicons.hashtag(&token.text),
             known => known,
         };
-        let (words, score, entry, is_phrase) = match phrase {
-            Some(found) => (found.words, found.score, found.source.to_owned(), true),
-            None => match word() {
-                Some(score) => (1, score, token.text.clone(), false),
-                None => {
-                    at += 1;
-                    continue;
-                }
-            },
+        let single = || word().map(|score| (1, score, token.text.clone(), false));
+        let multiple = phrase.map(|found| (found.words, found.score, found.source.to_owned(), true));
+        let Some((words, score, entry, is_phrase)) = multiple.or_else(single) else {
+            at += 1;
+            continue;
         };
         hits.push(Hit { at, end: at + words, score, entry, is_phrase });
         at += words;
@@ -196,8 +208,9 @@ fn opens_with_praise(lexicons: &Lexicons, text: &Text) -> bool {
 /// Turns the praise round that opens a text full of trouble.
 fn mock(lexicons: &Lexicons, text: &Text, hits: &mut [Hit]) {
     for hit in hits.iter_mut().filter(|hit| hit.at < 3 && hit.score > POLITE) {
-        let is_mockable =
-            text.tokens[hit.at..hit.end].iter().any(|token| lexicons.modifiers.mockable.contains(&token.text));
+        let is_mockable = text.tokens[hit.at..hit.end]
+            .iter()
+            .any(|token| lexicons.modifiers.mockable.contains(&token.text));
         if is_mockable {
             hit.score = MOCKERY;
         }
@@ -207,7 +220,8 @@ fn mock(lexicons: &Lexicons, text: &Text, hits: &mut [Hit]) {
 /// One score of many: the strongest evidence of each sign counts in full, further evidence ever less.
 fn combined(hits: &[Hit], exclamations: usize) -> f64 {
     let sum = |sign: f64| {
-        let mut scores: Vec<f64> = hits.iter().map(|hit| hit.score * sign).filter(|score| *score > 0.0).collect();
+        let mut scores: Vec<f64> =
+            hits.iter().map(|hit| hit.score * sign).filter(|score| *score > 0.0).collect();
         scores.sort_by(|a, b| b.total_cmp(a));
         let mut weight = 1.0;
         let mut total = 0.0;

@@ -21,6 +21,8 @@ pub(crate) struct Lexicons {
     pub(super) agent_tone: PhraseBook,
     /// What agents' words mean for the customer.
     pub(super) agent_news: PhraseBook,
+    /// Agents' words that answer a trouble.
+    pub(super) agent_sympathy: PhraseBook,
     pub(super) modifiers: Modifiers,
 }
 
@@ -42,6 +44,7 @@ enum LexiconFile {
     Phrases(PhrasesFile),
     AgentTone(PhrasesFile),
     AgentNews(PhrasesFile),
+    AgentSympathy(PhrasesFile),
     Modifiers(ModifiersFile),
 }
 
@@ -88,9 +91,7 @@ impl Lexicons {
     pub(crate) fn from_sources(sources: &[(&str, &str)]) -> Result<Self, RuleError> {
         let mut lexicons = Self::default();
         for (file, text) in sources.iter().filter(|(file, _)| file.starts_with("lexicons/sentiment")) {
-            lexicons
-                .add(text)
-                .map_err(|reason| RuleError { file: (*file).to_owned(), reason })?;
+            lexicons.add(text).map_err(|reason| RuleError { file: (*file).to_owned(), reason })?;
         }
         Ok(lexicons)
     }
@@ -102,6 +103,7 @@ impl Lexicons {
             LexiconFile::Phrases(file) => add_phrases(&mut self.phrases, &file),
             LexiconFile::AgentTone(file) => add_phrases(&mut self.agent_tone, &file),
             LexiconFile::AgentNews(file) => add_phrases(&mut self.agent_news, &file),
+            LexiconFile::AgentSympathy(file) => add_phrases(&mut self.agent_sympathy, &file),
             LexiconFile::Modifiers(file) => {
                 let set = |words: &str| words.split_whitespace().map(str::to_owned).collect();
                 self.modifiers = Modifiers {
@@ -151,7 +153,8 @@ impl Lexicons {
     /// Score of the weightiest word at either end of a hash tag (`#bagfail`).
     pub(super) fn hashtag(&self, tag: &str) -> Option<f64> {
         let cuts = tag.char_indices().map(|(at, _)| at).skip(1);
-        let ends = cuts.flat_map(|at| [&tag[..at], &tag[at..]]).filter(|part| part.len() >= MIN_WORD_IN_HASHTAG);
+        let ends =
+            cuts.flat_map(|at| [&tag[..at], &tag[at..]]).filter(|part| part.len() >= MIN_WORD_IN_HASHTAG);
         ends.filter_map(|part| self.words.get(part).copied()).max_by(|a, b| a.abs().total_cmp(&b.abs()))
     }
 }
@@ -167,9 +170,5 @@ fn add_phrases(book: &mut PhraseBook, file: &PhrasesFile) -> Result<(), String> 
 }
 
 fn check_score(score: f64) -> Result<(), String> {
-    if score.abs() <= MAX_SCORE {
-        Ok(())
-    } else {
-        Err(format!("the score {score} lies outside -5 to 5"))
-    }
+    if score.abs() <= MAX_SCORE { Ok(()) } else { Err(format!("the score {score} lies outside -5 to 5")) }
 }

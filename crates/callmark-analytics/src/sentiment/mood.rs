@@ -54,7 +54,10 @@ impl Mood {
             (false, true) => self.level + BAD_NEWS * news,
             (false, false) => self.level + BAD_NEWS_AT_FIRST * news,
         };
-        let mocks = evidence.opens_with_praise && !evidence.is_grateful && self.level <= MOOD_FOR_MOCKERY && news <= 0.0;
+        let mocks = evidence.opens_with_praise
+            && !evidence.is_grateful
+            && self.level <= MOOD_FOR_MOCKERY
+            && news <= 0.0;
         let own = if mocks && evidence.score > 0.0 { MOCKERY } else { evidence.score };
         let bad_ground = ground.min(0.0);
         let score = if own < 0.0 {
@@ -89,6 +92,13 @@ fn news(lexicons: &Lexicons, text: &str) -> f64 {
         }
     }
     good + bad
+}
+
+/// What an agent's answer tells about the customer's turn before it: 0, or below where it is sympathy with a trouble.
+pub(super) fn sympathy(lexicons: &Lexicons, text: &str) -> f64 {
+    let text = lexicons.cut(text);
+    let found = (0..text.tokens.len()).filter_map(|at| lexicons.agent_sympathy.longest(&text.tokens, at));
+    found.map(|found| found.score).fold(0.0, f64::min)
 }
 
 /// How an agent sounds: the warmest phrase less the coldest; 0 where nothing was found.

@@ -1,6 +1,6 @@
 //! Patterns of words: how phrases in the lexicon files are written, and how they are found.
 
-use super::text::Token;
+use super::text::{Token, TokenKind};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Most words that `*` passes over.
@@ -80,7 +80,9 @@ impl PhraseBook {
                     }
                 }
                 Element::Gap | Element::End => {
-                    return Err(format!("the phrase {source:?} begins with an element that matches anything"));
+                    return Err(format!(
+                        "the phrase {source:?} begins with an element that matches anything"
+                    ));
                 }
             }
         }
@@ -101,9 +103,8 @@ impl PhraseBook {
             let pattern = &self.patterns[*position];
             let Some(end) = match_from(&pattern.elements, tokens, at, at) else { continue };
             let found = Match { words: end - at, score: pattern.score, source: &pattern.source };
-            let better = best.is_none_or(|known| {
-                (found.words, found.score.abs()) > (known.words, known.score.abs())
-            });
+            let better =
+                best.is_none_or(|known| (found.words, found.score.abs()) > (known.words, known.score.abs()));
             if found.words > 0 && better {
                 best = Some(found);
             }
@@ -160,13 +161,17 @@ fn match_from(elements: &[Element], tokens: &[Token], first: usize, at: usize) -
         }
         Element::End => here.is_none().then(|| match_from(rest, tokens, first, at)).flatten(),
         Element::Gap => {
-            let reach = tokens[at.min(tokens.len())..].iter().take(MAX_GAP).take_while(|t| t.sentence == sentence).count();
+            let reach = tokens[at.min(tokens.len())..]
+                .iter()
+                .take(MAX_GAP)
+                .take_while(|t| t.sentence == sentence)
+                .count();
             (0..=reach).filter_map(|skip| match_from(rest, tokens, first, at + skip)).max()
         }
         Element::Words { words, prefixes, number, optional } => {
             let matches = here.is_some_and(|token| {
                 words.contains(&token.text)
-                    || (*number && token.number)
+                    || (*number && token.kind == TokenKind::Number)
                     || prefixes.iter().any(|prefix| token.text.starts_with(prefix.as_str()))
             });
             let with = matches.then(|| match_from(rest, tokens, first, at + 1)).flatten();

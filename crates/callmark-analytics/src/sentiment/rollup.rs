@@ -1,6 +1,8 @@
 //! From turns to the call: overall, start, end, quarters, slope, and by handler.
 
-use callmark_types::{Handler, HandlerSegment, Millis, SentimentRollup, SentimentScores, Span, Speaker, Turn};
+use callmark_types::{
+    Handler, HandlerSegment, Millis, SentimentRollup, SentimentScores, Span, Speaker, Turn,
+};
 
 /// Times must be spread over this much for a slope.
 const MIN_SLOPE_SPAN: Millis = Millis(10_000);
@@ -28,8 +30,12 @@ pub(crate) fn roll_up(
     let points = |wanted: &dyn Fn(Speaker) -> bool| -> Vec<Point> {
         let last = turns.iter().filter_map(|turn| turn.span).map(|span| span.end).max();
         let length = end.or(last).unwrap_or(Millis::ZERO).0.max(1) as f64;
-        let scored = turns.iter().zip(scores).enumerate().filter(|(_, (turn, _))| turn.is_kept() && wanted(turn.speaker));
-        scored
+        let counted = turns
+            .iter()
+            .zip(scores)
+            .enumerate()
+            .filter(|(_, (turn, _))| turn.is_kept() && wanted(turn.speaker));
+        counted
             .filter_map(|(index, (turn, score))| {
                 let at = turn.span.map(middle);
                 let position = match at {
@@ -99,7 +105,12 @@ fn middle(span: Span) -> Millis {
     Millis(i64::midpoint(span.start.0, span.end.0))
 }
 
-fn handler_of(turns: &[Turn], index: usize, at: Option<Millis>, segments: &[HandlerSegment]) -> Option<Handler> {
+fn handler_of(
+    turns: &[Turn],
+    index: usize,
+    at: Option<Millis>,
+    segments: &[HandlerSegment],
+) -> Option<Handler> {
     if let (Some(at), false) = (at, segments.is_empty()) {
         return segments.iter().find(|segment| segment.span.contains(at)).map(|segment| segment.handler);
     }

@@ -14,12 +14,20 @@ pub(super) struct Token {
     pub(super) sentence: usize,
     /// Written in capitals, or with letters drawn out.
     pub(super) emphasised: bool,
-    /// A digit or a number word.
-    pub(super) number: bool,
-    /// Came as a hash tag.
-    pub(super) hashtag: bool,
+    /// What sort of word it is.
+    pub(super) kind: TokenKind,
     /// Followed by a comma or the end of its sentence.
     pub(super) pause_after: bool,
+}
+
+/// What sort of word a token is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    Plain,
+    /// A digit or a number word.
+    Number,
+    /// Came as a hash tag.
+    Hashtag,
 }
 
 /// A text, cut into words and sentences.
@@ -76,14 +84,54 @@ const CONTRACTIONS: &[(&str, &[&str])] = &[
 ];
 
 /// Words whose `'s` is "is".
-const IS_WORDS: &[&str] =
-    &["it", "that", "what", "where", "there", "here", "who", "how", "he", "she", "everything", "nothing", "this", "when"];
+const IS_WORDS: &[&str] = &[
+    "it",
+    "that",
+    "what",
+    "where",
+    "there",
+    "here",
+    "who",
+    "how",
+    "he",
+    "she",
+    "everything",
+    "nothing",
+    "this",
+    "when",
+];
 
 /// Number words.
 const NUMBERS: &[&str] = &[
-    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty", "thirty", "forty", "fifty",
-    "sixty", "seventy", "eighty", "ninety", "hundred", "thousand",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+    "hundred",
+    "thousand",
 ];
 
 /// Cuts `text`; `is_known` tells which spellings the lexicons have (smileys and drawn-out words are looked up).
@@ -103,7 +151,8 @@ pub(super) fn cut(text: &str, is_known: impl Fn(&str) -> bool) -> Text {
         } else {
             push_chunk(&mut out.tokens, chunk, sentence, &is_known);
         }
-        let ends = chunk.trim_end_matches(['"', '\'', ')', '\u{201d}']).ends_with(['.', '!', '?', ';', '\u{2026}']);
+        let ends =
+            chunk.trim_end_matches(['"', '\'', ')', '\u{201d}']).ends_with(['.', '!', '?', ';', '\u{2026}']);
         if let Some(last) = out.tokens.last_mut().filter(|_| ends || chunk.ends_with(',')) {
             last.pause_after = true;
         }
@@ -124,7 +173,7 @@ fn set_question(questions: &mut Vec<bool>, sentence: usize, question: bool) {
 }
 
 fn plain(text: &str, sentence: usize) -> Token {
-    Token { text: text.to_owned(), sentence, emphasised: false, number: false, hashtag: false, pause_after: false }
+    Token { text: text.to_owned(), sentence, emphasised: false, kind: TokenKind::Plain, pause_after: false }
 }
 
 /// Cuts what stands between two spaces: at hyphens, slashes and dots, and around pictographs.
@@ -146,17 +195,36 @@ fn push_chunk(tokens: &mut Vec<Token>, chunk: &str, sentence: usize, is_known: &
     push_word(tokens, &word, sentence, hashtag, is_known);
 }
 
-fn push_word(tokens: &mut Vec<Token>, raw: &str, sentence: usize, hashtag: bool, is_known: &impl Fn(&str) -> bool) {
+fn push_word(
+    tokens: &mut Vec<Token>,
+    raw: &str,
+    sentence: usize,
+    hashtag: bool,
+    is_known: &impl Fn(&str) -> bool,
+) {
     let raw = raw.trim_matches('\'');
     if raw.is_empty() {
         return;
     }
-    let capitals = raw.chars().count() > 2 && raw.chars().all(|c| !c.is_lowercase()) && raw.chars().any(char::is_uppercase);
+    let capitals = raw.chars().count() > 2
+        && raw.chars().all(|c| !c.is_lowercase())
+        && raw.chars().any(char::is_uppercase);
     let lower = raw.to_lowercase();
     let (text, drawn_out) = without_elongation(&lower, is_known);
     for part in expanded(&text) {
-        let number = part.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&part.as_str());
-        tokens.push(Token { text: part, sentence, emphasised: capitals || drawn_out, number, hashtag, pause_after: false });
+        let is_number = part.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&part.as_str());
+        let kind = match (hashtag, is_number) {
+            (true, _) => TokenKind::Hashtag,
+            (false, true) => TokenKind::Number,
+            (false, false) => TokenKind::Plain,
+        };
+        tokens.push(Token {
+            text: part,
+            sentence,
+            emphasised: capitals || drawn_out,
+            kind,
+            pause_after: false,
+        });
     }
 }
 
