@@ -8,15 +8,19 @@
 mod crosstalk;
 mod kernel;
 mod level;
+mod music;
 mod power;
 mod silero;
+mod spectrum;
 mod speech;
+#[cfg(test)]
+mod test_sounds;
+mod tones;
 mod voices;
 
 pub use voices::{VoiceOptions, tell_voices_apart};
 
-use callmark_types::{ChannelFacts, Pcm};
-use callmark_types::{Millis, Span};
+use callmark_types::{ChannelFacts, Millis, Pcm, Span, ToneKind};
 use crosstalk::Heard;
 use silero::SpeechNetwork;
 
@@ -91,16 +95,25 @@ fn channel_facts(index: usize, pcm: &Pcm, heard: &[Heard<'_>], options: &Acousti
     }
     let duration = pcm.duration();
     let speech = speech::speech_spans(&probabilities, duration, options);
+    let frames = spectrum::spectrum_frames(&pcm.samples, powers, music::audible_power(powers));
+    let mut tones = tones::find_tones(pcm, powers, &frames, &speech);
+    let signals: Vec<Span> = tones.iter().filter(|t| t.kind != ToneKind::Other).map(|t| t.span).collect();
+    let music = music::find_music(&frames, &probabilities, powers, &signals);
+    // A held note is a steady tone too.
+    tones.retain(|t| t.kind != ToneKind::Other || music.iter().all(|m| m.intersection(t.span).is_none()));
+
     let everything = [Span::new(Millis::ZERO, duration)];
     let measured: &[Span] = if speech.is_empty() { &everything } else { &speech };
+    let sounding: Vec<Span> =
+        speech.iter().chain(&music).copied().chain(tones.iter().map(|t| t.span)).collect();
     ChannelFacts {
         channel: index as u16,
         level_dbfs: level::level_dbfs(pcm, measured),
         peak_dbfs: level::peak_dbfs(&pcm.samples),
         clipped_ratio: level::clipped_ratio(&pcm.samples),
-        snr_db: level::signal_to_noise_db(powers, &speech, &speech),
-        music: Vec::new(),
-        tones: Vec::new(),
+        snr_db: level::signal_to_noise_db(powers, &speech, &sounding),
         speech,
+        music,
+        tones,
     }
 }

@@ -1,7 +1,7 @@
 //! Who of several people on one channel speaks when.
 
-use callmark_types::{Pcm, VoiceSpan};
 use callmark_types::Span;
+use callmark_types::{Pcm, VoiceSpan};
 
 /// What [`tell_voices_apart`] may be told.
 #[derive(Debug, Clone, PartialEq)]
