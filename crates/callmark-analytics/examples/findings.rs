@@ -84,10 +84,10 @@ fn call(rules: &Ruleset, value: &Value) -> Value {
             }
         })
         .collect();
-    let roles = assign_speakers(rules, &metadata, &lanes);
+    let assigned = assign_speakers(rules, &metadata, &lanes);
     let turns: Vec<Turn> = written
         .iter()
-        .zip(&roles.speakers)
+        .zip(&assigned.speakers)
         .enumerate()
         .map(|(i, (t, speaker))| turn(i, t, *speaker))
         .collect();

@@ -19,14 +19,14 @@ pub(crate) fn work_out(call: &Conversation<'_>, heard: &[Heard], waits: &[(Handl
     let is_told = !told.is_empty();
     let segments = if is_told { told.clone() } else { segments_of_turns(heard, call, waits) };
     let serves = |h: Handler| matches!(h, Handler::Ai | Handler::Human | Handler::Ivr);
-    let served = || segments.iter().map(|s| s.handler).filter(|h| serves(*h));
+    let in_order = || segments.iter().map(|s| s.handler).filter(|h| serves(*h));
     let spoken: Vec<Handler> = heard.iter().filter_map(|t| handler_of(t.speaker)).collect();
     let mut flags = Vec::new();
     let first = call.metadata.first_handler.filter(|h| serves(*h)).or_else(|| {
         if is_told {
-            return served().next();
+            return in_order().next();
         }
-        let first = served().next().or_else(|| spoken.first().copied());
+        let first = in_order().next().or_else(|| spoken.first().copied());
         let known = first.filter(|h| *h != Handler::Human || sounds_human(heard));
         if known.is_some() {
             flags.push(TrustFlag::HandlersDetected);
@@ -34,7 +34,8 @@ pub(crate) fn work_out(call: &Conversation<'_>, heard: &[Heard], waits: &[(Handl
         known
     });
     let alone = first.is_none();
-    let last = if is_told { served().last() } else { spoken.last().copied().filter(|_| !alone) }.or(first);
+    let last =
+        if is_told { in_order().next_back() } else { spoken.last().copied().filter(|_| !alone) }.or(first);
     let segments = if alone && !is_told { Vec::new() } else { segments };
     Handlers { first, last, segments, flags }
 }
@@ -66,11 +67,9 @@ fn segments_of_turns(
         let Some(span) = call.turns[turn.at].span else { return Vec::new() };
         let waiting = waits.iter().any(|(_, wait)| wait.overlap(span) > Millis::ZERO);
         let handler = handler_of(turn.speaker).filter(|h| !(waiting && *h == Handler::Ivr));
-        if let Some(handler) = handler {
-            if changes.last().map(|c| c.1) != Some(handler) {
-                let start = if changes.is_empty() { Millis::ZERO } else { last_speech.min(span.start) };
-                changes.push((start, handler));
-            }
+        if let Some(handler) = handler.filter(|h| changes.last().map(|c| c.1) != Some(*h)) {
+            let start = if changes.is_empty() { Millis::ZERO } else { last_speech.min(span.start) };
+            changes.push((start, handler));
         }
         last_speech = last_speech.max(span.end);
     }

@@ -307,7 +307,7 @@ impl Loader {
         };
         let confidence = table
             .get("confidence")
-            .and_then(|v| v.as_float())
+            .and_then(toml::Value::as_float)
             .filter(|c| (0.0..=1.0).contains(c))
             .ok_or("confidence must be a decimal number from 0.0 to 1.0")?;
         let guards = |key: &str| -> Result<Vec<Regex>, String> {
