@@ -64,6 +64,7 @@ fn metrics(
     let bounds = Span::new(Millis::ZERO, speech.end);
     let waiting = Span::union(hold.iter().chain(queue).copied());
     let responses = turn_taking::responses(speech, &waiting);
+    let both = intersect(&speech.customer, &speech.agent);
     let side = |side: Side| {
         let talk_time = total(speech.of_side(side));
         let caused: Vec<&Interruption> = interruptions.iter().filter(|i| i.by == side).collect();
@@ -72,7 +73,10 @@ fn metrics(
         SideMetrics {
             talk_time: Some(talk_time),
             interruptions_count: Some(i32::try_from(caused.len()).unwrap_or(i32::MAX)),
-            interruptions_time: Some(caused.iter().map(|i| i.overlap.duration()).sum()),
+            interruptions_time: Some(total(&intersect(
+                &Span::union(caused.iter().map(|i| i.overlap)),
+                &both,
+            ))),
             talk_speed_wpm: pace(call.turns, side, talk_time),
             response_time_average: average(&pauses),
             response_time_maximum: pauses.iter().copied().max(),
@@ -86,7 +90,7 @@ fn metrics(
         customer: side(Side::Customer),
         talk_time_total: Some(total(&Span::union(speech.customer.iter().chain(&speech.agent).copied()))),
         non_talk_time_total: Some(within_call(&not_talking)),
-        overlap_time: Some(total(&intersect(&speech.customer, &speech.agent))),
+        overlap_time: Some(total(&both)),
         hold_time: Some(within_call(hold)),
         queue_time: Some(within_call(queue)),
         greeting_time_agent: greeting(call.turns),
