@@ -82,14 +82,18 @@ impl Plan {
             return Err(weights.error(format!("it holds `{}`, not Whisper", weights.spec())));
         }
         let header = header_of(weights)?;
-        let mel_filters = tables::mel_filters(header.mel_bands)
-            .ok_or_else(|| weights.error(format!("there are no filters for {} mel bands", header.mel_bands)))?;
+        let mel_filters = tables::mel_filters(header.mel_bands).ok_or_else(|| {
+            weights.error(format!("there are no filters for {} mel bands", header.mel_bands))
+        })?;
         let tokenizer = match tokenizer {
             Some(tokenizer) => tokenizer,
             None if header.vocab == ggml::VOCAB_ENGLISH => Tokenizer::English,
             None if ggml::VOCAB_MULTILINGUAL.contains(&header.vocab) => Tokenizer::Multilingual,
             None => {
-                let reason = format!("a vocabulary of {} belongs to no published Whisper; name the tokenizer", header.vocab);
+                let reason = format!(
+                    "a vocabulary of {} belongs to no published Whisper; name the tokenizer",
+                    header.vocab
+                );
                 return Err(weights.error(reason));
             }
         };
@@ -117,18 +121,23 @@ impl Plan {
         for tensor in &self.tensors {
             tensor.header.write(out).map_err(cannot_write())?;
             let half = tensor.header.type_id == TYPE_F16;
-            weights.for_each_chunk(&tensor.variable, tensor.first, tensor.header.elements(), &mut |values| {
-                encoded.clear();
-                for value in values {
-                    if half {
-                        encoded.extend_from_slice(&f16::from_f32(*value).to_le_bytes());
-                    } else {
-                        encoded.extend_from_slice(&value.to_le_bytes());
+            weights.for_each_chunk(
+                &tensor.variable,
+                tensor.first,
+                tensor.header.elements(),
+                &mut |values| {
+                    encoded.clear();
+                    for value in values {
+                        if half {
+                            encoded.extend_from_slice(&f16::from_f32(*value).to_le_bytes());
+                        } else {
+                            encoded.extend_from_slice(&value.to_le_bytes());
+                        }
                     }
-                }
-                counter.add(encoded.len());
-                out.write_all(&encoded).map_err(cannot_write())
-            })?;
+                    counter.add(encoded.len());
+                    out.write_all(&encoded).map_err(cannot_write())
+                },
+            )?;
         }
         Ok(())
     }
@@ -246,7 +255,11 @@ impl Planner<'_> {
             all_zero &= values.iter().all(|value| *value == 0.0);
             Ok(())
         })?;
-        if all_zero { Ok(()) } else { Err(self.weights.error(format!("`{bias}` has a bias for keys, which Whisper has not"))) }
+        if all_zero {
+            Ok(())
+        } else {
+            Err(self.weights.error(format!("`{bias}` has a bias for keys, which Whisper has not")))
+        }
     }
 
     fn whole(&mut self, to: &str, from: &str) -> Result<(), ModelError> {

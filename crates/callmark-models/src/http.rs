@@ -140,7 +140,11 @@ impl Client {
 
     /// Fetches a file until it has the pinned size, then checks its digest. On a wrong digest nothing is kept; what an
     /// interruption leaves is kept for the next run.
-    pub(crate) fn download(&self, download: &Download<'_>, report: &mut Report<'_>) -> Result<(), ModelError> {
+    pub(crate) fn download(
+        &self,
+        download: &Download<'_>,
+        report: &mut Report<'_>,
+    ) -> Result<(), ModelError> {
         let mut resumed = part_bytes(download.part) > 0;
         loop {
             self.fetch_whole(download, report)?;
@@ -215,7 +219,8 @@ impl Client {
         if let Some(length) = response.body().content_length()
             && start + length != download.expected.bytes
         {
-            let found = format!("expected {} bytes, the server offers {}", download.expected.bytes, start + length);
+            let found =
+                format!("expected {} bytes, the server offers {}", download.expected.bytes, start + length);
             return Err(wrong_digest(download, found));
         }
         let file = open_part(download.part, start)?;
@@ -237,7 +242,12 @@ fn copy_body(
     loop {
         let read = match body.read(&mut buffer) {
             Ok(0) if have == expected_bytes => return Ok(()),
-            Ok(0) => return Err(unexpected(download.url, &format!("the connection ended after {have} of {expected_bytes} bytes"))),
+            Ok(0) => {
+                return Err(unexpected(
+                    download.url,
+                    &format!("the connection ended after {have} of {expected_bytes} bytes"),
+                ));
+            }
             Ok(read) => read,
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => {
@@ -249,7 +259,10 @@ fn copy_body(
         if have > expected_bytes {
             drop(file);
             remove_if_there(download.part)?;
-            return Err(wrong_digest(download, format!("expected {expected_bytes} bytes, the server sends more")));
+            return Err(wrong_digest(
+                download,
+                format!("expected {expected_bytes} bytes, the server sends more"),
+            ));
         }
         file.write_all(&buffer[..read]).map_err(ModelError::io("write", download.part))?;
         counter.add(read);
@@ -300,7 +313,10 @@ fn check_status<B>(url: &Url, response: &Response<B>) -> Result<(), ModelError> 
 fn network(url: &Url, error: &ureq::Error) -> ModelError {
     let transient = !matches!(
         error,
-        ureq::Error::BadUri(_) | ureq::Error::TooManyRedirects | ureq::Error::BodyExceedsLimit(_) | ureq::Error::Rustls(_)
+        ureq::Error::BadUri(_)
+            | ureq::Error::TooManyRedirects
+            | ureq::Error::BodyExceedsLimit(_)
+            | ureq::Error::Rustls(_)
     );
     ModelError::Network { url: without_password(url), reason: error.to_string(), transient }
 }

@@ -10,7 +10,8 @@ use crate::http::{Client, without_password};
 use crate::manifest::WheelPart;
 use crate::progress::Report;
 
-const ACCEPT: &str = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
+const ACCEPT: &str =
+    "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1";
 
 #[derive(Deserialize)]
 struct JsonPage {
@@ -67,7 +68,8 @@ fn normalised(package: &str) -> String {
 }
 
 fn address_in_json(text: &str, file: &str) -> Result<Option<String>, String> {
-    let page: JsonPage = serde_json::from_str(text).map_err(|error| format!("its answer is not an index page: {error}"))?;
+    let page: JsonPage =
+        serde_json::from_str(text).map_err(|error| format!("its answer is not an index page: {error}"))?;
     Ok(page.files.into_iter().find(|candidate| candidate.filename == file).map(|candidate| candidate.url))
 }
 
@@ -121,7 +123,9 @@ mod tests {
 
     #[test]
     fn a_link_is_found_in_json_and_an_odd_answer_is_refused() {
-        let json = format!("{{\"meta\":{{}},\"files\":[{{\"filename\":\"{FILE}\",\"url\":\"https://f/{FILE}\",\"hashes\":{{}}}}]}}");
+        let json = format!(
+            "{{\"meta\":{{}},\"files\":[{{\"filename\":\"{FILE}\",\"url\":\"https://f/{FILE}\",\"hashes\":{{}}}}]}}"
+        );
         assert_eq!(address_in_json(&json, FILE).unwrap().unwrap(), format!("https://f/{FILE}"));
         assert_eq!(address_in_json(&json, "absent.whl").unwrap(), None);
         assert!(address_in_json("[]", FILE).is_err());

@@ -29,7 +29,8 @@ mod wheel;
 pub use convert::{Tokenizer, convert_ctranslate2};
 pub use error::{ModelError, SourceFailure};
 pub use manifest::{
-    Conversion, DerivedModel, Languages, Manifest, Model, ModelEntry, Quantisation, Source, SourceKind, WheelPart,
+    Conversion, DerivedModel, Languages, Manifest, Model, ModelEntry, Quantisation, Source, SourceKind,
+    WheelPart,
 };
 pub use progress::{Activity, Progress};
 pub use pull::{PullOptions, Pulled};

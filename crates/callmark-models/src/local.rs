@@ -15,7 +15,7 @@ use crate::store::ModelStore;
 /// Files of a folder that are looked at; folders inside it are not.
 const FOLDER_ENTRIES_MAX: usize = 10_000;
 
-/// Makes the model's file from what lies at `from`; the caller checks the digest of the result.
+/// Makes the model's file from what lies at `from`. What is returned has the pinned digests.
 pub(crate) fn stage(
     store: &ModelStore,
     entry: &ModelEntry<'_>,
@@ -23,30 +23,44 @@ pub(crate) fn stage(
     report: &mut Report<'_>,
 ) -> Result<(StagedFile, String), ModelError> {
     let candidates = candidates(from)?;
+    let refused = |path: &Path, reason: String| ModelError::LocalSource {
+        name: entry.name().to_owned(),
+        path: path.to_path_buf(),
+        reason,
+        expected: expected_files(entry),
+    };
+    let Some((staged, found)) = make(store, entry, &candidates, report)? else {
+        return Err(refused(from, what_was_there(from, entry, &candidates)));
+    };
+    match entry.expected().check_file(staged.path(), entry.name(), report)? {
+        Ok(()) => Ok((staged, found.display().to_string())),
+        Err(difference) => Err(refused(&found, format!("it holds other weights: {difference}"))),
+    }
+}
+
+/// The model's file made from the first candidate that will do, and that candidate.
+fn make(
+    store: &ModelStore,
+    entry: &ModelEntry<'_>,
+    candidates: &[PathBuf],
+    report: &mut Report<'_>,
+) -> Result<Option<(StagedFile, PathBuf)>, ModelError> {
     let target = store.file_of(entry);
-    if let Some(found) = with_digest(&candidates, &entry.expected(), report)? {
-        return Ok((copy(&found, &target)?, found.display().to_string()));
+    if let Some(found) = with_digest(candidates, &entry.expected(), report)? {
+        return Ok(Some((copy(&found, &target)?, found)));
     }
     let published = entry.published();
-    let made = match entry {
-        ModelEntry::Published(model) => published_from(store, model, &candidates, &target, report)?,
-        ModelEntry::Derived(..) => {
-            let origin = store.dir().join(&published.file);
-            match with_digest(&candidates, &published.expected(), report)? {
-                Some(found) => Some((quantise_to_staged(&found, &target, report)?, found)),
-                None => match published_from(store, published, &candidates, &origin, report)? {
-                    Some((staged, found)) => Some((quantise_to_staged(staged.path(), &target, report)?, found)),
-                    None => None,
-                },
-            }
-        }
+    if matches!(entry, ModelEntry::Published(_)) {
+        return published_from(store, published, candidates, &target, report);
+    }
+    if let Some(found) = with_digest(candidates, &published.expected(), report)? {
+        return Ok(Some((quantise_to_staged(&found, &target, report)?, found)));
+    }
+    let origin = store.dir().join(&published.file);
+    let Some((staged, found)) = published_from(store, published, candidates, &origin, report)? else {
+        return Ok(None);
     };
-    made.map(|(staged, found)| (staged, found.display().to_string())).ok_or_else(|| ModelError::LocalSource {
-        name: entry.name().to_owned(),
-        path: from.to_path_buf(),
-        reason: what_was_there(from, entry, &candidates),
-        expected: expected_files(entry),
-    })
+    Ok(Some((quantise_to_staged(staged.path(), &target, report)?, found)))
 }
 
 /// The wheels of one source, or a CTranslate2 `model.bin`.
@@ -126,11 +140,16 @@ fn copy(found: &Path, target: &Path) -> Result<StagedFile, ModelError> {
 fn what_was_there(from: &Path, entry: &ModelEntry<'_>, candidates: &[PathBuf]) -> String {
     let known = |path: &&PathBuf| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        name == entry.file() || name == entry.published().file || wheel_names(entry.published()).contains(&name)
+        name == entry.file()
+            || name == entry.published().file
+            || wheel_names(entry.published()).contains(&name)
     };
     if let Some(wrong) = candidates.iter().find(known) {
         let bytes = std::fs::metadata(wrong).map_or(0, |metadata| metadata.len());
-        return format!("{} ({bytes} bytes) is there, but its digest, or that of a file beside it, is not the pinned one or a part is missing", wrong.display());
+        return format!(
+            "{} ({bytes} bytes) is there, but its digest, or that of a file beside it, is not the pinned one or a part is missing",
+            wrong.display()
+        );
     }
     if from.is_dir() {
         return format!("none of the {} files in that folder is one of its files", candidates.len());

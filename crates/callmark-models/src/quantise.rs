@@ -21,8 +21,12 @@ const BLOCK_VALUES: usize = 32;
 const CHUNK_VALUES: u64 = 1 << 15;
 
 /// Tensors of two dimensions that stay as they are.
-const KEPT: [&str; 4] =
-    ["encoder.conv1.bias", "encoder.conv2.bias", "encoder.positional_embedding", "decoder.positional_embedding"];
+const KEPT: [&str; 4] = [
+    "encoder.conv1.bias",
+    "encoder.conv2.bias",
+    "encoder.positional_embedding",
+    "decoder.positional_embedding",
+];
 
 /// Quantises the float16 or float32 `ggml` file `input` to q8_0 as `out`, which appears whole or not at all.
 pub fn quantise_q8_0(

@@ -65,7 +65,9 @@ pub(crate) fn publish(finished: &Path, target: &Path) -> Result<(), ModelError> 
 /// Removes a file; that it is already gone is as good.
 pub(crate) fn remove_if_there(path: &Path) -> Result<(), ModelError> {
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(ModelError::io("remove", path)(error)),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(ModelError::io("remove", path)(error))
+        }
         _ => Ok(()),
     }
 }

@@ -98,7 +98,8 @@ mod tests {
     #[test]
     fn a_file_replaced_by_another_of_the_same_size_and_time_is_not_trusted() {
         let dir = tempfile::tempdir().unwrap();
-        let (stamps, file, other) = (dir.path().join("stamps"), dir.path().join("m.bin"), dir.path().join("o"));
+        let (stamps, file, other) =
+            (dir.path().join("stamps"), dir.path().join("m.bin"), dir.path().join("o"));
         std::fs::write(&file, b"abc").unwrap();
         remember_sha256(&stamps, &file, "feed");
         let modified = std::fs::metadata(&file).unwrap().modified().unwrap();

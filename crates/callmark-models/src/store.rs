@@ -95,7 +95,8 @@ pub enum VerificationOutcome {
 impl ModelStore {
     /// `CALLMARK_MODELS`, else `$XDG_CACHE_HOME/callmark/models`, else `~/.cache/callmark/models`.
     pub fn default_dir() -> Result<PathBuf, ModelError> {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         if let Some(dir) = variable("CALLMARK_MODELS") {
             return Ok(dir);
         }
@@ -167,7 +168,10 @@ impl ModelStore {
     }
 
     /// Checks every model whose file is there.
-    pub fn verify_all(&self, mut progress: impl FnMut(&Progress<'_>)) -> Result<Vec<Verification>, ModelError> {
+    pub fn verify_all(
+        &self,
+        mut progress: impl FnMut(&Progress<'_>),
+    ) -> Result<Vec<Verification>, ModelError> {
         let present = self.manifest.entries().filter(|entry| self.file_of(entry).exists());
         present.map(|entry| self.verify_entry(&entry, &mut progress)).collect()
     }
@@ -223,8 +227,7 @@ impl ModelStore {
 
     fn resolve_named(&self, entry: &ModelEntry<'_>) -> Result<ResolvedModel, ModelError> {
         let (name, path) = (entry.name().to_owned(), self.file_of(entry));
-        let damaged =
-            |reason: String| ModelError::Damaged { name: name.clone(), path: path.clone(), reason };
+        let damaged = |reason: String| ModelError::Damaged { name: name.clone(), path: path.clone(), reason };
         let Ok(metadata) = std::fs::metadata(&path) else {
             return Err(ModelError::Missing { name, path });
         };
@@ -241,7 +244,8 @@ impl ModelStore {
         let sha256 = self.sha256_of(path)?;
         let known = self.manifest.entries().find(|entry| entry.sha256() == sha256);
         let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let languages = if header.vocab == VOCAB_ENGLISH { Languages::English } else { Languages::Multilingual };
+        let languages =
+            if header.vocab == VOCAB_ENGLISH { Languages::English } else { Languages::Multilingual };
         Ok(ResolvedModel {
             name: known.map_or_else(stem, |entry| entry.name().to_owned()),
             path: path.to_path_buf(),
@@ -270,13 +274,12 @@ impl ModelStore {
         let Ok(metadata) = std::fs::metadata(&path) else {
             return Ok(Verification { name, path, outcome: VerificationOutcome::Missing });
         };
-        let compared = match expected.check_size(metadata.len()) {
-            Err(difference) => Err(difference),
-            Ok(()) => {
-                let found = hash_file(&path, &name, expected.sha1.is_some(), report)?;
-                stamp::remember_sha256(&self.stamps(), &path, &found.sha256);
-                expected.check(&found)
-            }
+        let compared = if let Err(difference) = expected.check_size(metadata.len()) {
+            Err(difference)
+        } else {
+            let found = hash_file(&path, &name, expected.sha1.is_some(), report)?;
+            stamp::remember_sha256(&self.stamps(), &path, &found.sha256);
+            expected.check(&found)
         };
         let outcome = match compared {
             Ok(()) => VerificationOutcome::Intact,

@@ -52,7 +52,8 @@ fn unpack_tokens(mut packed: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn member(name: &str) -> Vec<u8> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(ARCHIVE)).expect("the compiled-in archive is a zip file");
+    let mut archive =
+        zip::ZipArchive::new(Cursor::new(ARCHIVE)).expect("the compiled-in archive is a zip file");
     let member = archive.by_name(name).expect("the compiled-in archive has the member");
     let mut bytes = Vec::new();
     member.take(MEMBER_BYTES_MAX).read_to_end(&mut bytes).expect("the compiled-in archive is intact");
@@ -86,7 +87,10 @@ mod tests {
             "b34b360dbb493e781e479794586d661700670d65564001f23024971d1f2fa126"
         );
         let english = as_tiktoken(&unpack_tokens(&member("gpt2.tokens")));
-        assert_eq!(sha256_hex(english.as_bytes()), "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930");
+        assert_eq!(
+            sha256_hex(english.as_bytes()),
+            "306cd27f03c1a714eca7108e03d66b7dc042abe8c258b44c199a7ed9838dd930"
+        );
     }
 
     #[test]

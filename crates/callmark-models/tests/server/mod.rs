@@ -68,7 +68,10 @@ impl Answer {
         if let Some(status) = self.fail_first_with
             && earlier_requests == 0
         {
-            return write!(out, "HTTP/1.1 {status} Trouble\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            return write!(
+                out,
+                "HTTP/1.1 {status} Trouble\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+            );
         }
         let total = self.body.len();
         let start = request.range_start.filter(|_| self.ranges).unwrap_or(0) as usize;
