@@ -5,6 +5,7 @@
 
 use crate::guards::{Evidence, average_probability, find_loop, judge};
 use crate::packing::{PackPiece, PackPlan};
+use crate::timing::tighten_words;
 use crate::transcriber::{PackTranscript, PackWord, TranscribeOptions};
 use callmark_types::{DroppedReason, Pcm, Span, Utterance, Word};
 
@@ -108,6 +109,7 @@ fn utterances_of_span(
         return;
     }
     fit_words(span, &mut found.words);
+    tighten_words(pcm, span, &mut found.words);
     let build = |span: Span, words: Vec<Word>, dropped: Option<DroppedReason>| Utterance {
         channel,
         span,

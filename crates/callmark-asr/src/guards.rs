@@ -42,8 +42,8 @@ pub struct GuardLimits {
 impl Default for GuardLimits {
     fn default() -> Self {
         Self {
-            max_no_speech_probability: 0.6,
-            confident_log_probability: -0.7,
+            max_no_speech_probability: 0.45,
+            confident_log_probability: -0.25,
             min_log_probability: -1.6,
             retry_log_probability: -1.0,
             max_compression_ratio: 2.4,

@@ -12,6 +12,7 @@ mod packing;
 mod phantoms;
 mod pool;
 mod scripted;
+mod timing;
 mod transcriber;
 #[cfg(feature = "whisper")]
 mod whisper;

@@ -56,7 +56,7 @@ impl Default for TranscribeOptions {
         Self {
             language: None,
             fallback_language: Some("en".to_owned()),
-            min_language_probability: 0.5,
+            min_language_probability: 0.7,
             decoding: Decoding::Greedy,
             max_attempts: 3,
             pack_limits: PackLimits::default(),

@@ -1,0 +1,103 @@
+//! What every recogniser must do, run for the scripted fake and for whisper.
+//!
+//! The whisper tests take the model from the folder `CALLMARK_MODELS`, or `~/.cache/callmark/models`, and speech from
+//! the corpus (`CALLMARK_CORPUS`, or `shared/corpus` beside the checkout); without them they say so and pass.
+
+mod common;
+
+use callmark_asr::{
+    AsrError, Pack, PackTranscript, PackWord, Script, ScriptedTranscriber, TranscribeOptions, Transcriber,
+};
+use callmark_types::Millis;
+
+/// A recogniser's whole duty. `speech` is a pack in which it hears something; `fresh` makes a new instance.
+fn conforms<T: Transcriber>(mut fresh: impl FnMut() -> T, speech: &Pack) {
+    let options = TranscribeOptions { language: Some("en".to_owned()), ..TranscribeOptions::default() };
+    let mut recogniser = fresh();
+    assert!(!recogniser.model().name.is_empty());
+
+    let nothing = recogniser.transcribe(&Pack::default(), &options).expect("an empty pack is no error");
+    assert_eq!(nothing.words, [], "an empty pack has no words");
+    let silence = Pack { samples: vec![0.0; 32_000] };
+    let heard = recogniser.transcribe(&silence, &options).expect("silence is no error");
+    assert_eq!(heard.words, [], "digital silence has no words");
+    for length in [1, 1_599] {
+        let blip = Pack { samples: vec![0.01; length] };
+        let heard = recogniser.transcribe(&blip, &options).expect("a short pack is no error");
+        words_are_in_order(&blip, &heard.words);
+    }
+
+    let too_long = Pack { samples: vec![0.1; recogniser.longest_pack().to_sample(16_000) + 16] };
+    let refused = recogniser.transcribe(&too_long, &options);
+    assert!(matches!(refused, Err(AsrError::PackTooLong { .. })), "{refused:?}");
+
+    let first = recogniser.transcribe(speech, &options).expect("speech");
+    assert!(!first.words.is_empty(), "speech is heard after an error");
+    words_are_in_order(speech, &first.words);
+    assert!((0.0..=1.0).contains(&first.no_speech_probability));
+    assert!(first.average_log_probability <= 0.0);
+    assert!(first.attempts >= 1);
+    assert_eq!(first.language.as_deref(), Some("en"));
+    assert_eq!(first.language_probability, None, "a told language has no probability");
+
+    let second = recogniser.transcribe(speech, &options).expect("speech");
+    assert_eq!(first, second, "the same pack twice gives the same words");
+    leaves_nothing_behind(recogniser, fresh(), speech, &options);
+}
+
+/// Another pack heard before changes nothing.
+fn leaves_nothing_behind<T: Transcriber>(
+    mut used: T,
+    mut fresh: T,
+    speech: &Pack,
+    options: &TranscribeOptions,
+) {
+    let half = Pack { samples: speech.samples[speech.samples.len() / 2..].to_vec() };
+    for options in [options, &TranscribeOptions { language: None, ..options.clone() }] {
+        used.transcribe(speech, options).expect("speech");
+        let after_another = used.transcribe(&half, options).expect("speech");
+        let alone = fresh.transcribe(&half, options).expect("speech");
+        assert_eq!(after_another, alone, "what was heard before must not matter");
+    }
+}
+
+fn words_are_in_order(pack: &Pack, words: &[PackWord]) {
+    let mut clock = Millis::ZERO;
+    for word in words {
+        assert!(!word.text.is_empty() && !word.text.contains(char::is_whitespace), "{word:?}");
+        assert!(clock <= word.start && word.start <= word.end && word.end <= pack.duration(), "{word:?}");
+        assert!((0.0..=1.0).contains(&word.probability), "{word:?}");
+        clock = word.end;
+    }
+}
+
+#[test]
+fn the_scripted_recogniser_conforms() {
+    let tone: Vec<f32> = (0..48_000).map(|i| (i as f32 * 0.05).sin() * 0.2).collect();
+    conforms(
+        || ScriptedTranscriber::new(Script::saying("hello, how can I help you")),
+        &Pack { samples: tone },
+    );
+}
+
+#[test]
+fn a_scripted_error_is_passed_on() {
+    let script = Script::of(|pack| {
+        let reason = "as scripted".to_owned();
+        Err::<PackTranscript, _>(AsrError::Engine { duration_ms: pack.duration().0, reason })
+    });
+    let heard = ScriptedTranscriber::new(script)
+        .transcribe(&Pack { samples: vec![0.1; 1_600] }, &TranscribeOptions::default());
+    assert_eq!(heard, Err(AsrError::Engine { duration_ms: 100, reason: "as scripted".to_owned() }));
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn whisper_conforms() {
+    use callmark_asr::{Device, WhisperConfig, WhisperEngine};
+    let (Some(model_path), Some(pcm)) = (common::model(), common::telephone_speech()) else { return };
+    let samples = pcm.samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
+    let config = WhisperConfig { device: Device::Cpu, ..WhisperConfig::new(model_path) };
+    let engine = WhisperEngine::load(&config).expect("the model loads");
+    conforms(|| engine.transcriber(0).expect("a state"), &Pack { samples });
+}

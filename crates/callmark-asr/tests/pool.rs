@@ -1,0 +1,166 @@
+//! The worker pool under several callers, failures and panics, on scripted recognisers; and on whisper where there is
+//! a model.
+
+mod common;
+
+use callmark_asr::{
+    AsrError, EngineConfig, ModelInfo, Pack, PackTranscript, Script, TranscribeOptions, Transcriber,
+    WorkerPool, recommended_workers, spread,
+};
+use callmark_types::{DroppedReason, Millis, Pcm, Span};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+fn tone(seconds: usize, level: f32) -> Pcm {
+    let samples =
+        (0..seconds * 16_000).map(|i| ((i as f32 * 0.05).sin() * level * 32_767.0) as i16).collect();
+    Pcm { samples }
+}
+
+fn english() -> TranscribeOptions {
+    TranscribeOptions { language: Some("en".to_owned()), ..TranscribeOptions::default() }
+}
+
+/// Says how loud a pack is, so that a mix-up between callers shows.
+fn says_its_level() -> Script {
+    Script::of(|pack| {
+        let peak = pack.samples.iter().fold(0.0_f32, |peak, sample| peak.max(sample.abs()));
+        Ok(spread(&format!("level {:.0}", peak * 10.0), pack.duration(), 0.9))
+    })
+}
+
+#[test]
+fn callers_share_the_workers_and_each_gets_its_own_words() {
+    let pool = WorkerPool::start(EngineConfig::Scripted(says_its_level()), 3).expect("a pool");
+    std::thread::scope(|scope| {
+        for level in 1..=8_u8 {
+            let pool = &pool;
+            scope.spawn(move || {
+                let pcm = tone(90, f32::from(level) / 10.0);
+                let speech: Vec<Span> = (0..8).map(|i| Span::of_ms(i * 11_000, i * 11_000 + 8_000)).collect();
+                let heard = pool.transcribe_channel(0, &pcm, &speech, &english()).expect("words");
+                assert!(!heard.utterances.is_empty());
+                for word in heard.utterances.iter().flat_map(|u| &u.words) {
+                    let own = level.to_string();
+                    assert!(
+                        word.word == "level" || word.word == own,
+                        "{} on a channel of level {own}",
+                        word.word
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn no_speech_asks_no_worker() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&asked);
+    let script = Script::of(move |pack| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Ok(spread("words", pack.duration(), 0.9))
+    });
+    let pool = WorkerPool::start(EngineConfig::Scripted(script), 1).expect("a pool");
+    let heard = pool.transcribe_channel(0, &tone(5, 0.5), &[], &english()).expect("nothing");
+    assert_eq!((heard.utterances.len(), heard.language, asked.load(Ordering::Relaxed)), (0, None, 0));
+}
+
+#[test]
+fn the_language_is_detected_once_and_then_kept() {
+    struct Linguist(Arc<Mutex<Vec<Option<String>>>>);
+    impl Transcriber for Linguist {
+        fn transcribe(
+            &mut self,
+            pack: &Pack,
+            options: &TranscribeOptions,
+        ) -> Result<PackTranscript, AsrError> {
+            self.0.lock().expect("no panic").push(options.language.clone());
+            let mut heard = spread("hola", pack.duration(), 0.9);
+            heard.language = Some(options.language.clone().unwrap_or_else(|| "es".to_owned()));
+            heard.language_probability = options.language.is_none().then_some(0.8);
+            Ok(heard)
+        }
+        fn longest_pack(&self) -> Millis {
+            Millis(18_000)
+        }
+        fn model(&self) -> ModelInfo {
+            ModelInfo { name: "linguist".to_owned(), multilingual: true }
+        }
+    }
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&asked);
+    let factory =
+        move |_| -> Result<Box<dyn Transcriber>, AsrError> { Ok(Box::new(Linguist(Arc::clone(&shared)))) };
+    let pool = WorkerPool::start_with(factory, 2, "linguists".to_owned()).expect("a pool");
+    let speech: Vec<Span> = (0..4).map(|i| Span::of_ms(i * 20_000, i * 20_000 + 15_000)).collect();
+    let heard =
+        pool.transcribe_channel(0, &tone(80, 0.5), &speech, &TranscribeOptions::default()).expect("words");
+    assert_eq!((heard.language.as_deref(), heard.language_probability), (Some("es"), Some(0.8)));
+    let asked = asked.lock().expect("no panic");
+    assert_eq!(asked.iter().filter(|language| language.is_none()).count(), 1);
+    assert_eq!(asked.iter().filter(|language| language.as_deref() == Some("es")).count(), 3);
+}
+
+#[test]
+fn a_failed_pack_fails_its_channel_and_a_panicking_worker_comes_back() {
+    let script = Script::of(|pack| {
+        assert!(pack.duration() != Millis(1_000), "a pack of one second");
+        if pack.duration() < Millis(1_000) {
+            return Err(AsrError::Engine { duration_ms: pack.duration().0, reason: "too short".to_owned() });
+        }
+        Ok(spread("fine", pack.duration(), 0.9))
+    });
+    let pool = WorkerPool::start(EngineConfig::Scripted(script), 1).expect("a pool");
+    let hear = |seconds: f64| {
+        let pcm = Pcm { samples: tone(3, 0.5).samples[..(seconds * 16_000.0) as usize].to_vec() };
+        let whole = [Span::new(Millis::ZERO, pcm.duration())];
+        pool.transcribe_channel(0, &pcm, &whole, &english())
+    };
+    assert!(matches!(hear(0.5), Err(AsrError::Engine { .. })));
+    assert!(matches!(hear(1.0), Err(AsrError::WorkerPanicked(_))));
+    assert_eq!(hear(2.0).expect("words").utterances[0].text, "fine");
+}
+
+#[test]
+fn invented_text_is_kept_with_its_reason() {
+    let pool =
+        WorkerPool::start(EngineConfig::Scripted(Script::saying("Thanks for watching!")), 1).expect("a pool");
+    let heard =
+        pool.transcribe_channel(0, &tone(5, 0.5), &[Span::of_ms(1_000, 3_000)], &english()).expect("words");
+    assert_eq!(heard.utterances[0].dropped_reason, Some(DroppedReason::PhantomPhrase));
+    assert_eq!(heard.utterances[0].text, "Thanks for watching!");
+}
+
+#[test]
+fn workers_are_bounded_by_cores_and_by_memory() {
+    let model = 150 << 20;
+    assert_eq!(recommended_workers(2, 8 << 30, model), 2);
+    assert_eq!(recommended_workers(64, 1 << 30, model), 3);
+    assert_eq!(recommended_workers(8, 0, model), 1);
+}
+
+#[cfg(feature = "whisper")]
+#[test]
+fn two_calls_scored_one_after_the_other_share_no_text_and_nobody_is_heard_in_noise() {
+    use callmark_asr::WhisperConfig;
+    let (Some(model), Some(pcm)) = (common::model(), common::telephone_speech()) else { return };
+    let pool = WorkerPool::start(EngineConfig::Whisper(WhisperConfig::new(model)), 1).expect("a pool");
+    let whole = [Span::new(Millis::ZERO, pcm.duration())];
+    let options = TranscribeOptions::default();
+    let alone = pool.transcribe_channel(0, &pcm, &whole, &options).expect("words");
+    assert!(alone.utterances[0].text.to_lowercase().contains("computer"), "{alone:?}");
+    assert_eq!(alone.language.as_deref(), Some("en"));
+
+    let mut state = 1_u32;
+    let hiss = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 22) as i16 - 512
+    });
+    let hiss = Pcm { samples: hiss.take(10 * 16_000).collect() };
+    let heard = pool.transcribe_channel(0, &hiss, &[Span::of_ms(0, 10_000)], &options).expect("no error");
+    let kept: Vec<&str> =
+        heard.utterances.iter().filter(|u| u.dropped_reason.is_none()).map(|u| u.text.as_str()).collect();
+    assert_eq!(kept, [] as [&str; 0], "words in noise");
+    assert_eq!(pool.transcribe_channel(0, &pcm, &whole, &options).expect("words"), alone);
+}
