@@ -1,7 +1,7 @@
 //! From a recording to its decoder, and the boundary that no panic of a decoder crosses.
 
 use crate::error::{AudioError, Fault};
-use crate::headers::{Encoding, Header, Stream, au, riff, sphere, w64};
+use crate::headers::{Encoding, Header, Stream, aiff, au, caf, riff, sphere, w64};
 use crate::input::Input;
 use crate::names::{
     convert_hint, headerless_hint, raw_by_content_type, raw_by_extension, refused_by_extension,
@@ -86,10 +86,13 @@ fn decode_container(
             }
             return decode_packets(input, "ogg", "ogg", options);
         }
-        Container::Matroska => return decode_packets(input, "matroska", "mkv", options),
+        Container::Matroska => return decode_packets(input.sequential(), "matroska", "mkv", options),
         Container::Mp4 => return decode_packets(input, "mp4", "m4a", options),
-        Container::Caf => return decode_packets(input, "caf", "caf", options),
-        Container::Aiff => return decode_packets(input, "aiff", "aiff", options),
+        Container::Aiff => aiff::parse(&mut input)?,
+        Container::Caf => match caf::parse(&mut input)? {
+            Some(header) => header,
+            None => return decode_packets(input, "caf", "caf", options),
+        },
         Container::Mpeg => return decode_packets(input, "mp3", "mp3", options),
         Container::Adts => return decode_packets(input, "adts", "aac", options),
         Container::Refused(format) => {

@@ -17,6 +17,7 @@ pub(crate) struct Input {
     /// Where this input begins in the file: not 0 inside a container.
     base: u64,
     len: u64,
+    is_seekable: bool,
     position: Arc<AtomicU64>,
     failure: Arc<AtomicU64>,
 }
@@ -65,7 +66,7 @@ impl Input {
     }
 
     fn new(source: Source, len: u64) -> Self {
-        Self { source, base: 0, len, position: Arc::default(), failure: Arc::default() }
+        Self { source, base: 0, len, is_seekable: true, position: Arc::default(), failure: Arc::default() }
     }
 
     pub(crate) fn len(&self) -> u64 {
@@ -78,6 +79,13 @@ impl Input {
         self.len = len.min(self.len.saturating_sub(offset));
         self.seek(SeekFrom::Start(0))?;
         Ok(self)
+    }
+
+    /// The same input, which says of itself that it can only be read from start to end: a demuxer then takes a file
+    /// that was cut for what there is of it.
+    pub(crate) fn sequential(mut self) -> Self {
+        self.is_seekable = false;
+        self
     }
 
     pub(crate) fn progress(&self) -> Progress {
@@ -150,10 +158,10 @@ impl Seek for Input {
 
 impl MediaSource for Input {
     fn is_seekable(&self) -> bool {
-        true
+        self.is_seekable
     }
 
     fn byte_len(&self) -> Option<u64> {
-        Some(self.len)
+        self.is_seekable.then_some(self.len)
     }
 }

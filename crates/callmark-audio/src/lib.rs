@@ -10,6 +10,7 @@ mod error;
 mod formats;
 mod headers;
 mod input;
+mod mp4_edits;
 mod names;
 mod options;
 mod opus;

@@ -1,14 +1,15 @@
-//! Containers of packets (FLAC, Ogg, MP4, Matroska, CAF, AIFF, MPEG, ADTS), by symphonia and libopus.
+//! Containers of packets (FLAC, Ogg, MP4, Matroska, CAF, MPEG, ADTS), by symphonia and libopus.
 
 use crate::damage::Damage;
 use crate::error::Fault;
 use crate::input::{Input, Progress};
+use crate::mp4_edits::{self, Edit};
 use crate::names::convert_hint;
 use crate::options::DecodeLimits;
 use crate::opus::OpusPackets;
 use crate::sink::Sink;
 use callmark_types::{PIPELINE_SAMPLE_RATE_HZ, Truncation};
-use std::io;
+use std::io::{self, Seek, SeekFrom};
 use symphonia::core::codecs::audio::well_known::CODEC_ID_OPUS;
 use symphonia::core::codecs::audio::{AudioCodecParameters, AudioDecoder, AudioDecoderOptions};
 use symphonia::core::errors::Error;
@@ -25,12 +26,45 @@ const END_TOLERANCE_SECONDS: f64 = 0.3;
 /// Packets of other tracks, and packets without sound, in a row after which a file is taken for malformed.
 const MAX_FRUITLESS_PACKETS: u32 = 100_000;
 
+/// Frames by which every AAC encoder delays the sound (ISO/IEC 14496-3: one frame of overlap); a bare ADTS stream
+/// does not state it.
+const AAC_DELAY_FRAMES: u64 = 1_024;
+
 /// A decoded recording.
 pub(crate) struct Decoded {
     pub(crate) sink: Option<Sink>,
     pub(crate) codec: String,
     pub(crate) sample_rate_hz: u32,
     pub(crate) truncation: Option<Truncation>,
+}
+
+/// Which decoded frames belong to the recording.
+#[derive(Debug, Clone, Copy, Default)]
+struct Cut {
+    edit: Option<Edit>,
+    skip_frames: u64,
+    /// First frame, counted from the first decoded one, that does not belong to it.
+    end_frame: Option<u64>,
+    decoded_frames: u64,
+}
+
+impl Cut {
+    /// Fixes the frames once the rate is known.
+    fn at_rate(&mut self, rate_hz: u32) {
+        if let Some(edit) = self.edit {
+            self.skip_frames = edit.skip.frames(rate_hz);
+            self.end_frame = edit.keep.map(|keep| self.skip_frames.saturating_add(keep.frames(rate_hz)));
+        }
+    }
+
+    /// The part to keep of the next `frames` decoded.
+    fn take(&mut self, frames: usize) -> std::ops::Range<usize> {
+        let first = self.decoded_frames;
+        self.decoded_frames += frames as u64;
+        let end = self.end_frame.unwrap_or(u64::MAX).saturating_sub(first).min(frames as u64);
+        let start = self.skip_frames.saturating_sub(first).min(end);
+        start as usize..end as usize
+    }
 }
 
 enum PacketDecoder {
@@ -48,12 +82,20 @@ struct Session {
     rate_hz: u32,
     channels: usize,
     interleaved: Vec<f32>,
+    cut: Cut,
     limits: DecodeLimits,
 }
 
 /// Decodes the first track of sound; `extension` is a hint to tell the container.
-pub(crate) fn decode(input: Input, extension: &str, limits: &DecodeLimits) -> Result<Decoded, Fault> {
+pub(crate) fn decode(mut input: Input, extension: &str, limits: &DecodeLimits) -> Result<Decoded, Fault> {
     let progress = input.progress();
+    let mut cut = Cut::default();
+    match extension {
+        "m4a" => cut.edit = mp4_edits::first_sound_edit(&mut input)?,
+        "aac" => cut.skip_frames = AAC_DELAY_FRAMES,
+        _ => {}
+    }
+    input.seek(SeekFrom::Start(0))?;
     let stream = MediaSourceStream::new(Box::new(input), MediaSourceStreamOptions::default());
     let mut hint = Hint::new();
     hint.with_extension(extension);
@@ -64,10 +106,9 @@ pub(crate) fn decode(input: Input, extension: &str, limits: &DecodeLimits) -> Re
         .ok_or_else(|| Fault::NoAudio("the container holds no track of sound".to_owned()))?;
     let track_id = track.id;
     let stated_seconds = stated_seconds(track);
-    let (mut session, codec) = Session::new(track, limits, &progress)?;
+    let (mut session, codec) = Session::new(track, cut, limits, &progress)?;
     let mut truncation = session.run(reader.as_mut(), track_id, &progress)?;
-    let seconds =
-        session.sink.as_ref().map_or(0.0, |sink| sink.frames_in() as f64 / f64::from(session.rate_hz.max(1)));
+    let seconds = session.cut.decoded_frames as f64 / f64::from(session.rate_hz.max(1));
     if let Some(stated) = stated_seconds
         && truncation.is_none()
         && seconds + END_TOLERANCE_SECONDS < stated
@@ -97,7 +138,12 @@ fn stated_seconds(track: &Track) -> Option<f64> {
 }
 
 impl Session {
-    fn new(track: &Track, limits: &DecodeLimits, progress: &Progress) -> Result<(Self, String), Fault> {
+    fn new(
+        track: &Track,
+        cut: Cut,
+        limits: &DecodeLimits,
+        progress: &Progress,
+    ) -> Result<(Self, String), Fault> {
         let parameters = parameters(track)
             .ok_or_else(|| Fault::malformed(progress.position(), "the track of sound has no codec"))?;
         let stated_channels = parameters.channels.as_ref().map_or(0, |channels| channels.count() as u32);
@@ -126,6 +172,7 @@ impl Session {
             rate_hz: 0,
             channels: 0,
             interleaved: Vec::new(),
+            cut,
             limits: *limits,
         };
         Ok((session, codec))
@@ -218,14 +265,17 @@ impl Session {
         if self.sink.is_none() {
             self.sink = Some(Sink::new(rate_hz, channels as u32, &self.limits, 0)?);
             (self.rate_hz, self.channels) = (rate_hz, channels);
+            self.cut.at_rate(rate_hz);
         }
         if (rate_hz, channels) != (self.rate_hz, self.channels) {
             let reason = format!("the sound changes to {rate_hz} Hz and {channels} channels");
             return Ok(Err(PacketTrouble::Stop(reason)));
         }
         if let Some(sink) = &mut self.sink {
-            sink.push_silence(damage.good())?;
-            sink.push_f32(&self.interleaved)?;
+            let gap = self.cut.take(damage.good());
+            sink.push_silence(gap.len())?;
+            let kept = self.cut.take(self.interleaved.len() / channels);
+            sink.push_f32(&self.interleaved[kept.start * channels..kept.end * channels])?;
         }
         Ok(Ok(()))
     }
@@ -271,6 +321,10 @@ fn header_fault(error: Error, progress: &Progress) -> Fault {
         Error::IoError(error) if progress.has_failed() => Fault::Unreadable(error),
         Error::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             Fault::malformed(progress.position(), "the file ends within its header")
+        }
+        // Containers cut before what describes the sound (an MP4 whose index stands at its end).
+        Error::Unsupported(feature) if feature.contains("missing") => {
+            Fault::malformed(progress.position(), feature.to_owned())
         }
         Error::Unsupported(feature) => {
             Fault::Unsupported { format: format!("sound with {feature}"), hint: convert_hint() }

@@ -28,7 +28,7 @@ impl BlockResampler {
         let fft = Fft::new_custom(
             rate_hz as usize,
             PIPELINE_SAMPLE_RATE_HZ as usize,
-            MIN_BLOCK_FRAMES,
+            block_frames(rate_hz),
             1,
             channels,
             WindowFunction::BlackmanHarris2,
@@ -103,6 +103,17 @@ impl BlockResampler {
             pending.clear();
         }
     }
+}
+
+/// Length of a block: the shortest from [`MIN_BLOCK_FRAMES`] on that has an even number of frames on both sides. The
+/// filter of an odd one has its centre between two samples and would shift the sound by half of one.
+fn block_frames(rate_hz: u32) -> usize {
+    let step = (rate_hz / greatest_common_divisor(rate_hz, PIPELINE_SAMPLE_RATE_HZ)) as usize;
+    MIN_BLOCK_FRAMES.next_multiple_of(2 * step)
+}
+
+fn greatest_common_divisor(a: u32, b: u32) -> u32 {
+    if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
 
 /// Length at 16 kHz of `frames` at `rate_hz`, rounded to the nearest.

@@ -3,6 +3,8 @@
 pub(crate) mod g711;
 pub(crate) mod g722;
 pub(crate) mod g726;
+#[cfg(test)]
+mod golden_tests;
 mod gsm;
 mod gsm_tables;
 pub(crate) mod ima_adpcm;

@@ -1,6 +1,9 @@
-//! Headers of the containers that hold one plain stream of samples or fixed blocks: RIFF, RF64, W64, AU, SPHERE.
+//! Headers of the containers that hold one plain stream of samples or fixed blocks: RIFF, RF64, W64,
+//! AU, SPHERE, AIFF, CAF.
 
+pub(crate) mod aiff;
 pub(crate) mod au;
+pub(crate) mod caf;
 pub(crate) mod riff;
 pub(crate) mod sphere;
 pub(crate) mod w64;
@@ -108,6 +111,14 @@ pub(crate) fn u64_le(bytes: &[u8], offset: usize) -> Option<u64> {
     bytes_at(bytes, offset).map(u64::from_le_bytes)
 }
 
+pub(crate) fn u16_be(bytes: &[u8], offset: usize) -> Option<u16> {
+    bytes_at(bytes, offset).map(u16::from_be_bytes)
+}
+
 pub(crate) fn u32_be(bytes: &[u8], offset: usize) -> Option<u32> {
     bytes_at(bytes, offset).map(u32::from_be_bytes)
+}
+
+pub(crate) fn u64_be(bytes: &[u8], offset: usize) -> Option<u64> {
+    bytes_at(bytes, offset).map(u64::from_be_bytes)
 }

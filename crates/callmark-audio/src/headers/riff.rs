@@ -27,6 +27,14 @@ pub(crate) fn parse(input: &mut Input, container: &'static str) -> Result<Header
             break;
         };
         let body = position + 8;
+        let available = input.len().saturating_sub(body);
+        if u64::from(size) > available && id != *b"data" {
+            let reason = format!(
+                "the chunk {:?} promises {size} bytes, the file has {available}",
+                id.escape_ascii().to_string()
+            );
+            return Err(Fault::malformed(position, reason));
+        }
         match &id {
             b"fmt " => {
                 let wanted = u64::from(size).min(super::wave_format::MAX_FORMAT_BYTES);
