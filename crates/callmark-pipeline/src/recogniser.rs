@@ -23,7 +23,7 @@ impl Recogniser {
         use callmark_asr::{Device, EngineConfig, WhisperConfig};
         use callmark_models::ModelStore;
 
-        let model = ModelStore::open(ModelStore::default_dir()).resolve(&pipeline.model)?;
+        let model = ModelStore::open(ModelStore::default_dir()?)?.resolve(&pipeline.model)?;
         let device = match pipeline.device {
             DeviceChoice::Auto => Device::Auto,
             DeviceChoice::Cpu => Device::Cpu,

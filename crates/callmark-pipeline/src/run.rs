@@ -15,7 +15,7 @@ use callmark_acoustics::{AcousticOptions, VoiceOptions};
 use callmark_analytics::Ruleset;
 use crate::recogniser::{Recogniser, available_cores};
 use callmark_asr::{AsrError, TranscribeOptions, WorkerPool};
-use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
+use callmark_audio::{DecodeLimits, DecodeOptions, RawCodec, RawFormat};
 use callmark_models::ModelError;
 use callmark_store::{Batch, Dataset, DeadLetter, Recovery, SourceKey, StoreError};
 use callmark_types::{ChannelRole, Lineage, Millis, ScoredCall};
@@ -169,12 +169,7 @@ fn give_roles(tasks: &mut [Task], channels: &[ChannelRole]) {
 }
 
 fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
-    let raw = pipeline.raw_codec.as_deref().map(|codec| {
-        RawFormat::from_name(codec).ok_or_else(|| ConfigError::Invalid {
-            setting: "raw_codec".to_owned(),
-            reason: format!("`{codec}` is no codec of headerless recordings: use ulaw, alaw, sln, gsm or g722"),
-        })
-    });
+    let raw = pipeline.raw_codec.as_deref().map(raw_format);
     let limits = DecodeLimits { max_duration: pipeline.max_duration, max_bytes: pipeline.max_bytes, ..DecodeLimits::default() };
     Ok(Ear {
         decode: DecodeOptions { limits, raw: raw.transpose()? },
@@ -182,6 +177,15 @@ fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
         voices: VoiceOptions::default(),
         transcribe: TranscribeOptions { language: pipeline.language.clone(), ..TranscribeOptions::default() },
         workers,
+    })
+}
+
+fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
+    let wanted = if name == "sln" { RawCodec::S16le.as_str() } else { name };
+    let known = RawCodec::ALL.into_iter().find(|codec| codec.as_str() == wanted).map(RawFormat::of);
+    known.ok_or_else(|| ConfigError::Invalid {
+        setting: "raw_codec".to_owned(),
+        reason: format!("`{name}` is no codec of headerless recordings: use {}", RawCodec::ALL.map(RawCodec::as_str).join(", ")),
     })
 }
 
@@ -357,6 +361,7 @@ impl<'a> Committer<'a> {
         let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
         let batch = Batch::of_files(calls, dead_letters);
         self.dataset.write().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
+        tracing::info!(calls = count, dead_letters = dead, "batch committed");
         for key in &keys {
             self.spool.forget(key);
         }

@@ -1,7 +1,7 @@
 //! The three tables of a dataset as SQL tables.
 
 use arrow::array::RecordBatch;
-use callmark_store::{Table, table_schema};
+use callmark_store::{Table, arrow_schema};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
@@ -42,7 +42,7 @@ impl Tables {
         }
         let config = SessionConfig::new().with_information_schema(true);
         let context = SessionContext::new_with_config(config);
-        for table in [Table::Calls, Table::Turns, Table::Events] {
+        for table in Table::ALL {
             register(&context, dir, table).await?;
         }
         Ok(Self { context })
@@ -68,7 +68,7 @@ async fn register(context: &SessionContext, dir: &Path, table: Table) -> Result<
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")
         .with_table_partition_cols(vec![("date".to_owned(), DataType::Utf8)]);
-    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(table_schema(table));
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(arrow_schema(table));
     let listing = ListingTable::try_new(config).map_err(|e| unreadable(e.to_string()))?;
     let files = format!("{}_files", table.name());
     context.register_table(&files, Arc::new(listing)).map_err(|e| unreadable(e.to_string()))?;

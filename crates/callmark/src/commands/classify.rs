@@ -62,12 +62,10 @@ pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
 }
 
 fn judge(rules: &Ruleset, task: ClassifyTask, line: &Line) -> TextFinding {
+    let context = line.context.as_ref().map(context_turns).unwrap_or_default();
     match task {
-        ClassifyTask::Sentiment => classify_sentiment(rules, &line.text, line.speaker),
-        ClassifyTask::HumanRequest => {
-            let context = line.context.as_ref().map(context_turns).unwrap_or_default();
-            classify_human_request(rules, &line.text, line.speaker, &context)
-        }
+        ClassifyTask::Sentiment => classify_sentiment(rules, &line.text, line.speaker, &context),
+        ClassifyTask::HumanRequest => classify_human_request(rules, &line.text, line.speaker, &context),
     }
 }
 
