@@ -133,6 +133,7 @@ def read_spark(dataset, table):
         builder = SparkSession.builder.master("local[1]").appName("callmark-readers")
         for key, value in {
             "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
             "spark.sql.session.timeZone": "UTC",

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
+use tempfile::TempDir;
 
 const DIRECTORY: &str = "CALLMARK_STORE_TEST_CRASH_DIRECTORY";
 const STEP: &str = "CALLMARK_STORE_TEST_CRASH_STEP";
@@ -42,6 +43,12 @@ fn write_what_is_missing(dataset: &mut Dataset) {
             dataset.commit(&batch).unwrap();
         }
     }
+}
+
+/// A directory in memory where there is such a place: a process that dies loses no more there than on a disk, and
+/// the many files of these tests need not wait for one.
+fn directory() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// The part of the child process; in an ordinary run there is no directory and nothing to do.
@@ -113,7 +120,7 @@ fn assert_equals_an_undisturbed_run(dir: &Path, undisturbed: &BTreeMap<String, V
 }
 
 fn undisturbed_run() -> BTreeMap<String, Vec<u8>> {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     write_what_is_missing(&mut Dataset::open_for_writing(dir.path()).unwrap().0);
     let mut calls = read_dataset(dir.path());
     calls.sort_by(|a, b| a.record.call_id.cmp(&b.record.call_id));
@@ -134,7 +141,7 @@ fn a_writer_killed_at_any_step_and_started_again_leaves_what_an_undisturbed_one_
     for step in CommitStep::ALL {
         let mut crashes = 0;
         for occurrence in 1.. {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = directory();
             if run_child(dir.path(), step, occurrence) {
                 break;
             }
@@ -151,7 +158,7 @@ fn a_writer_killed_at_any_step_and_started_again_leaves_what_an_undisturbed_one_
 fn a_writer_killed_again_and_again_at_the_same_step_gets_to_the_same_end() {
     let undisturbed = undisturbed_run();
     for step in CommitStep::ALL {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = directory();
         for _ in 0..4 {
             if run_child(dir.path(), step, 2) {
                 break;
@@ -182,7 +189,7 @@ fn a_writer_killed_during_recovery_is_recovered_in_turn() {
             CommitStep::IntentRemoved,
             CommitStep::LeftoverRemoved,
         ] {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = directory();
             assert!(!run_child(dir.path(), commit_step, occurrence));
             died_in_recovery += u32::from(!run_child(dir.path(), recovery_step, 1));
             assert_readable(dir.path());
@@ -195,7 +202,7 @@ fn a_writer_killed_during_recovery_is_recovered_in_turn() {
 
 #[test]
 fn half_written_files_of_a_lost_power_supply_are_removed() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = directory();
     let (mut dataset, _) = Dataset::open_for_writing(dir.path()).unwrap();
     dataset.commit(&sample_batch(0..3)).unwrap();
     drop(dataset);
