@@ -82,14 +82,17 @@ def pyarrow_partitioning():
 
 def read_pyarrow(dataset, table):
     import pyarrow.dataset
+    import pyarrow.parquet
 
     data = pyarrow.dataset.dataset(f"{dataset}/{table}", format="parquet", partitioning=pyarrow_partitioning())
     found = data.to_table()
     for field in found.schema:
         if field.name != "date" and not (field.metadata or {}).get(b"description"):
             raise AssertionError(f"column {field.name} has no description")
-    if b"callmark.schema_version" not in data.schema.metadata:
-        raise AssertionError("the files do not name the version of their schema")
+    for path in data.files:
+        lineage = pyarrow.parquet.read_metadata(path).metadata
+        if lineage[b"callmark.schema_version"] != b"1" or not lineage[b"callmark.rules_sha256"]:
+            raise AssertionError(f"{path} does not say what made it: {sorted(lineage)}")
     return {field.name: pyarrow_type(field.type) for field in found.schema}, found.to_pylist()
 
 
