@@ -127,7 +127,7 @@ fn turn(number: usize, index: usize) -> Turn {
     Turn {
         index: index as u32,
         channel: Some((index % 2) as u16),
-        speaker: if index % 2 == 0 { Speaker::AiAgent } else { Speaker::Customer },
+        speaker: if index.is_multiple_of(2) { Speaker::AiAgent } else { Speaker::Customer },
         span: Some(Span::new(Millis(start), words.last().map_or(Millis(start), |word| word.span.end))),
         text: words.iter().map(|word| word.word.as_str()).collect::<Vec<_>>().join(" "),
         words,
