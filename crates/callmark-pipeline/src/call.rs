@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, Mutex};
 
 /// Bytes read at a time while a file's digest is made.
 const DIGEST_BLOCK_BYTES: usize = 1 << 20;
@@ -30,7 +30,7 @@ pub(crate) enum Outcome {
 
 /// Everything a call thread needs; shared by all of them.
 pub(crate) struct CallContext<'a> {
-    pub(crate) dataset: &'a RwLock<Dataset>,
+    pub(crate) dataset: &'a Mutex<Dataset>,
     pub(crate) spool: &'a Spool,
     /// `None` in runs that have written conversations only.
     pub(crate) ear: Option<&'a Ear>,
@@ -141,7 +141,7 @@ fn written(
 
 /// Whether the dataset has the call already; other content under the same id is an error, not a second row.
 fn is_done(context: &CallContext<'_>, key: &SourceKey, call_id: &CallId) -> Result<bool, StageError> {
-    let dataset = context.dataset.read().unwrap_or_else(PoisonError::into_inner);
+    let dataset = context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
     if dataset.is_committed(key) {
         return Ok(true);
     }

@@ -18,13 +18,13 @@ pub const DEFAULT_BATCH_CALLS: usize = 64;
 pub const MAX_BATCH_CALLS: usize = 10_000;
 
 /// Most transcription workers: more than any machine this runs on has cores.
-pub const MAX_WORKERS: usize = 256;
+pub(crate) const MAX_WORKERS: usize = 256;
 
 /// Longest recording, where nothing else is said.
-pub const DEFAULT_MAX_DURATION: Millis = Millis(4 * 3_600_000);
+pub(crate) const DEFAULT_MAX_DURATION: Millis = Millis(4 * 3_600_000);
 
 /// Largest recording, where nothing else is said, in bytes.
-pub const DEFAULT_MAX_BYTES: u64 = 4 << 30;
+pub(crate) const DEFAULT_MAX_BYTES: u64 = 4 << 30;
 
 /// Why a pipeline cannot be set up.
 #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ use callmark_types::{ChannelRole, Lineage, Millis, ScoredCall};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Call threads beyond the transcription workers: one decodes and measures the next call meanwhile.
@@ -145,7 +145,7 @@ pub fn run_with(
     let spool = Spool::open(&pipeline.out, heard_by(pipeline, &lineage))
         .map_err(|source| RunError::Folder { path: pipeline.out.clone(), source })?;
     progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref()));
-    let dataset = RwLock::new(dataset);
+    let dataset = Mutex::new(dataset);
     let context = CallContext { dataset: &dataset, spool: &spool, ear: ear.as_ref(), rules: &rules, lineage: &lineage };
     let threads = ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
     let mut committer = Committer::new(&dataset, &spool, pipeline.batch_calls, progress);
@@ -281,12 +281,12 @@ fn call_thread(context: &CallContext<'_>, jobs: &Mutex<Receiver<Numbered<&Task>>
     }
 }
 
-fn dispatch(
-    tasks: &[Task],
+fn dispatch<'a>(
+    tasks: &'a [Task],
     window: usize,
     threads: usize,
     stop: &AtomicBool,
-    jobs: &SyncSender<Numbered<&Task>>,
+    jobs: &SyncSender<Numbered<&'a Task>>,
     results: &Receiver<Numbered<Outcome>>,
     committer: &mut Committer<'_>,
 ) -> Result<(), RunError> {
@@ -316,7 +316,7 @@ fn dispatch(
 
 /// Collects finished calls into batches and commits them.
 struct Committer<'a> {
-    dataset: &'a RwLock<Dataset>,
+    dataset: &'a Mutex<Dataset>,
     spool: &'a Spool,
     batch_calls: usize,
     progress: &'a dyn Fn(Progress),
@@ -326,7 +326,7 @@ struct Committer<'a> {
 }
 
 impl<'a> Committer<'a> {
-    fn new(dataset: &'a RwLock<Dataset>, spool: &'a Spool, batch_calls: usize, progress: &'a dyn Fn(Progress)) -> Self {
+    fn new(dataset: &'a Mutex<Dataset>, spool: &'a Spool, batch_calls: usize, progress: &'a dyn Fn(Progress)) -> Self {
         let report = RunReport::default();
         Self { dataset, spool, batch_calls, progress, pending: Vec::new(), dead: Vec::new(), report }
     }
@@ -360,7 +360,7 @@ impl<'a> Committer<'a> {
         let (count, dead, audio) = (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
         let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
         let batch = Batch::of_files(calls, dead_letters);
-        self.dataset.write().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
+        self.dataset.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
         tracing::info!(calls = count, dead_letters = dead, "batch committed");
         for key in &keys {
             self.spool.forget(key);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::collections::HashMap;
 
 /// Longest line read, in bytes.
-pub const MAX_LINE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// Longest conversation, in turns.
 const MAX_TURNS: usize = 100_000;
@@ -49,7 +49,7 @@ struct RawTurn {
 }
 
 /// The call id of a line, where that much can be read.
-pub fn call_id_of_line(line: &[u8]) -> Option<CallId> {
+pub(crate) fn call_id_of_line(line: &[u8]) -> Option<CallId> {
     let value: Value = serde_json::from_slice(line).ok()?;
     CallId::new(value.get("call_id")?.as_str()?).ok()
 }

@@ -79,7 +79,7 @@ fn print_list(dataset: &Path, format: Format) -> anyhow::Result<Exit> {
         }
         Format::Table => {
             let mut table = Table::new();
-            table.load_preset(presets::UTF8_FULL_CONDENSED);
+            table.load_style(presets::UTF8_FULL_CONDENSED);
             table.set_header(["id", "call", "stage", "source", "reason"]);
             for letter in &letters {
                 table.add_row([

@@ -56,7 +56,7 @@ fn list(store: &ModelStore, format: Format) -> anyhow::Result<Exit> {
         }
         Format::Table => {
             let mut table = Table::new();
-            table.load_preset(presets::UTF8_FULL_CONDENSED).set_header(["model", "MB", "state", "file"]);
+            table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["model", "MB", "state", "file"]);
             for model in &models {
                 let megabytes = format!("{:.0}", model.bytes as f64 / 1e6);
                 table.add_row([model.name.clone(), megabytes, state(model).to_owned(), model.path.display().to_string()]);
