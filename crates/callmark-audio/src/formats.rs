@@ -1,7 +1,7 @@
 //! From a recording to its decoder, and the boundary that no panic of a decoder crosses.
 
 use crate::error::{AudioError, Fault};
-use crate::headers::{Encoding, Header, Stream, aiff, au, caf, riff, sphere, w64};
+use crate::headers::{Encoding, Header, Stream, aiff, au, caf, matroska, riff, sphere, w64};
 use crate::input::Input;
 use crate::names::{
     convert_hint, headerless_hint, raw_by_content_type, raw_by_extension, refused_by_extension,
@@ -86,7 +86,10 @@ fn decode_container(
             }
             return decode_packets(input, "ogg", "ogg", options);
         }
-        Container::Matroska => return decode_packets(input.sequential(), "matroska", "mkv", options),
+        Container::Matroska => {
+            let input = if matroska::is_cut(&mut input)? { input.sequential() } else { input };
+            return decode_packets(input, "matroska", "mkv", options);
+        }
         Container::Mp4 => return decode_packets(input, "mp4", "m4a", options),
         Container::Aiff => aiff::parse(&mut input)?,
         Container::Caf => match caf::parse(&mut input)? {

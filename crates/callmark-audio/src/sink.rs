@@ -93,6 +93,9 @@ impl Sink {
         to_i16: impl Fn(T) -> i16,
         to_f32: impl Fn(T) -> f32,
     ) -> Result<(), Fault> {
+        if samples.is_empty() {
+            return Ok(());
+        }
         let count = self.channels.len();
         self.frames_in += (samples.len() / count) as u64;
         if self.frames_in > self.max_frames {

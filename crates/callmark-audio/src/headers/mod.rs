@@ -4,6 +4,7 @@
 pub(crate) mod aiff;
 pub(crate) mod au;
 pub(crate) mod caf;
+pub(crate) mod matroska;
 pub(crate) mod riff;
 pub(crate) mod sphere;
 pub(crate) mod w64;
