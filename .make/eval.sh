@@ -11,7 +11,7 @@ if [[ ! -d $corpus || ! -d $tools ]]; then
   echo "skipped: corpus absent at $corpus; set CALLMARK_CORPUS to the folder that holds synthetic/, wuw_telephone/ and noise_tau2/" >&2
   exit 0
 fi
-python=$("$here/venv.sh" "$venvs" "$tools/requirements.txt") || exit 1
+python=$("$here/venv.sh" "$venvs" "$tools/requirements.txt" "$here/eval-requirements.txt") || exit 1
 mkdir -p "$out"
 status=0
 
