@@ -30,6 +30,7 @@ enum Source {
 /// Where an [`Input`] stands, readable while a decoder owns it.
 #[derive(Clone)]
 pub(crate) struct Progress {
+    end: u64,
     position: Arc<AtomicU64>,
     failure: Arc<AtomicU64>,
 }
@@ -37,7 +38,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Bytes from the start to where reading stands; a decoder that buffers is a little behind.
     pub(crate) fn position(&self) -> u64 {
-        self.position.load(Ordering::Relaxed)
+        self.position.load(Ordering::Relaxed).min(self.end)
     }
 
     /// Whether the system failed to read (as opposed to the end of the input).
@@ -89,11 +90,14 @@ impl Input {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        Progress { position: self.position.clone(), failure: self.failure.clone() }
+        Progress { end: self.base + self.len, position: self.position.clone(), failure: self.failure.clone() }
     }
 
     /// Up to `count` bytes from `offset` on; fewer at the end of the input.
     pub(crate) fn read_at(&mut self, offset: u64, count: usize) -> Result<Vec<u8>, Fault> {
+        if offset >= self.len {
+            return Ok(Vec::new());
+        }
         let available = self.len.saturating_sub(offset).min(count as u64) as usize;
         let mut bytes = vec![0; available];
         self.seek(SeekFrom::Start(offset))?;

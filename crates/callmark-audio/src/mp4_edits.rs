@@ -157,21 +157,21 @@ fn plain_cut(list: &[u8], media_timescale: u64, movie_timescale: Option<u64>) ->
 mod tests {
     use super::*;
 
-    fn boxed(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    fn boxed(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
         let mut bytes = (body.len() as u32 + 8).to_be_bytes().to_vec();
-        bytes.extend_from_slice(kind);
+        bytes.extend_from_slice(&kind);
         bytes.extend_from_slice(body);
         bytes
     }
 
     fn movie(list: &[u8]) -> Vec<u8> {
         let timescale = |ticks: u32| [&[0; 12][..], &ticks.to_be_bytes(), &[0; 4]].concat();
-        let handler = boxed(b"hdlr", &[&[0; 8][..], b"soun", &[0; 12]].concat());
-        let media = boxed(b"mdia", &[boxed(b"mdhd", &timescale(16_000)), handler].concat());
-        let edits = boxed(b"edts", &boxed(b"elst", list));
-        let track = boxed(b"trak", &[edits, media].concat());
-        let moov = boxed(b"moov", &[boxed(b"mvhd", &timescale(1_000)), track].concat());
-        [boxed(b"ftyp", b"M4A "), moov].concat()
+        let handler = boxed(*b"hdlr", &[&[0; 8][..], b"soun", &[0; 12]].concat());
+        let media = boxed(*b"mdia", &[boxed(*b"mdhd", &timescale(16_000)), handler].concat());
+        let edits = boxed(*b"edts", &boxed(*b"elst", list));
+        let track = boxed(*b"trak", &[edits, media].concat());
+        let moov = boxed(*b"moov", &[boxed(*b"mvhd", &timescale(1_000)), track].concat());
+        [boxed(*b"ftyp", b"M4A "), moov].concat()
     }
 
     fn list(entries: &[(u32, i32)]) -> Vec<u8> {

@@ -133,8 +133,7 @@ fn parameters(track: &Track) -> Option<&AudioCodecParameters> {
 
 fn stated_seconds(track: &Track) -> Option<f64> {
     let rate_hz = parameters(track)?.sample_rate?;
-    let excess = u64::from(track.delay.unwrap_or(0)) + u64::from(track.padding.unwrap_or(0));
-    Some(track.num_frames?.saturating_sub(excess) as f64 / f64::from(rate_hz))
+    Some(track.num_frames? as f64 / f64::from(rate_hz))
 }
 
 impl Session {

@@ -90,8 +90,8 @@ impl Sink {
     fn push<T: Copy>(
         &mut self,
         samples: &[T],
-        to_i16: impl Fn(T) -> i16,
-        to_f32: impl Fn(T) -> f32,
+        narrow: impl Fn(T) -> i16,
+        widen: impl Fn(T) -> f32,
     ) -> Result<(), Fault> {
         if samples.is_empty() {
             return Ok(());
@@ -103,7 +103,7 @@ impl Sink {
         }
         let Some(resampler) = &mut self.resampler else {
             for (index, channel) in self.channels.iter_mut().enumerate() {
-                channel.extend(samples[index..].iter().step_by(count).map(|&s| to_i16(s)));
+                channel.extend(samples[index..].iter().step_by(count).map(|&s| narrow(s)));
             }
             return Ok(());
         };
@@ -112,7 +112,7 @@ impl Sink {
             let frames = (rest.len() / count).min(resampler.room());
             let (now, later) = rest.split_at(frames * count);
             resampler.push(frames, &mut self.channels, |channel, pending| {
-                pending.extend(now[channel..].iter().step_by(count).map(|&s| to_f32(s)));
+                pending.extend(now[channel..].iter().step_by(count).map(|&s| widen(s)));
             });
             rest = later;
         }

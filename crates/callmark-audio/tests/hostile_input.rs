@@ -188,7 +188,7 @@ fn broken_pieces_of_real_files_never_panic_or_hang() {
         for round in 0..8 {
             let mut bytes = whole[..whole.len().min(PIECE_BYTES)].to_vec();
             let range = if round % 2 == 0 { bytes.len() } else { bytes.len().min(200) };
-            for _ in 0..1 + next(10) {
+            for _ in 0..=next(10) {
                 let at = next(range);
                 bytes[at] = next(256) as u8;
             }

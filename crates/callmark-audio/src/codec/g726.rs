@@ -250,7 +250,7 @@ fn float_product(coefficient: i32, value: i32) -> i32 {
 
 impl SampleCodec for G726Decoder {
     fn unit_bytes(&self) -> usize {
-        if self.bits % 2 == 0 { 1 } else { self.bits as usize }
+        if self.bits.is_multiple_of(2) { 1 } else { self.bits as usize }
     }
 
     fn unit_frames(&self) -> usize {

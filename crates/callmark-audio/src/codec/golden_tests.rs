@@ -92,7 +92,7 @@ fn g726_is_decoded_bit_by_bit_as_ffmpeg_does() {
         let codes: Vec<(u128, u32)> = generated(8_000)
             .into_iter()
             .map(|byte| {
-                let magnitude = if bits >= 4 { byte & 3 } else { u8::from(byte & 15 == 0) };
+                let magnitude = if bits >= 4 { byte & 3 } else { u8::from(byte % 16 == 0) };
                 let code = if byte & 0x80 == 0 { magnitude } else { (1 << bits) - 1 - magnitude };
                 (u128::from(code), bits)
             })

@@ -23,10 +23,10 @@ pub(crate) struct MsAdpcmDecoder {
 }
 
 struct Channel {
-    coefficients: [i32; 2],
+    coefficients: [i64; 2],
     delta: i32,
-    newest: i32,
-    older: i32,
+    newest: i64,
+    older: i64,
 }
 
 impl MsAdpcmDecoder {
@@ -54,10 +54,10 @@ impl MsAdpcmDecoder {
             .map(|channel| {
                 let pair = self.coefficients.get(usize::from(heads[channel]))?;
                 Some(Channel {
-                    coefficients: pair.map(i32::from),
+                    coefficients: pair.map(i64::from),
                     delta: word(0, channel),
-                    newest: word(1, channel),
-                    older: word(2, channel),
+                    newest: i64::from(word(1, channel)),
+                    older: i64::from(word(2, channel)),
                 })
             })
             .collect()
@@ -66,14 +66,15 @@ impl MsAdpcmDecoder {
 
 impl Channel {
     fn next_sample(&mut self, code: u8) -> i16 {
-        let signed = i32::from(code) - if code & 8 == 0 { 0 } else { 16 };
-        let predicted = (self.newest * self.coefficients[0] + self.older * self.coefficients[1]) >> 8;
-        let sample =
-            (predicted + signed.saturating_mul(self.delta)).clamp(i32::from(i16::MIN), i32::from(i16::MAX));
+        let signed = i64::from(code) - if code & 8 == 0 { 0 } else { 16 };
+        let [newest_weight, older_weight] = self.coefficients;
+        let predicted = (self.newest * newest_weight + self.older * older_weight) >> 8;
+        let sample = predicted + signed * i64::from(self.delta);
+        let sample = sample.clamp(i64::from(i16::MIN), i64::from(i16::MAX));
         self.older = self.newest;
         self.newest = sample;
         // Bounded so that hostile codes cannot overflow: no real step comes near.
-        self.delta = (ADAPTATION[usize::from(code)] * self.delta >> 8).clamp(MIN_DELTA, i32::MAX / 1024);
+        self.delta = ((ADAPTATION[usize::from(code)] * self.delta) >> 8).clamp(MIN_DELTA, i32::MAX / 1024);
         sample as i16
     }
 }
@@ -117,6 +118,16 @@ mod tests {
         // Predictor 1 (2, -1), delta 16, newest 110, older 100; codes 1 and -1.
         decoder.decode(&[1, 16, 0, 110, 0, 100, 0, 0x1F], &mut out).unwrap();
         assert_eq!(out, [100, 110, 120 + 16, 162 - 16]);
+    }
+
+    #[test]
+    fn the_widest_coefficients_do_not_overflow() {
+        let mut decoder = MsAdpcmDecoder::new(16, 1, vec![[i16::MIN; 2]]).unwrap();
+        let mut out = Vec::new();
+        decoder
+            .decode(&[0, 0, 0x80, 0, 0x80, 0, 0x80, 0x88, 0x88, 0x77, 0, 0, 0, 0, 0, 0], &mut out)
+            .unwrap();
+        assert_eq!(out[..3], [i16::MIN, i16::MIN, i16::MAX]);
     }
 
     #[test]

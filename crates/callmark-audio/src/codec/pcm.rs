@@ -36,7 +36,7 @@ impl SampleCodec for PcmDecoder {
             Encoding::Ulaw => out.extend(bytes.iter().map(|&code| g711::ULAW[usize::from(code)])),
             Encoding::Alaw => out.extend(bytes.iter().map(|&code| g711::ALAW[usize::from(code)])),
             Encoding::Signed { bytes: 1, .. } => {
-                out.extend(bytes.iter().map(|&byte| i16::from(byte as i8) << 8))
+                out.extend(bytes.iter().map(|&byte| i16::from(byte as i8) << 8));
             }
             Encoding::Signed { bytes: width, big_endian } => {
                 // The two most significant bytes; what lies below is under -90 dB full scale.

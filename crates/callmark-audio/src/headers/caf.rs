@@ -67,8 +67,10 @@ fn parse_description(bytes: &[u8], offset: u64) -> Result<Option<(Encoding, u32,
     let channels = u32_be(bytes, 24).ok_or_else(short)?;
     let bits = u32_be(bytes, 28).ok_or_else(short)?;
     let (is_float, big_endian) = (flags & 1 != 0, flags & 2 == 0);
-    let width =
-        packet_bytes.checked_div(channels).filter(|&width| width * 8 >= bits).unwrap_or(bits.div_ceil(8));
+    let width = packet_bytes
+        .checked_div(channels)
+        .filter(|&width| width >= bits.div_ceil(8))
+        .unwrap_or(bits.div_ceil(8));
     let encoding = match (&kind, width) {
         (b"lpcm", 4 | 8) if is_float => Encoding::Float { bytes: width as usize, big_endian },
         (b"lpcm", 1..=8) if !is_float => Encoding::Signed { bytes: width as usize, big_endian },

@@ -95,7 +95,7 @@ fn sample_bytes(bits: usize, block_bytes: usize, channels: u32) -> usize {
     let channels = channels.max(1) as usize;
     let by_bits = bits.div_ceil(8);
     let by_block = block_bytes / channels;
-    if block_bytes % channels == 0 && by_block >= by_bits && (1..=8).contains(&by_block) {
+    if block_bytes.is_multiple_of(channels) && by_block >= by_bits && (1..=8).contains(&by_block) {
         by_block
     } else {
         by_bits

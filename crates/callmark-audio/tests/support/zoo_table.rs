@@ -21,6 +21,7 @@ pub(crate) struct Likeness {
 
 use Fate::{Decoded, Refused};
 
+#[allow(clippy::unnecessary_wraps, reason = "a column of the table")]
 const fn like(reference: &'static str, min_snr_db: f64) -> Option<Likeness> {
     Some(Likeness { reference, min_snr_db, delay: 0 })
 }
