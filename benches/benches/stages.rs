@@ -10,8 +10,8 @@ use callmark_analytics::{Conversation, Ruleset, score};
 use callmark_audio::{DecodeOptions, decode_bytes};
 use callmark_store::{Table, write_table};
 use callmark_types::{
-    AudioColumns, CallId, CallMetadata, CallRecord, Handler, Lineage, Millis, Pcm, ScoredCall, SourcePosition, Span,
-    Speaker, Trust, Turn, Word,
+    AudioColumns, CallId, CallMetadata, CallRecord, Handler, Lineage, Millis, Pcm, ScoredCall,
+    SourcePosition, Span, Speaker, Trust, Turn, Word,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -35,7 +35,8 @@ fn samples(channel: usize) -> Vec<i16> {
 
 fn wav() -> Vec<u8> {
     let (left, right) = (samples(0), samples(1));
-    let data: Vec<u8> = left.iter().zip(&right).flat_map(|(l, r)| [l.to_le_bytes(), r.to_le_bytes()].concat()).collect();
+    let data: Vec<u8> =
+        left.iter().zip(&right).flat_map(|(l, r)| [l.to_le_bytes(), r.to_le_bytes()].concat()).collect();
     let mut wav = Vec::with_capacity(data.len() + 44);
     wav.extend_from_slice(b"RIFF");
     wav.extend_from_slice(&(data.len() as u32 + 36).to_le_bytes());
@@ -92,7 +93,10 @@ fn metadata(id: &str) -> CallMetadata {
 
 fn scored(id: &str, rules: &Ruleset) -> ScoredCall {
     let (metadata, turns) = (metadata(id), turns());
-    let scores = score(rules, &Conversation { metadata: &metadata, turns: &turns, audio: None, end: Some(Millis(240_000)) });
+    let scores = score(
+        rules,
+        &Conversation { metadata: &metadata, turns: &turns, audio: None, end: Some(Millis(240_000)) },
+    );
     let record = CallRecord {
         call_id: metadata.call_id,
         started_at: None,
@@ -124,7 +128,8 @@ fn stages(criterion: &mut Criterion) {
     let decode = |bytes: Vec<u8>| decode_bytes("bench.wav", None, bytes, &DecodeOptions::default());
     group.bench_function("decode and resample", |b| b.iter(|| decode(black_box(wav.clone()))));
     let channels: Vec<Pcm> = decode(wav.clone()).map(|audio| audio.channels).unwrap_or_default();
-    group.bench_function("measure", |b| b.iter(|| analyse(black_box(&channels), &AcousticOptions::default())));
+    group
+        .bench_function("measure", |b| b.iter(|| analyse(black_box(&channels), &AcousticOptions::default())));
     group.finish();
 
     let mut group = criterion.benchmark_group("turns");

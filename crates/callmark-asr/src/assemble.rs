@@ -14,6 +14,8 @@ use callmark_types::{DroppedReason, Pcm, Span, Utterance, Word};
 struct SpanWords {
     words: Vec<Word>,
     no_speech_probability: f64,
+    /// Lowest average log-probability among the packs.
+    pack_log_probability: f64,
 }
 
 /// The utterances of a channel from the transcripts of its packs; `spans` are the cleaned spans that were packed.
@@ -32,6 +34,7 @@ pub(crate) fn assemble(
             let slot = &mut by_span[piece.span_index];
             slot.words.push(on_recording_clock(piece, word));
             slot.no_speech_probability = slot.no_speech_probability.max(transcript.no_speech_probability);
+            slot.pack_log_probability = slot.pack_log_probability.min(transcript.average_log_probability);
         }
     }
     let mut utterances = Vec::new();
@@ -127,6 +130,7 @@ fn utterances_of_span(
     copies.sort_by_key(|word| word.span);
     let evidence = Evidence {
         no_speech_probability: found.no_speech_probability,
+        pack_log_probability: found.pack_log_probability,
         level_dbfs: level_dbfs(pcm.slice(span)),
         speech_duration: span.duration(),
     };

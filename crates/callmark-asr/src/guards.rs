@@ -23,6 +23,9 @@ pub struct GuardLimits {
     pub max_no_speech_probability: f64,
     /// Average log-probability that outweighs a high no-speech probability.
     pub confident_log_probability: f64,
+    /// With a no-speech probability above the bound, a pack whose average log-probability is below this is noise: a
+    /// word in it that looks sure by itself is dropped with the rest. The original decoder's bound is -1.
+    pub noise_pack_log_probability: f64,
     /// Text with a lower average log-probability is dropped whatever else speaks for it.
     pub min_log_probability: f64,
     /// A pack with a lower average log-probability is decoded again.
@@ -44,6 +47,7 @@ impl Default for GuardLimits {
         Self {
             max_no_speech_probability: 0.45,
             confident_log_probability: -0.25,
+            noise_pack_log_probability: -0.8,
             min_log_probability: -1.6,
             retry_log_probability: -1.0,
             max_compression_ratio: 2.4,
@@ -60,6 +64,8 @@ impl Default for GuardLimits {
 pub struct Evidence {
     /// The engine's probability that nobody speaks in the pack.
     pub no_speech_probability: f64,
+    /// Average log-probability of all words of the pack.
+    pub pack_log_probability: f64,
     /// Level of the sound under the words in dB full scale; `None` for digital silence.
     pub level_dbfs: Option<f64>,
     /// How long the speech lasts that the words were heard in.
@@ -76,9 +82,9 @@ pub fn judge(words: &[Word], evidence: &Evidence, limits: &GuardLimits) -> Optio
     if evidence.level_dbfs.is_none_or(|level| level < limits.min_level_dbfs) {
         return Some(DroppedReason::NoSpeech);
     }
-    if evidence.no_speech_probability > limits.max_no_speech_probability
-        && log_probability < limits.confident_log_probability
-    {
+    let is_unsure = log_probability < limits.confident_log_probability
+        || evidence.pack_log_probability < limits.noise_pack_log_probability;
+    if evidence.no_speech_probability > limits.max_no_speech_probability && is_unsure {
         return Some(DroppedReason::NoSpeech);
     }
     let text: Vec<&str> = words.iter().map(|word| word.word.as_str()).collect();
@@ -174,7 +180,12 @@ mod tests {
     }
 
     fn good_evidence() -> Evidence {
-        Evidence { no_speech_probability: 0.02, level_dbfs: Some(-20.0), speech_duration: Millis(3_000) }
+        Evidence {
+            no_speech_probability: 0.02,
+            pack_log_probability: -0.2,
+            level_dbfs: Some(-20.0),
+            speech_duration: Millis(3_000),
+        }
     }
 
     fn judged(text: &str, probability: f32, evidence: Evidence) -> Option<DroppedReason> {
@@ -195,6 +206,9 @@ mod tests {
         let silence = Evidence { level_dbfs: Some(-80.0), ..good_evidence() };
         let short = Evidence { speech_duration: Millis(300), ..good_evidence() };
         assert_eq!(judged("I'm going to go", 0.3, noise), Some(NoSpeech));
+        let babble = Evidence { pack_log_probability: -1.4, ..noise };
+        assert_eq!(judged("to", 0.9, noise), None);
+        assert_eq!(judged("to", 0.9, babble), Some(NoSpeech));
         assert_eq!(judged("I'm going to go", 0.9, silence), Some(NoSpeech));
         assert_eq!(judged("Thank you.", 0.3, good_evidence()), Some(PhantomPhrase));
         assert_eq!(judged("Thanks for watching!", 0.9, good_evidence()), Some(PhantomPhrase));

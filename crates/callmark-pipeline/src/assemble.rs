@@ -54,7 +54,12 @@ pub(crate) fn turns_of(
         if Some(h.utterance.channel) == mixed_channel {
             pieces.extend(split_by_voice(h, voices));
         } else {
-            pieces.push(piece(h, Lane::Channel(h.utterance.channel), h.utterance.span, h.utterance.words.clone()));
+            pieces.push(piece(
+                h,
+                Lane::Channel(h.utterance.channel),
+                h.utterance.span,
+                h.utterance.words.clone(),
+            ));
         }
     }
     pieces.sort_by_key(|p| (p.span.start, p.channel, p.span.end));
@@ -143,7 +148,9 @@ fn continues(earlier: &Piece, piece: &Piece, speech: &[(Lane, Span)]) -> bool {
     let pause = Span::new(earlier.span.end, piece.span.start);
     pause.duration() <= LONGEST_PAUSE_IN_TURN
         && !speech.iter().any(|(lane, span)| {
-            *lane != piece.lane && (span.overlap(pause) > Millis::ZERO || (pause.contains(span.start) && pause.contains(span.end)))
+            *lane != piece.lane
+                && (span.overlap(pause) > Millis::ZERO
+                    || (pause.contains(span.start) && pause.contains(span.end)))
         })
 }
 
@@ -181,7 +188,8 @@ fn lane_turn(piece: &Piece, roles: &[Option<ChannelRole>]) -> LaneTurn {
 
 fn turn(index: usize, piece: Piece) -> Turn {
     let confidence = |words: &[Word]| {
-        (!words.is_empty()).then(|| words.iter().map(|w| f64::from(w.probability)).sum::<f64>() / words.len() as f64)
+        (!words.is_empty())
+            .then(|| words.iter().map(|w| f64::from(w.probability)).sum::<f64>() / words.len() as f64)
     };
     Turn {
         index: index as u32,
@@ -241,9 +249,14 @@ mod tests {
 
     #[test]
     fn an_answer_in_the_pause_ends_the_turn_and_a_word_under_speech_does_not() {
-        let answered = [heard(0, 0, 1000, "hello there"), heard(1, 1100, 1500, "hi"), heard(0, 1700, 2500, "my bag")];
+        let answered =
+            [heard(0, 0, 1000, "hello there"), heard(1, 1100, 1500, "hi"), heard(0, 1700, 2500, "my bag")];
         assert_eq!(texts(&turns_of(&answered, &[], None, &[])), ["hello there", "hi", "my bag"]);
-        let murmured = [heard(0, 0, 1000, "so I called"), heard(1, 500, 800, "uh-huh"), heard(0, 1200, 2500, "and then")];
+        let murmured = [
+            heard(0, 0, 1000, "so I called"),
+            heard(1, 500, 800, "uh-huh"),
+            heard(0, 1200, 2500, "and then"),
+        ];
         assert_eq!(texts(&turns_of(&murmured, &[], None, &[])), ["so I called and then", "uh-huh"]);
     }
 
@@ -268,7 +281,8 @@ mod tests {
     fn dropped_text_stays_a_turn_of_its_own() {
         let mut invented = heard(0, 1100, 1400, "thanks for watching");
         invented.utterance.dropped_reason = Some(DroppedReason::PhantomPhrase);
-        let turns = turns_of(&[heard(0, 0, 1000, "hello"), invented, heard(0, 1500, 2000, "again")], &[], None, &[]);
+        let turns =
+            turns_of(&[heard(0, 0, 1000, "hello"), invented, heard(0, 1500, 2000, "again")], &[], None, &[]);
         assert_eq!(texts(&turns), ["hello again", "thanks for watching"]);
         assert_eq!(turns.lanes[1].text, "");
     }

@@ -13,7 +13,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{PoisonError, Mutex};
+use std::sync::{Mutex, PoisonError};
 
 /// Bytes read at a time while a file's digest is made.
 const DIGEST_BLOCK_BYTES: usize = 1 << 20;
@@ -53,7 +53,10 @@ pub(crate) fn process(context: &CallContext<'_>, task: &Task) -> Outcome {
         Ok(Ok(outcome)) => return outcome,
         Ok(Err(error)) => error,
         // The payload may quote what was said on the call: it is not passed on.
-        Err(_) => StageError::new("internal", "the program failed on this call: please report it with the recording's format"),
+        Err(_) => StageError::new(
+            "internal",
+            "the program failed on this call: please report it with the recording's format",
+        ),
     };
     Outcome::Dead(Box::new(dead_letter(subject, error)))
 }
@@ -98,7 +101,8 @@ fn recording(
     metadata: &CallMetadata,
     subject: &mut Subject,
 ) -> Result<Outcome, StageError> {
-    let sha256 = digest_file(path).map_err(|e| StageError::new("read", format!("cannot read the recording: {e}")))?;
+    let sha256 =
+        digest_file(path).map_err(|e| StageError::new("read", format!("cannot read the recording: {e}")))?;
     subject.sha256 = Some(sha256.clone());
     let key = SourceKey::of_file(&metadata.call_id, &sha256);
     if is_done(context, &key, &metadata.call_id)? {
@@ -107,7 +111,9 @@ fn recording(
     let heard = if let Some(heard) = context.spool.load(&key) {
         heard
     } else {
-        let ear = context.ear.ok_or_else(|| StageError::new("internal", "no transcriber was started for a recording"))?;
+        let ear = context
+            .ear
+            .ok_or_else(|| StageError::new("internal", "no transcriber was started for a recording"))?;
         let heard = ear.hear(path, metadata)?;
         // A checkpoint that cannot be written is no loss; the commit will meet the same disk and say so.
         let _ = context.spool.save(&key, &heard);
@@ -124,7 +130,8 @@ fn written(
     bytes: u64,
     subject: &mut Subject,
 ) -> Result<Outcome, StageError> {
-    let line = read_at(path, offset, bytes).map_err(|e| StageError::new("read", format!("cannot read the line: {e}")))?;
+    let line = read_at(path, offset, bytes)
+        .map_err(|e| StageError::new("read", format!("cannot read the line: {e}")))?;
     let sha256 = hex(&Sha256::digest(&line));
     subject.sha256 = Some(sha256.clone());
     subject.call_id = call_id_of_line(&line);
@@ -149,13 +156,19 @@ fn is_done(context: &CallContext<'_>, key: &SourceKey, call_id: &CallId) -> Resu
         None => Ok(false),
         Some(_) => Err(StageError::new(
             "input",
-            format!("the dataset has a call `{call_id}` with other content already: give this one another id, or score into another folder"),
+            format!(
+                "the dataset has a call `{call_id}` with other content already: give this one another id, or score into another folder"
+            ),
         )),
     }
 }
 
 fn position(subject: &Subject) -> SourcePosition {
-    SourcePosition { uri: Some(subject.uri.clone()), sha256: subject.sha256.clone(), ..SourcePosition::default() }
+    SourcePosition {
+        uri: Some(subject.uri.clone()),
+        sha256: subject.sha256.clone(),
+        ..SourcePosition::default()
+    }
 }
 
 fn digest_file(path: &Path) -> std::io::Result<String> {

@@ -5,8 +5,8 @@ use crate::spool::HeardCall;
 use crate::transcripts::WrittenConversation;
 use callmark_analytics::{Conversation, Roles, Ruleset, Scores, assign_speakers, score};
 use callmark_types::{
-    AudioColumns, AudioFacts, CallMetadata, CallRecord, Lineage, Millis, ScoredCall, SourcePosition, Span, Speaker,
-    Trust, TrustFlag, Turn,
+    AudioColumns, AudioFacts, CallMetadata, CallRecord, Lineage, Millis, ScoredCall, SourcePosition, Span,
+    Speaker, Trust, TrustFlag, Turn,
 };
 
 /// A word below this probability has little evidence.
@@ -33,7 +33,8 @@ pub(crate) fn compose_heard(
         turn.speaker = *speaker;
     }
     let end = call.facts.format.duration;
-    let scores = score(rules, &Conversation { metadata, turns: &turns, audio: Some(&call.facts), end: Some(end) });
+    let scores =
+        score(rules, &Conversation { metadata, turns: &turns, audio: Some(&call.facts), end: Some(end) });
     let trust = trust_of(&turns, Some((&call, end)), &roles, &scores, metadata);
     let language = metadata.language.clone().or(call.language);
     let audio = audio_columns(&call.facts);
@@ -163,12 +164,16 @@ fn non_speech_ratio(call: &HeardCall, end: Millis) -> Option<f64> {
 fn audio_flags(call: &HeardCall, turns: &[Turn], metadata: &CallMetadata) -> Vec<TrustFlag> {
     let voices: std::collections::BTreeSet<u8> = call.facts.voices.iter().map(|v| v.voice).collect();
     let told = metadata.channel_roles.iter().flatten().count();
-    let speaks = |channel: u16| call.facts.channels.iter().any(|c| c.channel == channel && !c.speech.is_empty());
+    let speaks =
+        |channel: u16| call.facts.channels.iter().any(|c| c.channel == channel && !c.speech.is_empty());
     let extra = told > 0 && (told..call.facts.channels.len()).any(|c| speaks(c as u16));
     [
         (TrustFlag::Truncated, call.facts.format.truncation.is_some()),
         (TrustFlag::SpeakersEstimated, voices.len() > 1),
-        (TrustFlag::NoSpeech, Span::union(call.facts.channels.iter().flat_map(|c| c.speech.clone())).is_empty()),
+        (
+            TrustFlag::NoSpeech,
+            Span::union(call.facts.channels.iter().flat_map(|c| c.speech.clone())).is_empty(),
+        ),
         (TrustFlag::TextDropped, turns.iter().any(|t| !t.is_kept())),
         (TrustFlag::Clipped, call.facts.channels.iter().any(|c| c.clipped_ratio > CLIPPED_RATIO)),
         (TrustFlag::ExtraChannels, extra),

@@ -124,13 +124,17 @@ impl Pipeline {
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
         let raw = parse(path, &text)?;
         let base = path.parent().unwrap_or(Path::new(""));
-        let channels = raw.source.channels.iter().map(|c| parse_channel_role(c)).collect::<Result<Vec<_>, _>>();
+        let channels =
+            raw.source.channels.iter().map(|c| parse_channel_role(c)).collect::<Result<Vec<_>, _>>();
         let pipeline = Self {
             inputs: raw.source.inputs.iter().map(|p| base.join(p)).collect(),
             calls: raw.source.calls.map(|p| base.join(p)),
             channels: channels.map_err(|reason| invalid("source.channels", reason))?,
             raw_codec: raw.audio.raw_codec,
-            max_duration: raw.audio.max_duration_s.map_or(DEFAULT_MAX_DURATION, |s| Millis(s.saturating_mul(1000))),
+            max_duration: raw
+                .audio
+                .max_duration_s
+                .map_or(DEFAULT_MAX_DURATION, |s| Millis(s.saturating_mul(1000))),
             max_bytes: raw.audio.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
             model: raw.transcription.model.unwrap_or_else(|| "base".to_owned()),
             language: raw.transcription.language,
@@ -148,7 +152,10 @@ impl Pipeline {
             return Err(invalid("inputs", "name at least one file or folder"));
         }
         if !(1..=MAX_BATCH_CALLS).contains(&self.batch_calls) {
-            return Err(invalid("batch_calls", format!("{} is not between 1 and {MAX_BATCH_CALLS}", self.batch_calls)));
+            return Err(invalid(
+                "batch_calls",
+                format!("{} is not between 1 and {MAX_BATCH_CALLS}", self.batch_calls),
+            ));
         }
         if let Some(workers) = self.workers.filter(|w| !(1..=MAX_WORKERS).contains(w)) {
             return Err(invalid("workers", format!("{workers} is not between 1 and {MAX_WORKERS}")));
@@ -234,7 +241,10 @@ fn parse(path: &Path, text: &str) -> Result<RawConfig, ConfigError> {
         return Err(ConfigError::Malformed {
             path: path.to_owned(),
             line: 1,
-            reason: format!("version {} is not known, this program reads version {CONFIG_VERSION}", raw.version),
+            reason: format!(
+                "version {} is not known, this program reads version {CONFIG_VERSION}",
+                raw.version
+            ),
         });
     }
     Ok(raw)
@@ -257,7 +267,8 @@ fn with_nearest_key(message: &str) -> String {
 mod tests {
     use super::*;
 
-    const MINIMAL: &str = "version = 1\n[source]\nkind = \"files\"\ninputs = [\"audio\"]\n[output]\ndir = \"out\"\n";
+    const MINIMAL: &str =
+        "version = 1\n[source]\nkind = \"files\"\ninputs = [\"audio\"]\n[output]\ndir = \"out\"\n";
 
     fn load(text: &str) -> Result<Pipeline, ConfigError> {
         let folder = tempfile::tempdir().unwrap();
@@ -281,7 +292,9 @@ mod tests {
 
     #[test]
     fn a_value_out_of_bounds_names_its_setting() {
-        let error = load(&MINIMAL.replace("dir = \"out\"", "dir = \"out\"\nbatch_calls = 0")).unwrap_err().to_string();
+        let error = load(&MINIMAL.replace("dir = \"out\"", "dir = \"out\"\nbatch_calls = 0"))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("batch_calls: 0 is not between"), "{error}");
         let error = load(&MINIMAL.replace("version = 1", "version = 9")).unwrap_err().to_string();
         assert!(error.contains("version 9 is not known"), "{error}");

@@ -20,7 +20,10 @@ impl<T> Frontier<T> {
 
     /// Takes in the result of `position`; each position finishes once.
     pub(crate) fn finish(&mut self, position: u64, result: T) {
-        debug_assert!(position >= self.next && !self.waiting.contains_key(&position), "position finished twice");
+        debug_assert!(
+            position >= self.next && !self.waiting.contains_key(&position),
+            "position finished twice"
+        );
         self.waiting.insert(position, result);
     }
 

@@ -52,13 +52,17 @@ impl Ear {
                 .transcribe_channel(channel.channel, pcm, &channel.speech, &options)
                 .map_err(|e| StageError::new("transcribe", e))?;
             let sure = transcript.language_probability.unwrap_or(0.0);
-            if let Some(found) = transcript.language.filter(|_| language.as_ref().is_none_or(|(p, _)| sure > *p)) {
+            if let Some(found) =
+                transcript.language.filter(|_| language.as_ref().is_none_or(|(p, _)| sure > *p))
+            {
                 language = Some((sure, found));
             }
-            heard.extend(transcript.utterances.into_iter().map(|utterance| Heard {
-                loudness_dbfs: loudness_dbfs(pcm, utterance.span),
-                utterance,
-            }));
+            heard.extend(
+                transcript
+                    .utterances
+                    .into_iter()
+                    .map(|utterance| Heard { loudness_dbfs: loudness_dbfs(pcm, utterance.span), utterance }),
+            );
         }
         let speech = Span::union(facts.iter().flat_map(|c| c.speech.iter().copied()));
         Ok(HeardCall {

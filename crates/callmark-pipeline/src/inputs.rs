@@ -73,7 +73,11 @@ fn add_file(path: PathBuf, identity: &Path, rows: &mut Rows, plan: &mut Plan) {
     if is_conversations(&path) {
         match conversation_lines(&path) {
             Ok(tasks) => plan.tasks.extend(tasks),
-            Err(e) => plan.tasks.push(Task::Refused { reason: format!("cannot read the file: {e}"), path, call_id: None }),
+            Err(e) => plan.tasks.push(Task::Refused {
+                reason: format!("cannot read the file: {e}"),
+                path,
+                call_id: None,
+            }),
         }
         return;
     }
@@ -88,7 +92,11 @@ fn add_file(path: PathBuf, identity: &Path, rows: &mut Rows, plan: &mut Plan) {
             let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
             plan.tasks.push(match CallId::new(stem) {
                 Ok(id) => recording(path, CallMetadata::unknown(id)),
-                Err(e) => Task::Refused { path, call_id: None, reason: format!("the file's name gives no call id: {e}") },
+                Err(e) => Task::Refused {
+                    path,
+                    call_id: None,
+                    reason: format!("the file's name gives no call id: {e}"),
+                },
             });
         }
     }
@@ -132,7 +140,8 @@ struct Rows {
 
 impl Rows {
     fn new(table: Option<&MetadataTable>) -> Self {
-        let mut rows = Self { given: table.is_some(), by_file: HashMap::new(), order: Vec::new(), homeless: Vec::new() };
+        let mut rows =
+            Self { given: table.is_some(), by_file: HashMap::new(), order: Vec::new(), homeless: Vec::new() };
         let Some(table) = table else { return rows };
         for row in &table.rows {
             rows.insert(&row.file, Row::Good(row.metadata.clone()));
@@ -174,11 +183,13 @@ impl Rows {
         for file in order {
             match by_file.remove(&file) {
                 Some(Row::Bad(bad)) => plan.tasks.push(refused_row(&file, bad)),
-                Some(Row::Good(metadata)) if !file.exists() && asked(&file) => plan.tasks.push(Task::Refused {
-                    reason: "call metadata names this recording, and there is no such file".to_owned(),
-                    call_id: Some(metadata.call_id),
-                    path: file,
-                }),
+                Some(Row::Good(metadata)) if !file.exists() && asked(&file) => {
+                    plan.tasks.push(Task::Refused {
+                        reason: "call metadata names this recording, and there is no such file".to_owned(),
+                        call_id: Some(metadata.call_id),
+                        path: file,
+                    })
+                }
                 Some(Row::Good(_)) => plan.unused_rows += 1,
                 None => {}
             }
@@ -222,7 +233,13 @@ fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut usize) 
     found
 }
 
-fn list_folder(folder: &Path, exclude: Option<&Path>, depth: usize, found: &mut Vec<Found>, ignored: &mut usize) {
+fn list_folder(
+    folder: &Path,
+    exclude: Option<&Path>,
+    depth: usize,
+    found: &mut Vec<Found>,
+    ignored: &mut usize,
+) {
     if depth > MAX_FOLDER_DEPTH {
         found.push(Found::Missing(folder.to_owned(), format!("folders nest deeper than {MAX_FOLDER_DEPTH}")));
         return;
@@ -245,7 +262,9 @@ fn list_folder(folder: &Path, exclude: Option<&Path>, depth: usize, found: &mut 
             list_folder(&path, exclude, depth + 1, found, ignored);
         } else if exclude.is_some_and(|e| path.canonicalize().is_ok_and(|p| p == e)) {
             // The metadata file itself.
-        } else if callmark_audio::is_audio_name(&name) || (is_conversations(&path) && looks_like_conversations(&path)) {
+        } else if callmark_audio::is_audio_name(&name)
+            || (is_conversations(&path) && looks_like_conversations(&path))
+        {
             found.push(Found::File(path));
         } else {
             *ignored += 1;
@@ -273,7 +292,8 @@ fn conversation_lines(path: &Path) -> std::io::Result<Vec<Task>> {
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = reader.by_ref().take(transcripts::MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)? as u64;
+        let read =
+            reader.by_ref().take(transcripts::MAX_LINE_BYTES as u64 + 1).read_until(b'\n', &mut line)? as u64;
         if read == 0 {
             return Ok(tasks);
         }
@@ -315,7 +335,11 @@ mod tests {
         touch(folder.path(), "a/c.ulaw", "x");
         touch(folder.path(), "notes.pdf", "x");
         touch(folder.path(), "labels.jsonl", "{\"id\":1}\n");
-        touch(folder.path(), "chats.jsonl", "{\"call_id\":\"t\",\"turns\":[]}\n\n{\"call_id\":\"u\",\"turns\":[]}\n");
+        touch(
+            folder.path(),
+            "chats.jsonl",
+            "{\"call_id\":\"t\",\"turns\":[]}\n\n{\"call_id\":\"u\",\"turns\":[]}\n",
+        );
         let plan = plan(&[folder.path().to_owned()], None);
         assert_eq!(ids(&plan), ["c", "b", "line 1", "line 3"]);
         assert_eq!(plan.ignored_files, 2);

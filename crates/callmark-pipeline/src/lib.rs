@@ -21,7 +21,9 @@ mod spool;
 mod transcripts;
 
 pub use config::{ConfigError, DEFAULT_BATCH_CALLS, DeviceChoice, MAX_BATCH_CALLS, Pipeline};
-pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, parse_channel_role, read_metadata};
+pub use metadata_file::{
+    BadRow, MetadataError, MetadataRow, MetadataTable, parse_channel_role, read_metadata,
+};
 pub use recogniser::Recogniser;
 pub use run::{Progress, RunError, RunReport, run, run_with};
 pub use transcripts::{WrittenConversation, parse_conversation};

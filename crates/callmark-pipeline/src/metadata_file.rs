@@ -125,7 +125,10 @@ pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
                 None => table.rows.push(row),
                 Some(earlier) => table.bad_rows.push(BadRow {
                     line,
-                    reason: format!("call_id `{}` stands in line {earlier} already: give each call an id of its own", row.metadata.call_id),
+                    reason: format!(
+                        "call_id `{}` stands in line {earlier} already: give each call an id of its own",
+                        row.metadata.call_id
+                    ),
                     call_id: Some(row.metadata.call_id),
                     file: Some(row.file),
                 }),
@@ -155,7 +158,9 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     const NEAR_ENOUGH: f64 = 0.75;
     candidates
         .into_iter()
-        .map(|c| (strsim::normalized_damerau_levenshtein(word, c).max(strsim::jaro_winkler(word, c) - 0.1), c))
+        .map(|c| {
+            (strsim::normalized_damerau_levenshtein(word, c).max(strsim::jaro_winkler(word, c) - 0.1), c)
+        })
         .filter(|(likeness, _)| *likeness >= NEAR_ENOUGH)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate)
@@ -168,7 +173,8 @@ fn channel_of_role_column(column: &str) -> Option<usize> {
 fn require_columns(path: &Path, columns: &[String]) -> Result<(), MetadataError> {
     for column in ["call_id", "file"] {
         if !columns.iter().any(|c| c == column) {
-            let hint = nearest(column, columns.iter().map(String::as_str)).map(|n| format!(" (is it `{n}`?)"));
+            let hint =
+                nearest(column, columns.iter().map(String::as_str)).map(|n| format!(" (is it `{n}`?)"));
             return Err(MetadataError::MissingColumn {
                 path: path.to_owned(),
                 column,
@@ -188,14 +194,18 @@ fn read_csv(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
     };
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(content);
-    let columns: Vec<String> = reader.headers().map_err(|e| malformed(&e))?.iter().map(str::to_owned).collect();
+    let columns: Vec<String> =
+        reader.headers().map_err(|e| malformed(&e))?.iter().map(str::to_owned).collect();
     require_columns(path, &columns)?;
     let mut records = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|e| malformed(&e))?;
         let line = record.position().map_or(0, csv::Position::line);
         let fields = columns.iter().zip(record.iter()).filter(|(_, value)| !value.trim().is_empty());
-        records.push((line, fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned()))).collect()));
+        records.push((
+            line,
+            fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned()))).collect(),
+        ));
     }
     Ok((columns, records))
 }
@@ -208,9 +218,12 @@ fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
             continue;
         }
         let line_number = index as u64 + 1;
-        let object: serde_json::Map<String, Value> = serde_json::from_slice(line).map_err(|e| {
-            MetadataError::Malformed { path: path.to_owned(), line: line_number, reason: format!("not a JSON object: {e}") }
-        })?;
+        let object: serde_json::Map<String, Value> =
+            serde_json::from_slice(line).map_err(|e| MetadataError::Malformed {
+                path: path.to_owned(),
+                line: line_number,
+                reason: format!("not a JSON object: {e}"),
+            })?;
         for name in object.keys() {
             if !columns.contains(name) {
                 columns.push(name.clone());
@@ -257,7 +270,9 @@ pub(crate) fn metadata_from_fields(id: CallId, record: &Record) -> Result<CallMe
     let mut metadata = CallMetadata::unknown(id);
     if let Some(time) = text(record, "started_at") {
         metadata.started_at = Some(Timestamp::parse(&time).map_err(|e| {
-            format!("column `started_at`: `{time}` is no time with a zone, such as 2026-09-14T09:12:31Z ({e})")
+            format!(
+                "column `started_at`: `{time}` is no time with a zone, such as 2026-09-14T09:12:31Z ({e})"
+            )
         })?);
     }
     metadata.channel_roles = channel_roles(record)?;
@@ -310,13 +325,18 @@ fn agent_ids(record: &Record) -> Result<Vec<String>, String> {
     match record.get("agent_ids") {
         Some(Value::Array(ids)) => ids
             .iter()
-            .map(|id| id.as_str().map(str::to_owned).ok_or("column `agent_ids`: not a list of texts".to_owned()))
+            .map(|id| {
+                id.as_str().map(str::to_owned).ok_or("column `agent_ids`: not a list of texts".to_owned())
+            })
             .collect(),
         Some(Value::String(list)) if list.trim_start().starts_with('[') => serde_json::from_str(list)
             .map_err(|e| format!("column `agent_ids`: not a JSON list of texts ({e})")),
-        Some(Value::String(list)) => {
-            Ok(list.split([';', ',', '|']).map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned).collect())
-        }
+        Some(Value::String(list)) => Ok(list
+            .split([';', ',', '|'])
+            .map(str::trim)
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned)
+            .collect()),
         Some(_) => Err("column `agent_ids`: neither a text nor a list".to_owned()),
         None => Ok(Vec::new()),
     }
@@ -385,7 +405,9 @@ mod tests {
 
     #[test]
     fn a_bad_time_costs_its_own_call_only() {
-        let table = read("calls.csv", "call_id,file,started_at\nc1,a.wav,yesterday\nc2,b.wav,2026-01-01T00:00:00Z\n").unwrap();
+        let table =
+            read("calls.csv", "call_id,file,started_at\nc1,a.wav,yesterday\nc2,b.wav,2026-01-01T00:00:00Z\n")
+                .unwrap();
         assert_eq!(table.rows.len(), 1);
         assert_eq!(table.bad_rows[0].call_id.as_ref().unwrap().as_str(), "c1");
         assert!(table.bad_rows[0].reason.contains("`yesterday`"), "{}", table.bad_rows[0].reason);

@@ -10,12 +10,12 @@ use crate::frontier::Frontier;
 use crate::hear::Ear;
 use crate::inputs::{Plan, Task, plan};
 use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
+use crate::recogniser::{Recogniser, available_cores};
 use crate::spool::Spool;
 use callmark_acoustics::{AcousticOptions, VoiceOptions};
 use callmark_analytics::Ruleset;
-use crate::recogniser::{Recogniser, available_cores};
 use callmark_asr::{AsrError, TranscribeOptions, WorkerPool};
-use callmark_audio::{DecodeLimits, DecodeOptions, RawCodec, RawFormat};
+use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
 use callmark_models::ModelError;
 use callmark_store::{Batch, Dataset, DeadLetter, Recovery, SourceKey, StoreError};
 use callmark_types::{ChannelRole, Lineage, Millis, ScoredCall};
@@ -47,7 +47,9 @@ pub enum RunError {
     #[error(transparent)]
     Asr(#[from] AsrError),
     /// This build has no recogniser.
-    #[error("this build reads transcripts only: build it with the feature `whisper` to transcribe recordings")]
+    #[error(
+        "this build reads transcripts only: build it with the feature `whisper` to transcribe recordings"
+    )]
     NoRecogniser,
     /// The dataset cannot be written. What is committed stays; run again to go on.
     #[error(transparent)]
@@ -112,7 +114,11 @@ pub struct RunReport {
 }
 
 /// Runs `pipeline` until it is done or `stop` is set; calls in flight are then finished and committed.
-pub fn run(pipeline: &Pipeline, stop: &AtomicBool, progress: &dyn Fn(Progress)) -> Result<RunReport, RunError> {
+pub fn run(
+    pipeline: &Pipeline,
+    stop: &AtomicBool,
+    progress: &dyn Fn(Progress),
+) -> Result<RunReport, RunError> {
     run_with(pipeline, &Recogniser::open, stop, progress)
 }
 
@@ -146,14 +152,17 @@ pub fn run_with(
         .map_err(|source| RunError::Folder { path: pipeline.out.clone(), source })?;
     progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref()));
     let dataset = Mutex::new(dataset);
-    let context = CallContext { dataset: &dataset, spool: &spool, ear: ear.as_ref(), rules: &rules, lineage: &lineage };
-    let threads = ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
+    let context =
+        CallContext { dataset: &dataset, spool: &spool, ear: ear.as_ref(), rules: &rules, lineage: &lineage };
+    let threads =
+        ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
     let mut committer = Committer::new(&dataset, &spool, pipeline.batch_calls, progress);
     drive(&plan.tasks, &context, threads, stop, &mut committer)?;
     let mut report = committer.finish()?;
     spool.close();
     report.elapsed = started.elapsed();
-    report.stopped = stop.load(Ordering::Relaxed) && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
+    report.stopped = stop.load(Ordering::Relaxed)
+        && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
     Ok(report)
 }
 
@@ -170,7 +179,11 @@ fn give_roles(tasks: &mut [Task], channels: &[ChannelRole]) {
 
 fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
     let raw = pipeline.raw_codec.as_deref().map(raw_format);
-    let limits = DecodeLimits { max_duration: pipeline.max_duration, max_bytes: pipeline.max_bytes, ..DecodeLimits::default() };
+    let limits = DecodeLimits {
+        max_duration: pipeline.max_duration,
+        max_bytes: pipeline.max_bytes,
+        ..DecodeLimits::default()
+    };
     Ok(Ear {
         decode: DecodeOptions { limits, raw: raw.transpose()? },
         acoustics: AcousticOptions::default(),
@@ -181,12 +194,9 @@ fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
 }
 
 fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
-    let wanted = if name == "sln" { RawCodec::S16le.as_str() } else { name };
-    let known = RawCodec::ALL.into_iter().find(|codec| codec.as_str() == wanted).map(RawFormat::of);
-    known.ok_or_else(|| ConfigError::Invalid {
-        setting: "raw_codec".to_owned(),
-        reason: format!("`{name}` is no codec of headerless recordings: use {}", RawCodec::ALL.map(RawCodec::as_str).join(", ")),
-    })
+    // Asterisk's name for signed linear samples.
+    let name = if name == "sln" { "s16le" } else { name };
+    name.parse().map_err(|e| ConfigError::Invalid { setting: "raw_codec".to_owned(), reason: format!("{e}") })
 }
 
 /// Names the way of hearing: a checkpoint made another way is not used.
@@ -225,19 +235,30 @@ fn planned(plan: &Plan, table: Option<&MetadataTable>, recovery: &Recovery, ear:
 fn recovered(recovery: &Recovery) -> Vec<String> {
     let mut notes = Vec::new();
     if recovery.published_files > 0 {
-        notes.push(format!("{} committed files were put in place after an interrupted run", recovery.published_files));
+        notes.push(format!(
+            "{} committed files were put in place after an interrupted run",
+            recovery.published_files
+        ));
     }
     if recovery.removed_leftovers > 0 {
         notes.push(format!("{} leftovers of an interrupted run were removed", recovery.removed_leftovers));
     }
     for file in &recovery.missing_files {
-        notes.push(format!("committed file {} is missing: its calls are lost to readers until it is restored", file.display()));
+        notes.push(format!(
+            "committed file {} is missing: its calls are lost to readers until it is restored",
+            file.display()
+        ));
     }
     notes
 }
 
 fn lost_call(letter: &DeadLetter) -> String {
-    let what = letter.source.uri.as_deref().or(letter.call_id.as_ref().map(callmark_types::CallId::as_str)).unwrap_or("a call");
+    let what = letter
+        .source
+        .uri
+        .as_deref()
+        .or(letter.call_id.as_ref().map(callmark_types::CallId::as_str))
+        .unwrap_or("a call");
     // Decoders name the file themselves.
     if letter.reason.contains(what) { letter.reason.clone() } else { format!("{what}: {}", letter.reason) }
 }
@@ -271,7 +292,11 @@ fn drive(
     })
 }
 
-fn call_thread(context: &CallContext<'_>, jobs: &Mutex<Receiver<Numbered<&Task>>>, results: &SyncSender<Numbered<Outcome>>) {
+fn call_thread(
+    context: &CallContext<'_>,
+    jobs: &Mutex<Receiver<Numbered<&Task>>>,
+    results: &SyncSender<Numbered<Outcome>>,
+) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((position, task)) = job else { return };
@@ -326,7 +351,12 @@ struct Committer<'a> {
 }
 
 impl<'a> Committer<'a> {
-    fn new(dataset: &'a Mutex<Dataset>, spool: &'a Spool, batch_calls: usize, progress: &'a dyn Fn(Progress)) -> Self {
+    fn new(
+        dataset: &'a Mutex<Dataset>,
+        spool: &'a Spool,
+        batch_calls: usize,
+        progress: &'a dyn Fn(Progress),
+    ) -> Self {
         let report = RunReport::default();
         Self { dataset, spool, batch_calls, progress, pending: Vec::new(), dead: Vec::new(), report }
     }
@@ -357,7 +387,8 @@ impl<'a> Committer<'a> {
         if calls.is_empty() && dead_letters.is_empty() {
             return Ok(());
         }
-        let (count, dead, audio) = (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
+        let (count, dead, audio) =
+            (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
         let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
         let batch = Batch::of_files(calls, dead_letters);
         self.dataset.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;

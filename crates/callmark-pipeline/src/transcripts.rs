@@ -67,12 +67,13 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
         None => return Err(missing(&record, "call_id")),
     };
     let Some(turns) = record.remove("turns") else { return Err(missing(&record, "turns")) };
-    let raw: Vec<RawTurn> =
-        serde_json::from_value(turns).map_err(|e| format!("field `turns`: not a list of {{speaker, text}} ({e})"))?;
+    let raw: Vec<RawTurn> = serde_json::from_value(turns)
+        .map_err(|e| format!("field `turns`: not a list of {{speaker, text}} ({e})"))?;
     if raw.len() > MAX_TURNS {
         return Err(format!("field `turns`: {} turns, at most {MAX_TURNS} are read", raw.len()));
     }
-    let mut read = raw.into_iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
+    let mut read =
+        raw.into_iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
     put_in_order(&mut read);
     let metadata = metadata_from_fields(id, &record).map_err(|e| e.replace("column `", "field `"))?;
     let (turns, lanes) = read.into_iter().unzip();
@@ -85,13 +86,19 @@ fn missing(record: &HashMap<String, Value>, field: &str) -> String {
 }
 
 fn read_turn(index: usize, raw: RawTurn) -> Result<(Turn, LaneTurn), String> {
-    let (speaker, told_role, lane) = parse_speaker(&raw.speaker)
-        .ok_or_else(|| format!("turn {index}: `{}` is no speaker: use customer, ai_agent, human_agent, agent, ivr or unknown", raw.speaker))?;
+    let (speaker, told_role, lane) = parse_speaker(&raw.speaker).ok_or_else(|| {
+        format!(
+            "turn {index}: `{}` is no speaker: use customer, ai_agent, human_agent, agent, ivr or unknown",
+            raw.speaker
+        )
+    })?;
     let span = match (raw.start_ms, raw.end_ms) {
         (Some(start), Some(end)) if start >= 0 && end >= start => Some(Span::of_ms(start, end)),
         (Some(start), None) if start >= 0 => Some(Span::of_ms(start, start)),
         (None, None) => None,
-        (start, end) => return Err(format!("turn {index}: times {start:?} to {end:?} ms do not run forward from 0")),
+        (start, end) => {
+            return Err(format!("turn {index}: times {start:?} to {end:?} ms do not run forward from 0"));
+        }
     };
     let text = raw.text.split_whitespace().collect::<Vec<_>>().join(" ");
     let lane_turn = LaneTurn { lane: Lane::Voice(lane), span, text: text.clone(), told_role };
@@ -150,7 +157,8 @@ mod tests {
     #[test]
     fn turns_with_times_are_put_in_order() {
         let line = br#"{"call_id":"t1","turns":[{"speaker":"customer","text":"b","start_ms":500,"end_ms":900},{"speaker":"ai_agent","text":"a","start_ms":0,"end_ms":400}]}"#;
-        let texts: Vec<String> = parse_conversation(line).unwrap().turns.into_iter().map(|t| t.text).collect();
+        let texts: Vec<String> =
+            parse_conversation(line).unwrap().turns.into_iter().map(|t| t.text).collect();
         assert_eq!(texts, ["a", "b"]);
     }
 
@@ -161,7 +169,10 @@ mod tests {
             (br#"{"turns":[]}"#, "no field `call_id`"),
             (br#"{"call_id":"x","turn":[]}"#, "is it `turn`?"),
             (br#"{"call_id":"x","turns":[{"speaker":"alien","text":"hm"}]}"#, "`alien` is no speaker"),
-            (br#"{"call_id":"x","turns":[{"speaker":"customer","text":"hm","start_ms":5,"end_ms":1}]}"#, "do not run forward"),
+            (
+                br#"{"call_id":"x","turns":[{"speaker":"customer","text":"hm","start_ms":5,"end_ms":1}]}"#,
+                "do not run forward",
+            ),
             (br#"{"call_id":"x","started_at":"noon","turns":[]}"#, "field `started_at`"),
         ] {
             let error = parse_conversation(line).unwrap_err();

@@ -93,7 +93,8 @@ fn a_run_that_was_stopped_hears_no_recording_twice() {
         }
     };
     let first =
-        run_with(&pipeline(&audio, &out), &|_| recogniser(2, script.clone()), &stop, &stop_after_seven).unwrap();
+        run_with(&pipeline(&audio, &out), &|_| recogniser(2, script.clone()), &stop, &stop_after_seven)
+            .unwrap();
     assert!(first.stopped && first.scored < CALLS, "{first:?}");
     let go = AtomicBool::new(false);
     let second = run_with(&pipeline(&audio, &out), &|_| recogniser(2, script.clone()), &go, &|_| {}).unwrap();

@@ -27,8 +27,10 @@ pub async fn export_contact_lens(
         .filter_map(|row| text(row, "call_id").map(str::to_owned))
         .collect();
     for chunk in ids.chunks(CALLS_AT_A_TIME) {
-        let list = chunk.iter().map(|id| format!("'{}'", id.replace('\'', "''"))).collect::<Vec<_>>().join(",");
-        let calls = rows(tables, &format!("select * from calls where call_id in ({list}) order by call_id")).await?;
+        let list =
+            chunk.iter().map(|id| format!("'{}'", id.replace('\'', "''"))).collect::<Vec<_>>().join(",");
+        let calls =
+            rows(tables, &format!("select * from calls where call_id in ({list}) order by call_id")).await?;
         let mut turns = by_call(rows(
             tables,
             &format!("select call_id, turn_index, speaker, start_ms, end_ms, text, sentiment_score, loudness_dbfs from turns where call_id in ({list}) and dropped_reason is null order by call_id, turn_index"),
@@ -124,7 +126,10 @@ fn characteristics(call: &Row, events: &[Row]) -> Value {
     let interruptions = |side: &str| -> Vec<Value> {
         events
             .iter()
-            .filter(|e| text(e, "type") == Some("interruption") && participant(text(e, "speaker")).eq_ignore_ascii_case(side))
+            .filter(|e| {
+                text(e, "type") == Some("interruption")
+                    && participant(text(e, "speaker")).eq_ignore_ascii_case(side)
+            })
             .map(instance)
             .collect()
     };

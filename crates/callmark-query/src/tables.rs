@@ -50,7 +50,8 @@ impl Tables {
 
     /// Runs one read-only statement and returns all of its rows.
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
-        let read_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let read_only =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let failed = |e: datafusion::error::DataFusionError| QueryError::Failed(e.strip_backtrace());
         let frame = self.context.sql_with_options(sql, read_only).await.map_err(failed)?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
@@ -63,7 +64,8 @@ async fn register(context: &SessionContext, dir: &Path, table: Table) -> Result<
     let unreadable = |reason: String| QueryError::Unreadable { path: dir.to_owned(), reason };
     let folder = std::path::absolute(dir.join(table.name())).map_err(|e| unreadable(e.to_string()))?;
     std::fs::create_dir_all(&folder).map_err(|e| unreadable(e.to_string()))?;
-    let url = ListingTableUrl::parse(format!("{}/", folder.display())).map_err(|e| unreadable(e.to_string()))?;
+    let url =
+        ListingTableUrl::parse(format!("{}/", folder.display())).map_err(|e| unreadable(e.to_string()))?;
     // The partition is text here: an unknown day stands as `__HIVE_DEFAULT_PARTITION__`, which no date can hold.
     let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
         .with_file_extension(".parquet")

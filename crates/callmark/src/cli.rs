@@ -66,8 +66,9 @@ pub(crate) struct ScoreArguments {
     /// Whose voice each channel carries (customer, agent, mixed) where metadata does not say
     #[arg(long, value_delimiter = ',', value_name = "ROLE,…")]
     pub(crate) channels: Vec<String>,
-    /// Codec of headerless recordings whose extension does not tell: ulaw, alaw, sln, gsm, g722
-    #[arg(long, value_name = "CODEC")]
+    /// Codec of headerless recordings whose extension does not tell (ulaw, alaw, s16le, gsm, g722), with rate and
+    /// channels where they are not the codec's own, as in s16le:16000:2
+    #[arg(long, value_name = "CODEC[:RATE[:CHANNELS]]")]
     pub(crate) raw_codec: Option<String>,
     /// Speech model: a name from `callmark models list`, or a path to a ggml file
     #[arg(long, default_value = "base", value_name = "NAME|FILE")]

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         }
     };
     start_log();
+    quiet_panics();
     match commands::dispatch(arguments) {
         Ok(exit) => exit.into(),
         Err(error) => {
@@ -35,6 +36,15 @@ fn main() -> ExitCode {
 /// Logs to stderr, warnings by default; `CALLMARK_LOG` sets the level (`info`, `callmark_pipeline=debug`).
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CALLMARK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,callmark=warn,callmark_pipeline=warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// A panic costs its own call and becomes a dead letter; what is printed is where it happened, never its message,
+/// which may quote what was said on the call.
+fn quiet_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+        exit::complain(&format!("internal error at {place}"));
+    }));
 }

@@ -100,7 +100,9 @@ impl State {
             self.lost += 1;
             match self.lost {
                 n if n <= LOST_CALLS_NAMED => self.line(&format!("lost: {reason}")),
-                n if n == LOST_CALLS_NAMED + 1 => self.line("lost: more calls; `callmark dead-letters list` names them all"),
+                n if n == LOST_CALLS_NAMED + 1 => {
+                    self.line("lost: more calls; `callmark dead-letters list` names them all")
+                }
                 _ => {}
             }
         }
@@ -119,7 +121,8 @@ impl State {
         if self.bytes_done == 0 || self.bytes <= self.bytes_done {
             return String::new();
         }
-        let left = self.started.elapsed().as_secs_f64() * (self.bytes - self.bytes_done) as f64 / self.bytes_done as f64;
+        let left = self.started.elapsed().as_secs_f64() * (self.bytes - self.bytes_done) as f64
+            / self.bytes_done as f64;
         format!(", about {} left", human_seconds(left))
     }
 

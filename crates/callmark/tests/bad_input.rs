@@ -35,12 +35,21 @@ fn broken_recordings_are_dead_letters_and_the_rest_is_done() {
     let ran = callmark(&["score", audio.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     for name in ["text.wav", "empty.wav", "zero.wav"] {
-        assert_eq!(ran.stderr.lines().filter(|l| l.starts_with("lost:") && l.contains(name)).count(), 1, "{}", ran.stderr);
+        assert_eq!(
+            ran.stderr.lines().filter(|l| l.starts_with("lost:") && l.contains(name)).count(),
+            1,
+            "{}",
+            ran.stderr
+        );
     }
-    let mut lost: Vec<String> = letters(&out).iter().map(|l| l["call_id"].as_str().unwrap().to_owned()).collect();
+    let mut lost: Vec<String> =
+        letters(&out).iter().map(|l| l["call_id"].as_str().unwrap().to_owned()).collect();
     lost.sort();
     assert_eq!(lost, ["empty", "text", "zero"]);
-    let rows = sql(&out, "select call_id, outcome, talk_time_customer_ms, flags from calls where call_id = 'silence'");
+    let rows = sql(
+        &out,
+        "select call_id, outcome, talk_time_customer_ms, flags from calls where call_id = 'silence'",
+    );
     assert!(rows[0]["flags"].as_array().unwrap().contains(&"no_speech".into()), "{rows:?}");
     assert_eq!(sql(&out, "select count(*) as n from calls")[0]["n"], 4);
 }
@@ -75,7 +84,11 @@ fn a_missing_or_broken_model_is_named_with_what_to_do() {
     write(&models, "ggml-base.bin", "GGML, or so it says");
     let ran = callmark_with(&arguments, &environment);
     assert_eq!(ran.code, 3, "{}", ran.stderr);
-    assert!(ran.stderr.contains("ggml-base.bin") && ran.stderr.contains("callmark models pull base"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("ggml-base.bin") && ran.stderr.contains("callmark models pull base"),
+        "{}",
+        ran.stderr
+    );
     let ran = callmark_with(&[&arguments[..], &["--model", "bass"]].concat(), &environment);
     assert!(ran.code == 3 && ran.stderr.contains("bass"), "{}", ran.stderr);
 }
@@ -104,7 +117,8 @@ fn bad_call_metadata_is_named_by_column_and_line() {
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     assert!(ran.stderr.contains("no column `call_id`"), "{}", ran.stderr);
 
-    let (ran, out) = run("call_id,file,started_at\ng,good.wav,2026-01-05T10:00:00Z\nl,late.wav,5 past noon\n", "bad-time");
+    let (ran, out) =
+        run("call_id,file,started_at\ng,good.wav,2026-01-05T10:00:00Z\nl,late.wav,5 past noon\n", "bad-time");
     assert_eq!(ran.code, 1, "{}", ran.stderr);
     assert!(ran.stderr.contains("line 3: column `started_at`: `5 past noon`"), "{}", ran.stderr);
     assert_eq!(letters(&out)[0]["call_id"], "l");
@@ -112,7 +126,11 @@ fn bad_call_metadata_is_named_by_column_and_line() {
 
     let (ran, out) = run("call_id,file\ng,good.wav\nl,late.wav\nghost,ghost.wav\n", "unknown-id");
     assert_eq!(ran.code, 0, "a row about a recording that nobody asked for is no loss: {}", ran.stderr);
-    assert!(ran.stderr.contains("1 rows of call metadata name recordings outside the inputs"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("1 rows of call metadata name recordings outside the inputs"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(sql(&out, "select count(*) as n from calls")[0]["n"], 2);
 }
 
@@ -123,7 +141,11 @@ fn wrong_flags_and_pipeline_files_exit_with_2() {
     assert_eq!(callmark(&["scroe", "x"]).code, 2);
     let ran = callmark(&["score", "x.wav", "--out", "y", "--channels", "customer,robot"]);
     assert!(ran.code == 2 && ran.stderr.contains("`robot` is no channel role"), "{}", ran.stderr);
-    let pipeline = write(folder.path(), "p.toml", "version = 1\n[source]\nkind = \"files\"\ninput = [\"x\"]\n[output]\ndir = \"y\"\n");
+    let pipeline = write(
+        folder.path(),
+        "p.toml",
+        "version = 1\n[source]\nkind = \"files\"\ninput = [\"x\"]\n[output]\ndir = \"y\"\n",
+    );
     let ran = callmark(&["run", pipeline.to_str().unwrap()]);
     assert!(ran.code == 2 && ran.stderr.contains("did you mean `inputs`?"), "{}", ran.stderr);
     let ran = callmark(&["run", folder.path().join("none.toml").to_str().unwrap()]);
@@ -146,14 +168,23 @@ fn a_disk_that_fills_up_stops_the_run_and_the_next_run_goes_on() {
     std::fs::create_dir(&disk).unwrap();
     let mount = |size: &str, options: &str| {
         let options = format!("size={size}{options}");
-        std::process::Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&disk).status().is_ok_and(|s| s.success())
+        std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
+            .arg(&disk)
+            .status()
+            .is_ok_and(|s| s.success())
     };
     if !mount("96k", "") {
         eprintln!("skipped: mounting a small disk is not permitted here");
         return;
     }
     let chats: String = (0..400)
-        .map(|i| format!("{{\"call_id\":\"chat-{i}\",\"turns\":[{{\"speaker\":\"customer\",\"text\":\"{}\"}}]}}\n", i * 7919))
+        .map(|i| {
+            format!(
+                "{{\"call_id\":\"chat-{i}\",\"turns\":[{{\"speaker\":\"customer\",\"text\":\"{}\"}}]}}\n",
+                i * 7919
+            )
+        })
         .collect();
     let chats = write(folder.path(), "chats.jsonl", chats);
     let out = disk.join("dataset");
@@ -164,7 +195,11 @@ fn a_disk_that_fills_up_stops_the_run_and_the_next_run_goes_on() {
     let count = sql(&out, "select count(*) as n, count(distinct call_id) as d from calls");
     let unmounted = std::process::Command::new("umount").arg(&disk).status().is_ok_and(|s| s.success());
     assert_eq!(full.code, 3, "{}", full.stderr);
-    assert!(full.stderr.contains("No space left on device") || full.stderr.contains("disk is full"), "{}", full.stderr);
+    assert!(
+        full.stderr.contains("No space left on device") || full.stderr.contains("disk is full"),
+        "{}",
+        full.stderr
+    );
     assert!(remounted && unmounted);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!((&count[0]["n"], &count[0]["d"]), (&400.into(), &400.into()));
@@ -173,11 +208,13 @@ fn a_disk_that_fills_up_stops_the_run_and_the_next_run_goes_on() {
 #[test]
 fn two_calls_scored_one_after_the_other_never_share_text() {
     let folder = tempfile::tempdir().unwrap();
-    let mut recordings: Vec<_> = std::fs::read_dir(demo().join("audio")).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut recordings: Vec<_> =
+        std::fs::read_dir(demo().join("audio")).unwrap().map(|e| e.unwrap().path()).collect();
     recordings.sort();
     let texts = |inputs: &[&str], out: &str| {
         let out = folder.path().join(out);
-        let ran = callmark(&[&["score"], inputs, &["--workers", "1", "--out", out.to_str().unwrap()]].concat());
+        let ran =
+            callmark(&[&["score"], inputs, &["--workers", "1", "--out", out.to_str().unwrap()]].concat());
         assert_eq!(ran.code, 0, "{}", ran.stderr);
         let id = Path::new(inputs[inputs.len() - 1]).file_stem().unwrap().to_str().unwrap().to_owned();
         sql(&out, &format!("select turn_index, text from turns where call_id = '{id}' order by 1"))

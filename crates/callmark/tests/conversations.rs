@@ -15,7 +15,10 @@ fn conversations_become_rows_that_sql_and_exports_can_read() {
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert!(ran.stdout.starts_with("3 calls scored"), "{}", ran.stdout);
 
-    let rows = sql(&out, "select call_id, date, first_handler, human_request_count, human_request_honoured, outcome, codec from calls order by 1");
+    let rows = sql(
+        &out,
+        "select call_id, date, first_handler, human_request_count, human_request_honoured, outcome, codec from calls order by 1",
+    );
     assert_eq!(rows.len(), 3);
     assert_eq!(rows[0]["date"], "2026-03-01");
     assert_eq!(rows[0]["human_request_count"], 2);
@@ -31,7 +34,8 @@ fn conversations_become_rows_that_sql_and_exports_can_read() {
     assert_eq!(csv.stdout.lines().count(), 4, "{}", csv.stdout);
     assert!(csv.stdout.starts_with("call_id,"), "{}", csv.stdout);
     let documents = folder.path().join("documents");
-    let lens = callmark(&["export", out_text, "--format", "contact-lens", "--out", documents.to_str().unwrap()]);
+    let lens =
+        callmark(&["export", out_text, "--format", "contact-lens", "--out", documents.to_str().unwrap()]);
     assert_eq!(lens.code, 0, "{}", lens.stderr);
     let document: serde_json::Value =
         serde_json::from_slice(&std::fs::read(documents.join("chat-2.json")).unwrap()).unwrap();
@@ -75,7 +79,11 @@ fn other_content_under_a_known_id_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("dataset");
     let first = write(folder.path(), "a.jsonl", CHATS);
-    let second = write(folder.path(), "b.jsonl", r#"{"call_id":"chat-3","turns":[{"speaker":"customer","text":"other"}]}"#);
+    let second = write(
+        folder.path(),
+        "b.jsonl",
+        r#"{"call_id":"chat-3","turns":[{"speaker":"customer","text":"other"}]}"#,
+    );
     assert_eq!(callmark(&["score", first.to_str().unwrap(), "--out", out.to_str().unwrap()]).code, 0);
     let ran = callmark(&["score", second.to_str().unwrap(), "--out", out.to_str().unwrap()]);
     assert_eq!(ran.code, 3, "{}", ran.stderr);

@@ -34,7 +34,7 @@ impl Default for VoiceOptions {
     fn default() -> Self {
         Self {
             maximum_voices: 4,
-            minimum_separation: 3.3,
+            minimum_separation: 3.1,
             minimum_separation_by_piece: 0.11,
             minimum_voice: Millis(1500),
         }

@@ -39,6 +39,6 @@ fn present(path: PathBuf, what: &str) -> Option<PathBuf> {
 fn mu_law(byte: u8) -> i16 {
     let inverted = !byte;
     let exponent = (inverted >> 4) & 0x07;
-    let magnitude = ((i16::from(inverted & 0x0f) << 3) + 0x84 << exponent) - 0x84;
+    let magnitude = (((i16::from(inverted & 0x0f) << 3) + 0x84) << exponent) - 0x84;
     if inverted & 0x80 == 0 { magnitude } else { -magnitude }
 }

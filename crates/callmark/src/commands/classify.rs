@@ -29,7 +29,11 @@ enum SaidBefore {
 #[serde(untagged)]
 enum ContextLine {
     Text(String),
-    Turn { text: String, #[serde(default)] speaker: Option<Speaker> },
+    Turn {
+        text: String,
+        #[serde(default)]
+        speaker: Option<Speaker>,
+    },
 }
 
 pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
@@ -48,7 +52,11 @@ pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
             continue;
         }
         let parsed: Line = serde_json::from_str(&line).map_err(|e| {
-            UsageError(format!("{} line {}: not {{text, speaker?, context?}}: {e}", arguments.file.display(), index + 1))
+            UsageError(format!(
+                "{} line {}: not {{text, speaker?, context?}}: {e}",
+                arguments.file.display(),
+                index + 1
+            ))
         })?;
         let finding = judge(&rules, arguments.task, &parsed);
         let mut answer = serde_json::json!({"label": finding.label, "score": finding.score});

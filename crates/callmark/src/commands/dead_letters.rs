@@ -3,8 +3,8 @@
 use crate::cli::{DeadLetterCommand, Format};
 use crate::exit::{Exit, UsageError, say};
 use callmark_pipeline::Pipeline;
-use callmark_store::dead_letters::{StoredDeadLetter, list, show};
 use callmark_store::DeadLetterId;
+use callmark_store::dead_letters::{StoredDeadLetter, list, show};
 use callmark_types::Millis;
 use comfy_table::{Table, presets};
 use std::collections::BTreeSet;
@@ -92,7 +92,11 @@ fn print_list(dataset: &Path, format: Format) -> anyhow::Result<Exit> {
             }
             writeln!(out, "{table}")?;
             if !letters.is_empty() {
-                say(&format!("{} dead letters; try again with `callmark dead-letters replay {}`", letters.len(), dataset.display()));
+                say(&format!(
+                    "{} dead letters; try again with `callmark dead-letters replay {}`",
+                    letters.len(),
+                    dataset.display()
+                ));
             }
         }
     }

@@ -34,7 +34,11 @@ pub(crate) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
 fn model(name: &str) -> Finding {
     let resolved = ModelStore::default_dir().and_then(ModelStore::open).and_then(|store| store.resolve(name));
     match resolved {
-        Ok(model) => Finding { good: true, subject: "model", what: format!("{} in {}", model.name, model.path.display()) },
+        Ok(model) => Finding {
+            good: true,
+            subject: "model",
+            what: format!("{} in {}", model.name, model.path.display()),
+        },
         Err(e) => Finding { good: false, subject: "model", what: e.to_string() },
     }
 }
@@ -52,9 +56,14 @@ fn device() -> Finding {
     .collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let what = if built_for.is_empty() {
-        format!("{cores} cores; this build has no GPU support (build with --features cuda, vulkan, metal or hipblas for one)")
+        format!(
+            "{cores} cores; this build has no GPU support (build with --features cuda, vulkan, metal or hipblas for one)"
+        )
     } else {
-        format!("{cores} cores; built for {}; `callmark score` says which device it picked", built_for.join(", "))
+        format!(
+            "{cores} cores; built for {}; `callmark score` says which device it picked",
+            built_for.join(", ")
+        )
     };
     Finding { good: true, subject: "device", what }
 }
@@ -66,10 +75,15 @@ fn space(folder: &Path) -> Finding {
             let free = disk.f_bavail.saturating_mul(disk.f_frsize);
             let what = format!("{:.1} GiB free at {}", free as f64 / (1u64 << 30) as f64, existing.display());
             let good = free >= LITTLE_SPACE_BYTES;
-            let what = if good { what } else { format!("{what}: make room, a run stops when the disk is full") };
+            let what =
+                if good { what } else { format!("{what}: make room, a run stops when the disk is full") };
             Finding { good, subject: "disk", what }
         }
-        Err(e) => Finding { good: false, subject: "disk", what: format!("cannot look at {}: {e}", existing.display()) },
+        Err(e) => Finding {
+            good: false,
+            subject: "disk",
+            what: format!("cannot look at {}: {e}", existing.display()),
+        },
     }
 }
 
@@ -79,7 +93,10 @@ fn consistency(dataset: &Path) -> Vec<Finding> {
         Err(e) => vec![finding(false, e.to_string())],
         Ok(report) => {
             let writer = if report.writer_active { "; a run is writing to it now" } else { "" };
-            let summary = format!("{} calls in {} commits and {} files{writer}", report.calls, report.commits, report.files);
+            let summary = format!(
+                "{} calls in {} commits and {} files{writer}",
+                report.calls, report.commits, report.files
+            );
             let mut findings = vec![finding(report.is_consistent(), summary)];
             findings.extend(report.problems.iter().map(|problem| finding(false, problem.to_string())));
             findings

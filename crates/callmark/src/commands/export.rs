@@ -13,7 +13,8 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
         let tables = Tables::open(&arguments.dataset).await?;
         match (arguments.format, &arguments.out) {
             (ExportFormat::Csv, Some(_)) => {
-                Err(UsageError("--out goes with --format contact-lens; CSV is written to stdout".to_owned()).into())
+                Err(UsageError("--out goes with --format contact-lens; CSV is written to stdout".to_owned())
+                    .into())
             }
             (ExportFormat::Csv, None) => {
                 let rows = tables.query("select * from calls order by call_id").await?;
@@ -29,8 +30,10 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
                 Ok(Exit::Done)
             }
             (ExportFormat::ContactLens, Some(folder)) => {
-                std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-                let count = export_contact_lens(&tables, |id, document| write_document(folder, id, document)).await?;
+                std::fs::create_dir_all(folder)
+                    .with_context(|| format!("cannot make {}", folder.display()))?;
+                let count =
+                    export_contact_lens(&tables, |id, document| write_document(folder, id, document)).await?;
                 say(&format!("{count} files written to {}", folder.display()));
                 Ok(Exit::Done)
             }
@@ -41,7 +44,8 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
 fn write_document(folder: &Path, call_id: &str, document: &Value) -> Result<(), QueryError> {
     let path = folder.join(format!("{}.json", file_stem(call_id)));
     let text = format!("{document:#}\n");
-    std::fs::write(&path, text).map_err(|e| QueryError::Failed(format!("cannot write {}: {e}", path.display())))
+    std::fs::write(&path, text)
+        .map_err(|e| QueryError::Failed(format!("cannot write {}: {e}", path.display())))
 }
 
 /// A call id as a file name: what could leave the folder or mean something to a shell becomes `%XX`.

@@ -3,8 +3,8 @@
 use crate::cli::{Format, ModelCommand};
 use crate::exit::{Exit, say};
 use callmark_models::{
-    Activity, ModelState, ModelStatus, ModelStore, Progress, PullOptions, VerificationOutcome, convert_ctranslate2,
-    quantise_q8_0,
+    Activity, ModelState, ModelStatus, ModelStore, Progress, PullOptions, VerificationOutcome,
+    convert_ctranslate2, quantise_q8_0,
 };
 use comfy_table::{Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,7 +20,11 @@ pub(crate) fn models(command: ModelCommand) -> anyhow::Result<Exit> {
             let pulled = store.pull(&name, &options, |progress| display.show(progress));
             display.close();
             let pulled = pulled?;
-            let how = if pulled.already_there { "is here and verified".to_owned() } else { format!("fetched from {}", pulled.origin) };
+            let how = if pulled.already_there {
+                "is here and verified".to_owned()
+            } else {
+                format!("fetched from {}", pulled.origin)
+            };
             say(&format!("{} {how}", pulled.name));
             writeln!(std::io::stdout(), "{}", pulled.path.display())?;
             Ok(Exit::Done)
@@ -59,7 +63,12 @@ fn list(store: &ModelStore, format: Format) -> anyhow::Result<Exit> {
             table.load_style(presets::UTF8_FULL_CONDENSED).set_header(["model", "MB", "state", "file"]);
             for model in &models {
                 let megabytes = format!("{:.0}", model.bytes as f64 / 1e6);
-                table.add_row([model.name.clone(), megabytes, state(model).to_owned(), model.path.display().to_string()]);
+                table.add_row([
+                    model.name.clone(),
+                    megabytes,
+                    state(model).to_owned(),
+                    model.path.display().to_string(),
+                ]);
             }
             writeln!(out, "{table}")?;
             say("fetch one with `callmark models pull NAME`");
@@ -110,7 +119,9 @@ struct Display {
 impl Display {
     fn new() -> Self {
         let bar = ProgressBar::no_length();
-        if let Ok(style) = ProgressStyle::with_template("{msg:40!} {bar:24} {bytes}/{total_bytes} about {eta} left") {
+        if let Ok(style) =
+            ProgressStyle::with_template("{msg:40!} {bar:24} {bytes}/{total_bytes} about {eta} left")
+        {
             bar.set_style(style);
         }
         Self { bar }
@@ -132,8 +143,12 @@ impl Display {
                 self.bar.set_length(total_bytes.unwrap_or(0));
                 self.bar.set_position(*done_bytes);
             }
-            Progress::Retry { what, error, attempt } => self.line(&format!("attempt {attempt} for {what} failed: {error}")),
-            Progress::SourceFailed { source, error } => self.line(&format!("{source}: {error}; trying the next source")),
+            Progress::Retry { what, error, attempt } => {
+                self.line(&format!("attempt {attempt} for {what} failed: {error}"))
+            }
+            Progress::SourceFailed { source, error } => {
+                self.line(&format!("{source}: {error}; trying the next source"))
+            }
             _ => {}
         }
     }

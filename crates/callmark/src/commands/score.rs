@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) fn score(arguments: ScoreArguments) -> anyhow::Result<Exit> {
-    let channels = arguments.channels.iter().map(|role| parse_channel_role(role)).collect::<Result<Vec<_>, _>>();
+    let channels =
+        arguments.channels.iter().map(|role| parse_channel_role(role)).collect::<Result<Vec<_>, _>>();
     let pipeline = Pipeline {
         calls: arguments.calls,
         channels: channels.map_err(|e| UsageError(format!("--channels: {e}")))?,
@@ -54,7 +55,8 @@ pub(crate) fn run_pipeline(pipeline: &Pipeline, format: Format) -> anyhow::Resul
 /// The first signal lets the calls in flight finish; the second ends the process (what is committed stays).
 async fn stop_on_signal(stop: Arc<AtomicBool>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return;
     };
@@ -118,7 +120,11 @@ fn report_line(report: &RunReport) -> String {
     let mut line = parts.join(", ");
     if report.audio > Millis::ZERO {
         let speed = report.audio.seconds() / elapsed.max(0.001);
-        line.push_str(&format!(": {} of calls in {}, {speed:.1}x real time", human_seconds(report.audio.seconds()), human_seconds(elapsed)));
+        line.push_str(&format!(
+            ": {} of calls in {}, {speed:.1}x real time",
+            human_seconds(report.audio.seconds()),
+            human_seconds(elapsed)
+        ));
     }
     line
 }

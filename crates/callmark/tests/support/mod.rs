@@ -21,7 +21,8 @@ pub fn callmark(arguments: &[&str]) -> Ran {
 /// Runs `callmark` with `arguments` and environment variables.
 pub fn callmark_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
     let mut command = Command::cargo_bin("callmark").expect("the command is built");
-    let output = command.args(arguments).envs(environment.iter().copied()).output().expect("the command starts");
+    let output =
+        command.args(arguments).envs(environment.iter().copied()).output().expect("the command starts");
     Ran {
         code: output.status.code().expect("the command exits by itself"),
         stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -45,7 +46,12 @@ pub const CHATS: &str = r#"{"call_id":"chat-1","started_at":"2026-03-01T10:00:00
 
 /// A WAV file of `samples` at 8 kHz, one channel.
 pub fn write_wav(path: &Path, samples: impl Iterator<Item = i16>) {
-    let spec = hound::WavSpec { channels: 1, sample_rate: 8000, bits_per_sample: 16, sample_format: hound::SampleFormat::Int };
+    let spec = hound::WavSpec {
+        channels: 1,
+        sample_rate: 8000,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
     let mut writer = hound::WavWriter::create(path, spec).expect("a wav file");
     for sample in samples {
         writer.write_sample(sample).expect("a sample");
