@@ -18,8 +18,9 @@ const POSITION_MS: i64 = 20;
 const PADDING: Millis = Millis(2_000);
 /// The encoder's window is a multiple of this many positions, which its kernels like.
 const POSITION_STEP: i64 = 32;
-/// The shortest window; below it the model, trained on 30 s, falls apart.
-const MIN_POSITIONS: i64 = 256;
+/// The shortest window. On 60 short telephone utterances the word error rate was 0.204 with 256 positions, 0.197 with
+/// 512 and 0.195 with 800, which costs half as much again.
+const MIN_POSITIONS: i64 = 512;
 /// Packs are filled up with silence to this length: the engine ignores less than 100 ms.
 const MIN_SAMPLES: usize = 16_000;
 /// Fastest speech believed, in tokens a second: bounds a decoder that loops.
