@@ -136,7 +136,7 @@ fn invented_text_is_kept_with_its_reason() {
 fn workers_are_bounded_by_cores_and_by_memory() {
     let model = 150 << 20;
     assert_eq!(recommended_workers(2, 8 << 30, model), 2);
-    assert_eq!(recommended_workers(64, 1 << 30, model), 3);
+    assert_eq!(recommended_workers(64, 1 << 30, model), 5);
     assert_eq!(recommended_workers(8, 0, model), 1);
 }
 
