@@ -5,6 +5,8 @@
 //!
 //! Decodes with `ffmpeg`, which must be installed; nothing of this belongs to the product.
 
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "printing is what this program is for")]
+
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, tell_voices_apart};
 use callmark_types::{Millis, Pcm, Span};
 use serde_json::Value;
@@ -60,7 +62,9 @@ fn main() {
             + truth["measures"]["queue_ms"].as_i64().unwrap_or(0);
         let music: Millis = facts.iter().flat_map(|f| &f.music).map(|s| s.duration()).sum();
         holds.push((truth["call_id"].to_string(), waited, music.0));
-        voices.push(voice_score(truth, &mixed(channels)));
+        let mix = mixed(channels);
+        let known = VoiceOptions { minimum_voices: 2, ..VoiceOptions::default() };
+        voices.push([voice_score(truth, &mix, &VoiceOptions::default()), voice_score(truth, &mix, &known)]);
     }
     for path in sounds(&corpus.join("noise_tau2/audio")) {
         let name = path.file_stem().map_or_else(String::new, |s| s.to_string_lossy().into_owned());
@@ -86,10 +90,15 @@ fn main() {
     for (call, waited, music) in holds.iter().filter(|(_, waited, music)| *waited > 0 || *music > 0) {
         println!("- {call}: {waited} {music}");
     }
-    let mean = voices.iter().map(|v| v.1).sum::<f64>() / voices.len() as f64;
-    println!("\nvoices on mono mixes: share of turns on the right side, mean {mean:.3}");
-    for (call, accuracy, found) in &voices {
-        println!("- {call}: {accuracy:.3}, {found} voices");
+    print_voices(&voices);
+}
+
+fn print_voices(calls: &[[(String, f64, usize); 2]]) {
+    let mean = |i: usize| calls.iter().map(|c| c[i].1).sum::<f64>() / calls.len() as f64;
+    println!("\nvoices on mono mixes: share of turns on the right side, and voices found");
+    println!("- mean, nothing known / known to be two: {:.3} / {:.3}", mean(0), mean(1));
+    for [free, known] in calls {
+        println!("- {}: {:.3} ({}) / {:.3} ({})", free.0, free.1, free.2, known.1, known.2);
     }
 }
 
@@ -216,9 +225,9 @@ fn score(score: &mut SpeechScore, truth: &Value, speech: &[Vec<Span>]) {
 
 /// Call, share of turns whose voices lie mostly on the turn's side (each voice counted for the side it speaks most
 /// for), number of voices.
-fn voice_score(truth: &Value, mix: &Pcm) -> (String, f64, usize) {
+fn voice_score(truth: &Value, mix: &Pcm, options: &VoiceOptions) -> (String, f64, usize) {
     let speech = analyse(std::slice::from_ref(mix), &AcousticOptions::default()).remove(0).speech;
-    let voices = tell_voices_apart(mix, &speech, &VoiceOptions::default());
+    let voices = tell_voices_apart(mix, &speech, options);
     let count = voices.iter().map(|v| usize::from(v.voice) + 1).max().unwrap_or(0);
     let turns = turns_of(truth, None);
     let is_customer = |speaker: &str| speaker == "customer";

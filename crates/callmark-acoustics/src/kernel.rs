@@ -4,6 +4,11 @@
 //! a sum, so that results do not depend on the machine. All functions are inlined into a caller that runs under
 //! [`pulp::Arch::dispatch`], which is what lets them use wide vectors.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched caller is compiled for narrow vectors"
+)]
+
 /// Columns worked on together: one 512-bit vector of `f32`, four 128-bit ones.
 pub(crate) const LANES: usize = 16;
 

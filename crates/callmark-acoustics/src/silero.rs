@@ -5,6 +5,11 @@
 //! `silero_vad_16k.safetensors` of the PyPI package `silero-vad` 6.2.3 (sha256 `c59271c2…319ea1`), unchanged; its
 //! short-time transform is a plain Fourier transform under a Hann window, computed as one here.
 
+#![expect(
+    clippy::inline_always,
+    reason = "what is not inlined into the dispatched caller is compiled for narrow vectors"
+)]
+
 use crate::kernel::{LANES, Lanes, accumulate_rows, hyperbolic_tangent, logistic, multiply_add, rectify};
 use pulp::{Arch, Simd, WithSimd};
 use realfft::num_complex::Complex;
@@ -24,6 +29,8 @@ const FFT_BINS: usize = FFT_SAMPLES / 2 + 1;
 const POSITIONS: usize = 4;
 /// Context, chunk, and as much mirrored at the end as the context is long.
 const PADDED_SAMPLES: usize = CONTEXT_SAMPLES + CHUNK_SAMPLES + CONTEXT_SAMPLES;
+/// Outputs of the first convolution.
+const WIDE: usize = 128;
 const HIDDEN: usize = 128;
 const GATES: usize = 4 * HIDDEN;
 
@@ -33,7 +40,7 @@ struct Convolution {
     bias: Vec<f32>,
 }
 
-/// The network with its weights and working memory. Holds no state between calls.
+/// The network with its weights. Holds no state between calls.
 pub(crate) struct SpeechNetwork {
     convolutions: [Convolution; 4],
     gate_input: Vec<f32>,
@@ -53,10 +60,19 @@ struct Memory {
     cell: [f32; HIDDEN],
 }
 
+/// Working memory of one batch: row by row, [`LANES`] chunks wide.
+struct Layers {
+    /// By position in the chunk, then bin.
+    spectra: Vec<Lanes>,
+    /// By position, then output of the first convolution.
+    wide: Vec<Lanes>,
+    gates: Vec<Lanes>,
+}
+
 /// One batch of chunks on its way through the network: a value, so that all of it is compiled for wide vectors.
 struct Judgement<'a> {
     network: &'a SpeechNetwork,
-    spectra: &'a [Lanes],
+    layers: &'a mut Layers,
     memory: &'a mut Memory,
     probabilities: &'a mut [f32],
 }
@@ -66,7 +82,7 @@ impl WithSimd for Judgement<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        self.network.judge(self.spectra, self.memory, self.probabilities);
+        self.network.judge(self.layers, self.memory, self.probabilities);
     }
 }
 
@@ -103,8 +119,8 @@ impl SpeechNetwork {
         let mut tensors = Tensors::open();
         tensors.next(2 * FFT_BINS * FFT_SAMPLES);
         let convolutions = [
-            tensors.convolution(128, FFT_BINS),
-            tensors.convolution(64, 128),
+            tensors.convolution(WIDE, FFT_BINS),
+            tensors.convolution(64, WIDE),
             tensors.convolution(64, 64),
             tensors.convolution(HIDDEN, 64),
         ];
@@ -136,13 +152,17 @@ impl SpeechNetwork {
     /// starting without memory. A last chunk that `samples` fill only in part is filled up with silence.
     pub(crate) fn run(&self, samples: &[i16], first_chunk: usize, probabilities: &mut [f32]) {
         let mut memory = Memory { hidden: [0.0; HIDDEN], cell: [0.0; HIDDEN] };
-        let mut spectra = vec![[0.0; LANES]; POSITIONS * FFT_BINS];
+        let mut layers = Layers {
+            spectra: vec![[0.0; LANES]; POSITIONS * FFT_BINS],
+            wide: vec![[0.0; LANES]; POSITIONS * WIDE],
+            gates: vec![[0.0; LANES]; GATES],
+        };
         for (batch, probabilities) in probabilities.chunks_mut(LANES).enumerate() {
             let first = first_chunk + batch * LANES;
-            self.fill_spectra(samples, first, probabilities.len(), &mut spectra);
+            self.fill_spectra(samples, first, probabilities.len(), &mut layers.spectra);
             self.arch.dispatch(Judgement {
                 network: self,
-                spectra: &spectra,
+                layers: &mut layers,
                 memory: &mut memory,
                 probabilities,
             });
@@ -174,14 +194,14 @@ impl SpeechNetwork {
 
     /// Everything behind the spectra.
     #[inline(always)]
-    fn judge(&self, spectra: &[Lanes], memory: &mut Memory, probabilities: &mut [f32]) {
+    fn judge(&self, layers: &mut Layers, memory: &mut Memory, probabilities: &mut [f32]) {
         let [first, second, third, fourth] = &self.convolutions;
+        let Layers { spectra, wide, gates } = layers;
         let spectra: [&[Lanes]; POSITIONS] = std::array::from_fn(|p| &spectra[p * FFT_BINS..][..FFT_BINS]);
-        let mut wide = [[[0.0; LANES]; 128]; POSITIONS];
-        for (position, out) in wide.iter_mut().enumerate() {
+        for (position, out) in wide.chunks_exact_mut(WIDE).enumerate() {
             first.apply(&spectra, position, out);
         }
-        let wide: [&[Lanes]; POSITIONS] = std::array::from_fn(|p| &wide[p][..]);
+        let wide: [&[Lanes]; POSITIONS] = std::array::from_fn(|p| &wide[p * WIDE..][..WIDE]);
         let mut halved = [[[0.0; LANES]; 64]; 2];
         for (position, out) in halved.iter_mut().enumerate() {
             second.apply(&wide, 2 * position, out);
@@ -190,19 +210,18 @@ impl SpeechNetwork {
         third.apply(&[&halved[0][..], &halved[1][..]], 0, &mut single);
         let mut features = [[0.0; LANES]; HIDDEN];
         fourth.apply(&[&single[..]], 0, &mut features);
-        let mut gates = [[0.0; LANES]; GATES];
         for (row, bias) in gates.iter_mut().zip(&self.gate_bias) {
             *row = [*bias; LANES];
         }
-        multiply_add(&self.gate_input, &features, &mut gates);
+        multiply_add(&self.gate_input, &features, gates);
         for (lane, probability) in probabilities.iter_mut().enumerate() {
-            *probability = self.remember(&gates, lane, memory);
+            *probability = self.remember(gates, lane, memory);
         }
     }
 
     /// One step of the LSTM cell and the output unit.
     #[inline(always)]
-    fn remember(&self, gates: &[Lanes; GATES], lane: usize, memory: &mut Memory) -> f32 {
+    fn remember(&self, gates: &[Lanes], lane: usize, memory: &mut Memory) -> f32 {
         let mut sums = [0.0_f32; GATES];
         for (sum, row) in sums.iter_mut().zip(gates) {
             *sum = row[lane];

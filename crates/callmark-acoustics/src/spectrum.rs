@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn white_noise_is_flat_and_silence_is_skipped() {
         assert!(frames(&white_noise(1.0, 0.1)).iter().all(|f| f.flatness > 0.3 && f.concentration < 0.4));
-        assert!(frames(&[0; 16_000]).iter().all(|f| !f.audible));
+        assert!(frames(&vec![0; 16_000]).iter().all(|f| !f.audible));
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The crate from outside: what callers may rely on, on sounds made by formula and, where the corpus is at hand, on
 //! recordings.
 
+#![expect(clippy::print_stderr, reason = "a test that skips says so")]
+
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_types::{Millis, Pcm, Span, ToneKind};
 use proptest::prelude::*;
@@ -29,9 +31,9 @@ fn corpus_file(path: &str) -> Option<PathBuf> {
 }
 
 fn read_wav(path: &PathBuf) -> Vec<Pcm> {
-    let mut reader = hound::WavReader::open(path).unwrap();
+    let mut reader = hound::WavReader::open(path).expect("a WAV file");
     let count = usize::from(reader.spec().channels);
-    let samples: Vec<i16> = reader.samples::<i16>().map(Result::unwrap).collect();
+    let samples: Vec<i16> = reader.samples::<i16>().map(|s| s.expect("a sample")).collect();
     (0..count).map(|c| Pcm { samples: samples.iter().skip(c).step_by(count).copied().collect() }).collect()
 }
 

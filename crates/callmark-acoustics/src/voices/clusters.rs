@@ -153,7 +153,7 @@ mod tests {
                 .map(|d| if d == 0 { value } else { ((i * 31 + d * 17) % 13) as f64 * 0.01 })
                 .collect()
         };
-        values.iter().enumerate().map(|(i, v)| Point { vector: vector(*v, i), weight: 100.0 }).collect()
+        values.iter().map(|v| Point { vector: vector(*v), weight: 100.0 }).collect()
     }
 
     #[test]

@@ -19,6 +19,8 @@ use path::{Block, VoiceModel, best_path, blocks};
 /// What [`tell_voices_apart`] may be told. The defaults are measured; see `README.md` of this crate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct VoiceOptions {
+    /// Fewest voices: 2 where it is known that both sides of a call are on the channel, else 1.
+    pub minimum_voices: u8,
     /// Most voices that are told apart.
     pub maximum_voices: u8,
     /// How far apart two groups of pieces of speech must lie to be two voices: the scatter between them over the
@@ -33,6 +35,7 @@ pub struct VoiceOptions {
 impl Default for VoiceOptions {
     fn default() -> Self {
         Self {
+            minimum_voices: 1,
             maximum_voices: 4,
             minimum_separation: 3.1,
             minimum_separation_by_piece: 0.11,
@@ -55,7 +58,8 @@ const RENEWALS: usize = 1;
 const CONFIDENT_MARGIN: f64 = 3.0;
 
 /// Says for each of `speech` (in order, apart) whose voice it is; spans are split where the voice changes. The result
-/// covers exactly what `speech` covers. Where all speech sounds like one person, everything is voice 0.
+/// covers exactly what `speech` covers. Where all speech sounds like one person and nothing more is known, everything
+/// is voice 0.
 pub fn tell_voices_apart(pcm: &Pcm, speech: &[Span], options: &VoiceOptions) -> Vec<VoiceSpan> {
     let extractor = FeatureExtractor::new();
     let frames: Vec<Vec<VoiceFrame>> = speech.iter().map(|s| extractor.frames(pcm, *s)).collect();
@@ -129,7 +133,8 @@ fn grouped(points: &[Point], options: &VoiceOptions) -> Option<Vec<usize>> {
     let mut accepted = None;
     for count in 2..=usize::from(options.maximum_voices).min(points.len()) {
         let groups = clusters::join(points, count);
-        if !clusters::are_apart(points, &groups, count, options) {
+        let known = count <= usize::from(options.minimum_voices);
+        if !known && !clusters::are_apart(points, &groups, count, options) {
             break;
         }
         accepted = Some(groups);
