@@ -26,7 +26,7 @@ fn samples(channel: usize) -> Vec<i16> {
         .map(|i| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             let noise = (state >> 16) as i16;
-            let speaking = (i / RATE / 2 + channel) % 2 == 0;
+            let speaking = (i / RATE / 2 + channel).is_multiple_of(2);
             let pitch = ((i * 140 / RATE * 2 % 2) as i16 * 2 - 1) * 3_000;
             if speaking { noise / 16 + pitch } else { noise / 512 }
         })

@@ -160,7 +160,7 @@ fn extend(earlier: &mut Piece, piece: Piece) {
         (piece.loudness_dbfs, piece.span.duration()),
     );
     earlier.span.end = earlier.span.end.max(piece.span.end);
-    earlier.text = [earlier.text.as_str(), piece.text.as_str()].join(" ").trim().to_owned();
+    [earlier.text.as_str(), piece.text.as_str()].join(" ").trim().clone_into(&mut earlier.text);
     earlier.words.extend(piece.words);
     earlier.no_speech_probability = earlier.no_speech_probability.max(piece.no_speech_probability);
 }

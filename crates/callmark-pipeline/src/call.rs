@@ -9,6 +9,7 @@ use callmark_analytics::Ruleset;
 use callmark_store::{Dataset, DeadLetter, SourceKey};
 use callmark_types::{CallId, CallMetadata, Lineage, Millis, ScoredCall, SourcePosition};
 use sha2::{Digest, Sha256};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -89,7 +90,7 @@ fn dead_letter(subject: Subject, error: StageError) -> DeadLetter {
 
 fn attempt(context: &CallContext<'_>, task: &Task, subject: &mut Subject) -> Result<Outcome, StageError> {
     match task {
-        Task::Refused { reason, .. } => Err(StageError::new("input", reason)),
+        Task::Refused { reason, .. } => Err(StageError::new("input", reason.as_str())),
         Task::Recording { path, metadata, .. } => recording(context, path, metadata, subject),
         Task::Written { path, offset, bytes, .. } => written(context, path, *offset, *bytes, subject),
     }
@@ -193,7 +194,11 @@ fn read_at(path: &Path, offset: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Length of what was scored, for the run's report.

@@ -28,14 +28,14 @@ pub(crate) fn compose_heard(
 ) -> ScoredCall {
     let LaneTurns { mut turns, lanes } =
         turns_of(&call.heard, &call.facts.voices, call.mixed_channel, &metadata.channel_roles);
-    let roles = assign_speakers(rules, metadata, &lanes);
-    for (turn, speaker) in turns.iter_mut().zip(&roles.speakers) {
+    let spoken = assign_speakers(rules, metadata, &lanes);
+    for (turn, speaker) in turns.iter_mut().zip(&spoken.speakers) {
         turn.speaker = *speaker;
     }
     let end = call.facts.format.duration;
     let scores =
         score(rules, &Conversation { metadata, turns: &turns, audio: Some(&call.facts), end: Some(end) });
-    let trust = trust_of(&turns, Some((&call, end)), &roles, &scores, metadata);
+    let trust = trust_of(&turns, Some((&call, end)), &spoken, &scores, metadata);
     let language = metadata.language.clone().or(call.language);
     let audio = audio_columns(&call.facts);
     record(metadata, language, audio, turns, scores, trust, source, lineage)
@@ -49,15 +49,15 @@ pub(crate) fn compose_written(
     lineage: Lineage,
 ) -> ScoredCall {
     let WrittenConversation { metadata, mut turns, lanes } = written;
-    let roles = assign_speakers(rules, &metadata, &lanes);
-    for (turn, speaker) in turns.iter_mut().zip(&roles.speakers) {
+    let spoken = assign_speakers(rules, &metadata, &lanes);
+    for (turn, speaker) in turns.iter_mut().zip(&spoken.speakers) {
         if turn.speaker == Speaker::Unknown {
             turn.speaker = *speaker;
         }
     }
     let end = turns.iter().filter_map(|t| t.span.map(|s| s.end)).max();
     let scores = score(rules, &Conversation { metadata: &metadata, turns: &turns, audio: None, end });
-    let trust = trust_of(&turns, None, &roles, &scores, &metadata);
+    let trust = trust_of(&turns, None, &spoken, &scores, &metadata);
     let audio = AudioColumns { total_conversation_duration: end, ..AudioColumns::default() };
     let language = metadata.language.clone();
     record(&metadata, language, audio, turns, scores, trust, source, lineage)
@@ -149,9 +149,9 @@ fn hallucination_risk(turns: &[Turn]) -> Option<f64> {
     let all: usize = turns.iter().map(words).sum();
     let doubtful: usize = turns
         .iter()
-        .map(|turn| match turn.is_kept() {
-            true => turn.words.iter().filter(|w| w.probability < WEAK_WORD_PROBABILITY).count(),
-            false => words(turn),
+        .map(|turn| {
+            let weak = turn.words.iter().filter(|w| w.probability < WEAK_WORD_PROBABILITY).count();
+            if turn.is_kept() { weak } else { words(turn) }
         })
         .sum();
     (all > 0).then(|| doubtful as f64 / all as f64)

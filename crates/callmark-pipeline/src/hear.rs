@@ -25,8 +25,8 @@ pub(crate) struct StageError {
 }
 
 impl StageError {
-    pub(crate) fn new(stage: &'static str, reason: impl ToString) -> Self {
-        Self { stage, reason: reason.to_string() }
+    pub(crate) fn new(stage: &'static str, reason: impl Into<String>) -> Self {
+        Self { stage, reason: reason.into() }
     }
 }
 
@@ -34,7 +34,7 @@ impl Ear {
     /// Decodes, measures and transcribes one recording.
     pub(crate) fn hear(&self, path: &Path, metadata: &CallMetadata) -> Result<HeardCall, StageError> {
         let DecodedAudio { format, channels } =
-            decode_file(path, &self.decode).map_err(|e| StageError::new("decode", e))?;
+            decode_file(path, &self.decode).map_err(|e| StageError::new("decode", e.to_string()))?;
         let facts = analyse(&channels, &self.acoustics);
         let mixed_channel = mixed_channel(&channels, &metadata.channel_roles);
         let voices = mixed_channel.map_or_else(Vec::new, |channel| {
@@ -50,7 +50,7 @@ impl Ear {
             let transcript = self
                 .workers
                 .transcribe_channel(channel.channel, pcm, &channel.speech, &options)
-                .map_err(|e| StageError::new("transcribe", e))?;
+                .map_err(|e| StageError::new("transcribe", e.to_string()))?;
             let sure = transcript.language_probability.unwrap_or(0.0);
             if let Some(found) =
                 transcript.language.filter(|_| language.as_ref().is_none_or(|(p, _)| sure > *p))

@@ -188,7 +188,7 @@ impl Rows {
                         reason: "call metadata names this recording, and there is no such file".to_owned(),
                         call_id: Some(metadata.call_id),
                         path: file,
-                    })
+                    });
                 }
                 Some(Row::Good(_)) => plan.unused_rows += 1,
                 None => {}

@@ -196,7 +196,7 @@ fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
 fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
     // Asterisk's name for signed linear samples.
     let name = if name == "sln" { "s16le" } else { name };
-    name.parse().map_err(|e| ConfigError::Invalid { setting: "raw_codec".to_owned(), reason: format!("{e}") })
+    name.parse().map_err(|e| ConfigError::Invalid { setting: "raw_codec".to_owned(), reason: e })
 }
 
 /// Names the way of hearing: a checkpoint made another way is not used.

@@ -73,7 +73,7 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
         return Err(format!("field `turns`: {} turns, at most {MAX_TURNS} are read", raw.len()));
     }
     let mut read =
-        raw.into_iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
+        raw.iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
     put_in_order(&mut read);
     let metadata = metadata_from_fields(id, &record).map_err(|e| e.replace("column `", "field `"))?;
     let (turns, lanes) = read.into_iter().unzip();
@@ -85,7 +85,7 @@ fn missing(record: &HashMap<String, Value>, field: &str) -> String {
     near.map_or_else(|| format!("no field `{field}`"), |n| format!("no field `{field}` (is it `{n}`?)"))
 }
 
-fn read_turn(index: usize, raw: RawTurn) -> Result<(Turn, LaneTurn), String> {
+fn read_turn(index: usize, raw: &RawTurn) -> Result<(Turn, LaneTurn), String> {
     let (speaker, told_role, lane) = parse_speaker(&raw.speaker).ok_or_else(|| {
         format!(
             "turn {index}: `{}` is no speaker: use customer, ai_agent, human_agent, agent, ivr or unknown",

@@ -1,5 +1,7 @@
 //! Batch runs with a scripted recogniser: order, resumption, checkpoints, failures of one call.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
+
 use callmark_asr::{EngineConfig, Script, WorkerPool, spread};
 use callmark_pipeline::{Pipeline, Progress, Recogniser, RunError, RunReport, run_with};
 use callmark_store::{Table, read_commits};

@@ -101,7 +101,7 @@ impl State {
             match self.lost {
                 n if n <= LOST_CALLS_NAMED => self.line(&format!("lost: {reason}")),
                 n if n == LOST_CALLS_NAMED + 1 => {
-                    self.line("lost: more calls; `callmark dead-letters list` names them all")
+                    self.line("lost: more calls; `callmark dead-letters list` names them all");
                 }
                 _ => {}
             }

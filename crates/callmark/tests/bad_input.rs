@@ -1,6 +1,8 @@
 //! What goes wrong in the field: each gives one clear message, the right exit code, a dead letter where a call was
 //! lost, and the rest is done. Needs the base model (`make model`).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
+
 mod support;
 
 use std::path::Path;
@@ -178,14 +180,13 @@ fn a_disk_that_fills_up_stops_the_run_and_the_next_run_goes_on() {
         eprintln!("skipped: mounting a small disk is not permitted here");
         return;
     }
-    let chats: String = (0..400)
-        .map(|i| {
-            format!(
-                "{{\"call_id\":\"chat-{i}\",\"turns\":[{{\"speaker\":\"customer\",\"text\":\"{}\"}}]}}\n",
-                i * 7919
-            )
-        })
-        .collect();
+    let chat = |i: u32| {
+        format!(
+            "{{\"call_id\":\"chat-{i}\",\"turns\":[{{\"speaker\":\"customer\",\"text\":\"{}\"}}]}}",
+            i * 7919
+        )
+    };
+    let chats = (0..400).map(chat).collect::<Vec<_>>().join("\n");
     let chats = write(folder.path(), "chats.jsonl", chats);
     let out = disk.join("dataset");
     let arguments = ["score", chats.to_str().unwrap(), "--out", out.to_str().unwrap()];

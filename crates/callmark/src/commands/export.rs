@@ -50,12 +50,14 @@ fn write_document(folder: &Path, call_id: &str, document: &Value) -> Result<(), 
 
 /// A call id as a file name: what could leave the folder or mean something to a shell becomes `%XX`.
 fn file_stem(call_id: &str) -> String {
+    use std::fmt::Write as _;
     let mut stem = String::with_capacity(call_id.len());
     for byte in call_id.bytes() {
         if byte.is_ascii_alphanumeric() || b"-_.".contains(&byte) && !stem.is_empty() {
             stem.push(char::from(byte));
         } else {
-            stem.push_str(&format!("%{byte:02X}"));
+            // Writing to a text cannot fail.
+            let _ = write!(stem, "%{byte:02X}");
         }
     }
     stem

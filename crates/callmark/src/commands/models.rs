@@ -144,10 +144,10 @@ impl Display {
                 self.bar.set_position(*done_bytes);
             }
             Progress::Retry { what, error, attempt } => {
-                self.line(&format!("attempt {attempt} for {what} failed: {error}"))
+                self.line(&format!("attempt {attempt} for {what} failed: {error}"));
             }
             Progress::SourceFailed { source, error } => {
-                self.line(&format!("{source}: {error}; trying the next source"))
+                self.line(&format!("{source}: {error}; trying the next source"));
             }
             _ => {}
         }

@@ -117,14 +117,11 @@ fn report_line(report: &RunReport) -> String {
         parts.push(format!("{} lost (dead letters)", report.dead_letters));
     }
     let elapsed = report.elapsed.as_secs_f64();
-    let mut line = parts.join(", ");
+    let line = parts.join(", ");
     if report.audio > Millis::ZERO {
         let speed = report.audio.seconds() / elapsed.max(0.001);
-        line.push_str(&format!(
-            ": {} of calls in {}, {speed:.1}x real time",
-            human_seconds(report.audio.seconds()),
-            human_seconds(elapsed)
-        ));
+        let heard = human_seconds(report.audio.seconds());
+        return format!("{line}: {heard} of calls in {}, {speed:.1}x real time", human_seconds(elapsed));
     }
     line
 }
