@@ -116,7 +116,7 @@ fn both_sides_of_a_call_are_heard_and_told_apart_when_mixed() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn voices_cover_exactly_the_speech_in_order(
@@ -133,7 +133,7 @@ proptest! {
 
     #[test]
     fn any_samples_give_ordered_facts_within_bounds(
-        samples in proptest::collection::vec(any::<i16>(), 0..40_000),
+        samples in proptest::collection::vec(any::<i16>(), 0..20_000),
     ) {
         let duration = Pcm { samples: samples.clone() }.duration();
         let facts = analyse_one(samples);

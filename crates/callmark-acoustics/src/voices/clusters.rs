@@ -148,12 +148,16 @@ mod tests {
     use proptest::prelude::*;
 
     fn points(values: &[f64]) -> Vec<Point> {
-        let vector = |value: f64, i: usize| {
-            (0..DIMENSIONS)
-                .map(|d| if d == 0 { value } else { ((i * 31 + d * 17) % 13) as f64 * 0.01 })
-                .collect()
+        let mut state = 0x2545_f491_u32;
+        let mut noise = move || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            f64::from(state) / f64::from(u32::MAX) * 0.1
         };
-        values.iter().map(|v| Point { vector: vector(*v), weight: 100.0 }).collect()
+        let mut vector =
+            |value: f64| (0..DIMENSIONS).map(|d| if d == 0 { value } else { noise() }).collect::<Vec<f64>>();
+        values.iter().enumerate().map(|(i, v)| Point { vector: vector(*v, i), weight: 100.0 }).collect()
     }
 
     #[test]
