@@ -61,19 +61,26 @@ lint: deps ## Formatting, lints, documentation, licences
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
 	python3 .make/dependencies.py
 
+# Tests and the command they run come out of one build: `cargo build -p callmark` selects other features of shared
+# dependencies and would compile half of them again.
+.PHONY: test-build
+test-build: deps
+	cargo test $(CARGO_FLAGS) --workspace --no-run
+	$(CALLMARK) models pull $(MODEL)
+
 .PHONY: test-unit
-test-unit: model ## Tests of every crate, and of the command itself
+test-unit: test-build ## Tests of every crate, and of the command itself
 	cargo test $(CARGO_FLAGS) --workspace
 
 .PHONY: test-readers
-test-readers: test-deps ## DuckDB, Polars, pyarrow, pandas and Spark read the tables
+test-readers: test-build test-deps ## DuckDB, Polars, pyarrow, pandas and Spark read the tables
 	rm -rf $(OUT)/readers && mkdir -p $(OUT)
-	cargo run $(CARGO_FLAGS) -p callmark-store --example write_sample -- $(OUT)/readers
+	$(TARGET)/release/examples/write_sample $(OUT)/readers
 	python=$$($(VENV) crates/callmark-store/tests/readers/requirements.txt) && \
 	  $$python crates/callmark-store/tests/readers/read_tables.py $(OUT)/readers/tables $(OUT)/readers/expected.json
 
 .PHONY: test-kill
-test-kill: model test-deps ## Kill the command ten times over the demo calls: none lost, none twice
+test-kill: test-build test-deps ## Kill the command ten times over the demo calls: none lost, none twice
 	python=$$($(VENV) .make/requirements.txt) && $$python .make/kill_test.py --callmark $(CALLMARK) \
 	  --input pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --work $(OUT)/kill
 
@@ -81,8 +88,13 @@ test-kill: model test-deps ## Kill the command ten times over the demo calls: no
 test-deps: deps
 	@.make/deps.sh $(TEST_DEPS)
 
+.PHONY: bench-memory
+bench-memory: test-build test-deps ## Memory over 1,000 short calls: peak, and whether it stays flat
+	@.make/deps.sh ffmpeg
+	python3 benches/memory.py $(CALLMARK) pipelines/demo/audio
+
 .PHONY: eval
-eval: model ## Score the corpora of CALLMARK_CORPUS and hold them against their truth (SETS="calls telephone noise demo")
+eval: test-build test-deps ## Score the corpora of CALLMARK_CORPUS and hold them against their truth (SETS="calls telephone noise demo")
 	.make/eval.sh $(CALLMARK) $(CALLMARK_CORPUS) $(OUT)/eval $(CALLMARK_CACHE)/venv $(or $(SETS),calls telephone noise demo)
 
 # cargo-deny is compiled from source, which no clean machine has minutes for in every `make test`; `lint` checks the
