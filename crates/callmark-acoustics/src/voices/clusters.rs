@@ -157,7 +157,7 @@ mod tests {
         };
         let mut vector =
             |value: f64| (0..DIMENSIONS).map(|d| if d == 0 { value } else { noise() }).collect::<Vec<f64>>();
-        values.iter().enumerate().map(|(i, v)| Point { vector: vector(*v, i), weight: 100.0 }).collect()
+        values.iter().map(|v| Point { vector: vector(*v), weight: 100.0 }).collect()
     }
 
     #[test]
