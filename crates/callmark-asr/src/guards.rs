@@ -72,7 +72,7 @@ pub struct Evidence {
     pub speech_duration: Millis,
 }
 
-/// Why `words` are taken for an invention; `None` where they count as said. Loops are found by [`loop_start`] before.
+/// Why `words` are taken for an invention; `None` where they count as said. Loops are found by [`find_loop`] before.
 pub fn judge(words: &[Word], evidence: &Evidence, limits: &GuardLimits) -> Option<DroppedReason> {
     if words.is_empty() {
         return None;
