@@ -4,7 +4,7 @@ use crate::cli::{Device, Format, RunArguments, ScoreArguments};
 use crate::exit::{Exit, UsageError, say};
 use crate::progress::{ProgressDisplay, human_seconds};
 use callmark_pipeline::{DeviceChoice, Pipeline, RunReport, parse_channel_role, run};
-use callmark_query::{OutputFormat, SUMMARY_SQL, Tables, render};
+use callmark_query::{OutputFormat, QueryError, SUMMARY_SQL, Tables, render};
 use callmark_types::Millis;
 use serde_json::json;
 use std::io::Write;
@@ -77,14 +77,20 @@ fn exit_of(report: &RunReport) -> Exit {
 }
 
 async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> anyhow::Result<()> {
-    let tables = Tables::open(dataset).await?;
-    let rows = tables.query(SUMMARY_SQL).await?;
+    let rows = match Tables::open(dataset).await {
+        Ok(tables) => tables.query(SUMMARY_SQL).await?,
+        // Nothing was ever scored into it: the report and the dead letters say why.
+        Err(QueryError::NoDataset(_)) => Vec::new(),
+        Err(e) => return Err(e.into()),
+    };
     let mut out = std::io::stdout().lock();
     match format {
         Format::Table => {
             writeln!(out, "{}\n", report_line(report))?;
-            writeln!(out, "Dataset {} by first handler:", dataset.display())?;
-            render(&rows, OutputFormat::Table, &mut out)?;
+            if !rows.is_empty() {
+                writeln!(out, "Dataset {} by first handler:", dataset.display())?;
+                render(&rows, OutputFormat::Table, &mut out)?;
+            }
             say(&next_steps(dataset, report));
         }
         Format::Json => {
