@@ -48,7 +48,7 @@ pub(crate) fn measure(
     let silences = silences(call, &speech, &waiting);
     let metrics = metrics(call, &speech, hold, queue, &interruptions, &silences);
     let mut events: Vec<Event> = interruptions.iter().map(|i| interruption_event(call.turns, i)).collect();
-    events.extend(silences.into_iter().map(silence_event));
+    events.extend(silences.into_iter().map(|span| Event::lasting(EventKind::Silence, span)));
     events.sort_by_key(|event| event.span);
     (metrics, events)
 }
@@ -148,31 +148,14 @@ fn interruption_event(turns: &[Turn], interruption: &Interruption) -> Event {
     let certainty = LEAST_INTERRUPTION_CONFIDENCE + (1.0 - LEAST_INTERRUPTION_CONFIDENCE) * share;
     let turn = interruption.turn.map(|position| &turns[position]);
     Event {
-        kind: EventKind::Interruption,
-        span: Some(interruption.overlap),
         turn_index: turn.map(|turn| turn.index),
         speaker: turn.map(|turn| turn.speaker),
         detail: interruption
             .interrupted_turn
             .map(|position| format!("interrupted_turn={}", turns[position].index)),
-        rule_id: None,
-        rule_version: None,
         confidence: Some(certainty.min(1.0)),
         evidence_text: turn.map(|turn| turn.text.clone()),
-    }
-}
-
-fn silence_event(span: Span) -> Event {
-    Event {
-        kind: EventKind::Silence,
-        span: Some(span),
-        turn_index: None,
-        speaker: None,
-        detail: None,
-        rule_id: None,
-        rule_version: None,
-        confidence: None,
-        evidence_text: None,
+        ..Event::lasting(EventKind::Interruption, interruption.overlap)
     }
 }
 

@@ -83,15 +83,5 @@ pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
 }
 
 fn wait_events(kind: EventKind, spans: &[Span]) -> impl Iterator<Item = Event> {
-    spans.iter().map(move |span| Event {
-        kind,
-        span: Some(*span),
-        turn_index: None,
-        speaker: None,
-        detail: None,
-        rule_id: None,
-        rule_version: None,
-        confidence: None,
-        evidence_text: None,
-    })
+    spans.iter().map(move |span| Event::lasting(kind, *span))
 }

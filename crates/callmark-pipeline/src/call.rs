@@ -109,7 +109,7 @@ fn recording(
     if is_done(context, &key, &metadata.call_id)? {
         return Ok(Outcome::Skipped);
     }
-    let heard = if let Some(heard) = context.spool.load(&key) {
+    let heard = if let Some(heard) = context.spool.load(&key, metadata) {
         heard
     } else {
         let ear = context
@@ -117,7 +117,7 @@ fn recording(
             .ok_or_else(|| StageError::new("internal", "no transcriber was started for a recording"))?;
         let heard = ear.hear(path, metadata)?;
         // A checkpoint that cannot be written is no loss; the commit will meet the same disk and say so.
-        let _ = context.spool.save(&key, &heard);
+        let _ = context.spool.save(&key, metadata, &heard);
         heard
     };
     let call = compose_heard(context.rules, metadata, heard, position(subject), context.lineage.clone());

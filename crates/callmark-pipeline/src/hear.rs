@@ -5,7 +5,7 @@ use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_asr::{TranscribeOptions, WorkerPool};
 use callmark_audio::{DecodeOptions, DecodedAudio, decode_file};
-use callmark_types::{AudioFacts, CallMetadata, ChannelRole, Pcm, Span};
+use callmark_types::{AudioFacts, CallMetadata, ChannelRole, Span};
 use std::path::Path;
 
 /// How recordings are heard; the same for every call of a run.
@@ -36,9 +36,10 @@ impl Ear {
         let DecodedAudio { format, channels } =
             decode_file(path, &self.decode).map_err(|e| StageError::new("decode", e.to_string()))?;
         let facts = analyse(&channels, &self.acoustics);
-        let mixed_channel = mixed_channel(&channels, &metadata.channel_roles);
-        let voices = mixed_channel.map_or_else(Vec::new, |channel| {
-            tell_voices_apart(&channels[channel as usize], &facts[channel as usize].speech, &self.voices)
+        let mixed = mixed_channel(channels.len(), &metadata.channel_roles);
+        let voices = mixed.map_or_else(Vec::new, |(channel, minimum_voices)| {
+            let options = VoiceOptions { minimum_voices, ..self.voices.clone() };
+            tell_voices_apart(&channels[channel as usize], &facts[channel as usize].speech, &options)
         });
         let options = TranscribeOptions {
             language: metadata.language.clone().or_else(|| self.transcribe.language.clone()),
@@ -69,17 +70,18 @@ impl Ear {
             speech: speech.into_iter().map(Span::duration).sum(),
             facts: AudioFacts { format, channels: facts, voices },
             heard,
-            mixed_channel,
+            mixed_channel: mixed.map(|(channel, _)| channel),
             language: options.language.or(language.map(|(_, found)| found)),
         })
     }
 }
 
-/// The channel that both sides share: one told to be mixed, or the only channel of a recording of which nothing is told.
-fn mixed_channel(channels: &[Pcm], roles: &[Option<ChannelRole>]) -> Option<u16> {
+/// The channel that both sides share, and how many voices are sure to be on it: two on one told to be mixed, one on the
+/// only channel of a recording of which nothing is told.
+fn mixed_channel(channels: usize, roles: &[Option<ChannelRole>]) -> Option<(u16, u8)> {
     let role = |channel: usize| roles.get(channel).copied().flatten();
-    let told = (0..channels.len()).find(|c| role(*c) == Some(ChannelRole::Mixed));
-    told.or_else(|| (channels.len() == 1 && role(0).is_none()).then_some(0)).map(|c| c as u16)
+    let told = (0..channels).find(|c| role(*c) == Some(ChannelRole::Mixed)).map(|c| (c as u16, 2));
+    told.or_else(|| (channels == 1 && role(0).is_none()).then_some((0, 1)))
 }
 
 #[cfg(test)]
@@ -88,11 +90,14 @@ mod tests {
 
     #[test]
     fn one_channel_of_which_nothing_is_told_may_hold_both_sides() {
-        let pcm = Pcm::default();
-        assert_eq!(mixed_channel(std::slice::from_ref(&pcm), &[]), Some(0));
-        assert_eq!(mixed_channel(std::slice::from_ref(&pcm), &[Some(ChannelRole::Customer)]), None);
-        let two = [pcm.clone(), pcm];
-        assert_eq!(mixed_channel(&two, &[]), None);
-        assert_eq!(mixed_channel(&two, &[None, Some(ChannelRole::Mixed)]), Some(1));
+        assert_eq!(mixed_channel(1, &[]), Some((0, 1)));
+        assert_eq!(mixed_channel(1, &[Some(ChannelRole::Customer)]), None);
+        assert_eq!(mixed_channel(2, &[]), None);
+    }
+
+    #[test]
+    fn a_channel_told_to_be_mixed_holds_two_voices() {
+        assert_eq!(mixed_channel(1, &[Some(ChannelRole::Mixed)]), Some((0, 2)));
+        assert_eq!(mixed_channel(2, &[None, Some(ChannelRole::Mixed)]), Some((1, 2)));
     }
 }

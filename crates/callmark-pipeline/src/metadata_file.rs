@@ -11,10 +11,13 @@ use std::path::{Path, PathBuf};
 /// Longest metadata file read, in bytes: about two million rows.
 const MAX_METADATA_BYTES: u64 = 1 << 30;
 
-/// Columns that mean something here; others are ignored and named in a warning.
-const COLUMNS: [&str; 10] = [
-    "call_id",
-    "file",
+/// Names a call.
+const CALL_ID: &str = "call_id";
+/// Names its recording.
+const FILE: &str = "file";
+
+/// What [`metadata_from_fields`] reads, wherever the fields stand; `channel_N_role` beside these.
+pub(crate) const METADATA_FIELDS: [&str; 8] = [
     "started_at",
     "first_handler",
     "agent_ids",
@@ -142,12 +145,17 @@ pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
 type Record = HashMap<String, Value>;
 type Records = (Vec<String>, Vec<(u64, Record)>);
 
+/// Columns that mean something here; others are ignored and named in a warning.
+fn columns() -> impl Iterator<Item = &'static str> {
+    [CALL_ID, FILE].into_iter().chain(METADATA_FIELDS)
+}
+
 fn is_known(column: &str) -> bool {
-    COLUMNS.contains(&column) || channel_of_role_column(column).is_some()
+    columns().any(|known| known == column) || channel_of_role_column(column).is_some()
 }
 
 fn with_nearest(column: &str) -> String {
-    match nearest(column, COLUMNS) {
+    match nearest(column, columns()) {
         Some(known) => format!("{column} (did you mean {known}?)"),
         None => column.to_owned(),
     }
@@ -171,7 +179,7 @@ fn channel_of_role_column(column: &str) -> Option<usize> {
 }
 
 fn require_columns(path: &Path, columns: &[String]) -> Result<(), MetadataError> {
-    for column in ["call_id", "file"] {
+    for column in [CALL_ID, FILE] {
         if !columns.iter().any(|c| c == column) {
             let hint =
                 nearest(column, columns.iter().map(String::as_str)).map(|n| format!(" (is it `{n}`?)"));
@@ -236,8 +244,8 @@ fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
 }
 
 fn parse_row(line: u64, record: &Record, base: &Path) -> Result<MetadataRow, BadRow> {
-    let file = text(record, "file").map(|f| base.join(f));
-    let call_id = text(record, "call_id").map(CallId::new);
+    let file = text(record, FILE).map(|f| base.join(f));
+    let call_id = text(record, CALL_ID).map(CallId::new);
     let bad = |reason: String| BadRow {
         line,
         call_id: call_id.as_ref().and_then(|id| id.clone().ok()),

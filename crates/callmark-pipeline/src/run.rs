@@ -202,11 +202,10 @@ fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
 /// Names the way of hearing: a checkpoint made another way is not used.
 fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
     format!(
-        "callmark {} model {} language {} channels {:?}",
+        "callmark {} model {} language {}",
         lineage.pipeline_version,
         lineage.asr_model_sha256.as_deref().unwrap_or("-"),
         pipeline.language.as_deref().unwrap_or("auto"),
-        pipeline.channels,
     )
 }
 

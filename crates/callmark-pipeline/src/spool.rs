@@ -6,7 +6,7 @@
 
 use crate::assemble::Heard;
 use callmark_store::SourceKey;
-use callmark_types::{AudioFacts, Millis};
+use callmark_types::{AudioFacts, CallMetadata, Millis};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -46,16 +46,21 @@ impl Spool {
         Ok(Self { folder, made_by })
     }
 
-    /// What was heard under `key`, if it was heard the same way.
-    pub(crate) fn load(&self, key: &SourceKey) -> Option<HeardCall> {
+    /// What was heard under `key`, if it was heard the same way and with the same metadata.
+    pub(crate) fn load(&self, key: &SourceKey, metadata: &CallMetadata) -> Option<HeardCall> {
         let bytes = std::fs::read(self.path(key)).ok()?;
         let entry: Entry = serde_json::from_slice(&bytes).ok()?;
-        (entry.made_by == self.made_by).then_some(entry.call)
+        (entry.made_by == self.made_by(metadata)).then_some(entry.call)
     }
 
     /// Keeps what was heard. A reader sees the whole entry or none.
-    pub(crate) fn save(&self, key: &SourceKey, call: &HeardCall) -> std::io::Result<()> {
-        let entry = Entry { made_by: self.made_by.clone(), call: call.clone() };
+    pub(crate) fn save(
+        &self,
+        key: &SourceKey,
+        metadata: &CallMetadata,
+        call: &HeardCall,
+    ) -> std::io::Result<()> {
+        let entry = Entry { made_by: self.made_by(metadata), call: call.clone() };
         let temporary = self.folder.join(format!("{key}.tmp"));
         std::fs::write(&temporary, serde_json::to_vec(&entry)?)?;
         std::fs::rename(&temporary, self.path(key))
@@ -72,6 +77,11 @@ impl Spool {
         let _ = std::fs::remove_dir(self.folder);
     }
 
+    /// The way of hearing, with what metadata adds to it: which channels are mixed, and the language.
+    fn made_by(&self, metadata: &CallMetadata) -> String {
+        format!("{} roles {:?} language {:?}", self.made_by, metadata.channel_roles, metadata.language)
+    }
+
     fn path(&self, key: &SourceKey) -> PathBuf {
         self.folder.join(format!("{key}.json"))
     }
@@ -80,7 +90,7 @@ impl Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use callmark_types::AudioFormat;
+    use callmark_types::{AudioFormat, CallId, ChannelRole};
 
     fn call() -> HeardCall {
         let format = AudioFormat {
@@ -100,6 +110,10 @@ mod tests {
         }
     }
 
+    fn metadata() -> CallMetadata {
+        CallMetadata::unknown(CallId::new("c1").unwrap())
+    }
+
     fn key() -> SourceKey {
         SourceKey::of_parts(&["test"])
     }
@@ -108,11 +122,15 @@ mod tests {
     fn an_entry_is_found_by_the_same_hearing_only() {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), "base 1".into()).unwrap();
-        spool.save(&key(), &call()).unwrap();
-        assert_eq!(spool.load(&key()), Some(call()));
-        assert_eq!(Spool::open(folder.path(), "base 2".into()).unwrap().load(&key()), None);
+        spool.save(&key(), &metadata(), &call()).unwrap();
+        assert_eq!(spool.load(&key(), &metadata()), Some(call()));
+        assert_eq!(Spool::open(folder.path(), "base 2".into()).unwrap().load(&key(), &metadata()), None);
+        let mixed = CallMetadata { channel_roles: vec![Some(ChannelRole::Mixed)], ..metadata() };
+        assert_eq!(spool.load(&key(), &mixed), None);
+        let german = CallMetadata { language: Some("de".into()), ..metadata() };
+        assert_eq!(spool.load(&key(), &german), None);
         spool.forget(&key());
-        assert_eq!(spool.load(&key()), None);
+        assert_eq!(spool.load(&key(), &metadata()), None);
     }
 
     #[test]
@@ -120,6 +138,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), "base".into()).unwrap();
         std::fs::write(folder.path().join(format!("_spool/{}.json", key())), b"{\"made_by\":\"ba").unwrap();
-        assert_eq!(spool.load(&key()), None);
+        assert_eq!(spool.load(&key(), &metadata()), None);
     }
 }

@@ -1,6 +1,6 @@
 //! Reads transcripts and chats: JSONL, one conversation a line, scored like recordings but without audio.
 
-use crate::metadata_file::{metadata_from_fields, nearest};
+use crate::metadata_file::{METADATA_FIELDS, metadata_from_fields, nearest};
 use callmark_analytics::{Lane, LaneTurn};
 use callmark_types::{CallId, CallMetadata, ChannelRole, Span, Speaker, Turn};
 use serde::Deserialize;
@@ -12,20 +12,6 @@ pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
 
 /// Longest conversation, in turns.
 const MAX_TURNS: usize = 100_000;
-
-/// Keys that a conversation may have beside the metadata fields.
-const KEYS: [&str; 10] = [
-    "call_id",
-    "turns",
-    "started_at",
-    "first_handler",
-    "agent_ids",
-    "handler_segments",
-    "customer_key",
-    "queue",
-    "issue_type",
-    "language",
-];
 
 /// A conversation as it was written down.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,7 +67,8 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
 }
 
 fn missing(record: &HashMap<String, Value>, field: &str) -> String {
-    let near = nearest(field, record.keys().map(String::as_str)).filter(|n| !KEYS.contains(n));
+    let strangers = record.keys().map(String::as_str).filter(|name| !METADATA_FIELDS.contains(name));
+    let near = nearest(field, strangers);
     near.map_or_else(|| format!("no field `{field}`"), |n| format!("no field `{field}` (is it `{n}`?)"))
 }
 

