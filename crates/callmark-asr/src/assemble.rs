@@ -175,11 +175,11 @@ mod tests {
 
     #[test]
     fn each_word_lands_in_the_span_it_was_said_in() {
-        // On the pack's clock the spans stand at 200..1200 and 1700..2700: 200 ms of margin, 100 ms of joint.
+        // On the pack's clock the spans stand at 600..1600 and 2900..3900: 600 ms of margin, 100 ms of joint.
         let speech = [Span::of_ms(2_000, 3_000), Span::of_ms(20_000, 21_000)];
         let found = utterances(
             &speech,
-            vec![word("one", 0, 900), word("two", 950, 1_300), word("three", 1_300, 2_500)],
+            vec![word("one", 400, 1_300), word("two", 1_350, 1_700), word("three", 1_700, 3_700)],
         );
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].text.as_str(), found[0].span), ("one two", speech[0]));
@@ -254,7 +254,7 @@ mod tests {
         let speech = [Span::of_ms(1_000, 2_000), Span::of_ms(5_000, 6_000), Span::of_ms(9_000, 9_500)];
         let plan = &plan_packs(&pcm, &speech, &PackLimits::default())[0];
         let words =
-            [word("a", 100, 300), word("b", 1_800, 2_200), word("c", 400, 500), word("d", 4_000, 4_100)];
+            [word("a", 500, 700), word("b", 2_600, 3_000), word("c", 400, 500), word("d", 5_300, 5_400)];
         assert_eq!(assign_words(plan, &words), [0, 1, 1, 2]);
     }
 }

@@ -8,6 +8,7 @@
 mod assemble;
 mod error;
 pub mod guards;
+mod language;
 mod packing;
 mod phantoms;
 mod pool;
@@ -19,6 +20,7 @@ mod whisper;
 
 pub use error::AsrError;
 pub use guards::GuardLimits;
+pub use language::model_language;
 pub use packing::{PackLimits, PackPiece, PackPlan, clean_spans, plan_packs};
 pub use pool::{ChannelTranscript, EngineConfig, WorkerPool, recommended_workers};
 pub use scripted::{Script, ScriptedAnswer, ScriptedTranscriber, spread};

@@ -37,6 +37,8 @@ pub(crate) struct CallContext<'a> {
     pub(crate) ear: Option<&'a Ear>,
     pub(crate) rules: &'a Ruleset,
     pub(crate) lineage: &'a Lineage,
+    /// The file of call metadata, for those who try a dead letter again.
+    pub(crate) metadata_uri: Option<&'a str>,
 }
 
 /// Who a task is about, as far as it is known before it is done.
@@ -59,30 +61,42 @@ pub(crate) fn process(context: &CallContext<'_>, task: &Task) -> Outcome {
             "the program failed on this call: please report it with the recording's format",
         ),
     };
-    Outcome::Dead(Box::new(dead_letter(subject, error)))
+    Outcome::Dead(Box::new(dead_letter(position(&subject), subject.call_id, error, context.metadata_uri)))
 }
 
 fn subject_of(task: &Task) -> Subject {
     let (call_id, uri) = match task {
         Task::Recording { path, metadata, .. } => (Some(metadata.call_id.clone()), display(path)),
-        Task::Written { path, line, .. } => (None, format!("{}:{line}", display(path))),
-        Task::Refused { path, call_id, .. } => (call_id.clone(), display(path)),
+        Task::Written { path, line, .. } => (None, line_uri(path, *line)),
+        Task::Refused { path, line: None, call_id, .. } => (call_id.clone(), display(path)),
+        Task::Refused { path, line: Some(line), call_id, .. } => (call_id.clone(), line_uri(path, *line)),
     };
     Subject { call_id, uri, sha256: None }
 }
 
-fn display(path: &Path) -> String {
+pub(crate) fn display(path: &Path) -> String {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-fn dead_letter(subject: Subject, error: StageError) -> DeadLetter {
+/// A line of a file of many calls, as URI.
+pub(crate) fn line_uri(path: &Path, line: u64) -> String {
+    format!("{}:{line}", display(path))
+}
+
+pub(crate) fn dead_letter(
+    source: SourcePosition,
+    call_id: Option<CallId>,
+    error: StageError,
+    metadata_uri: Option<&str>,
+) -> DeadLetter {
     DeadLetter {
-        source: position(&subject),
-        call_id: subject.call_id,
+        source,
+        call_id,
         stage: error.stage.to_owned(),
         reason: error.reason,
         attempts: 1,
         first_seen: None,
+        metadata_uri: metadata_uri.map(str::to_owned),
         // The bytes stay where they are: the letter names the file.
         payload: None,
     }
@@ -90,7 +104,7 @@ fn dead_letter(subject: Subject, error: StageError) -> DeadLetter {
 
 fn attempt(context: &CallContext<'_>, task: &Task, subject: &mut Subject) -> Result<Outcome, StageError> {
     match task {
-        Task::Refused { reason, .. } => Err(StageError::new("input", reason.as_str())),
+        Task::Refused { stage, reason, .. } => Err(StageError::new(stage, reason.as_str())),
         Task::Recording { path, metadata, .. } => recording(context, path, metadata, subject),
         Task::Written { path, offset, bytes, .. } => written(context, path, *offset, *bytes, subject),
     }
@@ -102,6 +116,9 @@ fn recording(
     metadata: &CallMetadata,
     subject: &mut Subject,
 ) -> Result<Outcome, StageError> {
+    if let Some(ear) = context.ear {
+        check_size(path, ear.decode.limits.max_bytes)?;
+    }
     let sha256 =
         digest_file(path).map_err(|e| StageError::new("read", format!("cannot read the recording: {e}")))?;
     subject.sha256 = Some(sha256.clone());
@@ -133,7 +150,8 @@ fn written(
 ) -> Result<Outcome, StageError> {
     let line = read_at(path, offset, bytes)
         .map_err(|e| StageError::new("read", format!("cannot read the line: {e}")))?;
-    let sha256 = hex(&Sha256::digest(&line));
+    // Without its end: a last line stays the same when others are written after it.
+    let sha256 = hex(&Sha256::digest(line.trim_ascii()));
     subject.sha256 = Some(sha256.clone());
     subject.call_id = call_id_of_line(&line);
     let conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
@@ -147,6 +165,17 @@ fn written(
     Ok(Outcome::Scored { key, call: Box::new(call) })
 }
 
+/// Reading starts only where it will end.
+fn check_size(path: &Path, max_bytes: u64) -> Result<(), StageError> {
+    match std::fs::metadata(path).map(|m| m.len()) {
+        Ok(bytes) if bytes > max_bytes => {
+            Err(StageError::new("read", format!("the recording has {bytes} bytes, the limit is {max_bytes}")))
+        }
+        // What cannot be looked at cannot be opened either, which says why.
+        _ => Ok(()),
+    }
+}
+
 /// Whether the dataset has the call already; other content under the same id is an error, not a second row.
 fn is_done(context: &CallContext<'_>, key: &SourceKey, call_id: &CallId) -> Result<bool, StageError> {
     let dataset = context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
@@ -155,13 +184,18 @@ fn is_done(context: &CallContext<'_>, key: &SourceKey, call_id: &CallId) -> Resu
     }
     match dataset.committed_call(call_id) {
         None => Ok(false),
-        Some(_) => Err(StageError::new(
-            "input",
-            format!(
-                "the dataset has a call `{call_id}` with other content already: give this one another id, or score into another folder"
-            ),
-        )),
+        Some(_) => Err(id_is_taken(call_id)),
     }
+}
+
+/// Two rows with one id could not be told apart.
+pub(crate) fn id_is_taken(call_id: &CallId) -> StageError {
+    StageError::new(
+        "input",
+        format!(
+            "the dataset has a call `{call_id}` with other content already: give this one another id, or score into another folder"
+        ),
+    )
 }
 
 fn position(subject: &Subject) -> SourcePosition {

@@ -3,8 +3,10 @@
 //! `callmark score` fills the same [`Pipeline`] from flags, so a file and a command line mean the same thing.
 
 use crate::metadata_file::{nearest, parse_channel_role};
-use callmark_types::{ChannelRole, Millis};
+use callmark_asr::model_language;
+use callmark_types::{CallId, ChannelRole, Millis};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Version of the pipeline file's format that this program reads.
@@ -77,6 +79,8 @@ pub struct Pipeline {
     pub inputs: Vec<PathBuf>,
     /// CTI metadata.
     pub calls: Option<PathBuf>,
+    /// Ids of recordings, by path, that no row of metadata names; others take their file's stem.
+    pub call_ids: BTreeMap<PathBuf, CallId>,
     /// Roles by channel for recordings of which metadata says nothing.
     pub channels: Vec<ChannelRole>,
     /// Codec of headerless recordings whose name does not tell, as `ulaw`, `alaw`, `sln`, `gsm`, `g722`.
@@ -105,6 +109,7 @@ impl Pipeline {
         Self {
             inputs,
             calls: None,
+            call_ids: BTreeMap::new(),
             channels: Vec::new(),
             raw_codec: None,
             max_duration: DEFAULT_MAX_DURATION,
@@ -129,6 +134,7 @@ impl Pipeline {
         let pipeline = Self {
             inputs: raw.source.inputs.iter().map(|p| base.join(p)).collect(),
             calls: raw.source.calls.map(|p| base.join(p)),
+            call_ids: BTreeMap::new(),
             channels: channels.map_err(|reason| invalid("source.channels", reason))?,
             raw_codec: raw.audio.raw_codec,
             max_duration: raw
@@ -163,8 +169,11 @@ impl Pipeline {
         if self.max_duration.0 < 1000 {
             return Err(invalid("max_duration_s", "must be at least 1 second"));
         }
-        if self.language.as_deref().is_some_and(|l| l.is_empty() || l.len() > 16) {
-            return Err(invalid("language", "is no language code, such as en or es-MX"));
+        if let Some(tag) = self.language.as_deref().filter(|tag| model_language(tag).is_none()) {
+            return Err(invalid(
+                "language",
+                format!("`{tag}` is no language that the model knows: give a code such as en or es-MX"),
+            ));
         }
         Ok(self)
     }
@@ -298,6 +307,8 @@ mod tests {
         assert!(error.starts_with("batch_calls: 0 is not between"), "{error}");
         let error = load(&MINIMAL.replace("version = 1", "version = 9")).unwrap_err().to_string();
         assert!(error.contains("version 9 is not known"), "{error}");
+        let error = load(&format!("{MINIMAL}[transcription]\nlanguage = \"xx\"\n")).unwrap_err().to_string();
+        assert!(error.starts_with("language: `xx` is no language"), "{error}");
     }
 
     #[test]

@@ -3,10 +3,14 @@
 use crate::assemble::Heard;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
-use callmark_asr::{TranscribeOptions, WorkerPool};
-use callmark_audio::{DecodeOptions, DecodedAudio, decode_file};
-use callmark_types::{AudioFacts, CallMetadata, ChannelRole, Span};
+use callmark_asr::{TranscribeOptions, WorkerPool, model_language};
+use callmark_audio::{AudioError, DecodeLimits, DecodeOptions, DecodedAudio, decode_file};
+use callmark_types::{AudioFacts, CallMetadata, ChannelRole, Millis, Span};
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Of calls longer than this one at a time is in memory: each hour of a two-channel call takes 230 MB.
+const LONG_CALL: Millis = Millis(30 * 60_000);
 
 /// How recordings are heard; the same for every call of a run.
 pub(crate) struct Ear {
@@ -15,6 +19,8 @@ pub(crate) struct Ear {
     pub(crate) voices: VoiceOptions,
     pub(crate) transcribe: TranscribeOptions,
     pub(crate) workers: WorkerPool,
+    /// Held while a call longer than [`LONG_CALL`] is in memory.
+    pub(crate) long_calls: Mutex<()>,
 }
 
 /// The stage that failed, and why, in words for the person who reads the dead letter.
@@ -31,18 +37,33 @@ impl StageError {
 }
 
 impl Ear {
+    /// Decodes a recording; with a long one comes the right to hold it.
+    fn decode(&self, path: &Path) -> Result<(DecodedAudio, Option<MutexGuard<'_, ()>>), AudioError> {
+        let limits = self.decode.limits;
+        let short = DecodeLimits { max_duration: limits.max_duration.min(LONG_CALL), ..limits };
+        match decode_file(path, &DecodeOptions { limits: short, ..self.decode.clone() }) {
+            Err(AudioError::TooLong { .. }) if limits.max_duration > LONG_CALL => {
+                let alone = self.long_calls.lock().unwrap_or_else(PoisonError::into_inner);
+                Ok((decode_file(path, &self.decode)?, Some(alone)))
+            }
+            decoded => Ok((decoded?, None)),
+        }
+    }
+
     /// Decodes, measures and transcribes one recording.
     pub(crate) fn hear(&self, path: &Path, metadata: &CallMetadata) -> Result<HeardCall, StageError> {
-        let DecodedAudio { format, channels } =
-            decode_file(path, &self.decode).map_err(|e| StageError::new("decode", e.to_string()))?;
+        let (DecodedAudio { format, channels }, _long_call) =
+            self.decode(path).map_err(|e| StageError::new("decode", e.to_string()))?;
         let facts = analyse(&channels, &self.acoustics);
         let mixed = mixed_channel(channels.len(), &metadata.channel_roles);
         let voices = mixed.map_or_else(Vec::new, |(channel, minimum_voices)| {
             let options = VoiceOptions { minimum_voices, ..self.voices.clone() };
             tell_voices_apart(&channels[channel as usize], &facts[channel as usize].speech, &options)
         });
+        // Metadata wins; a language that the model does not know leaves it to detect what it can.
+        let told = metadata.language.as_deref().map(|tag| model_language(tag).map(str::to_owned));
         let options = TranscribeOptions {
-            language: metadata.language.clone().or_else(|| self.transcribe.language.clone()),
+            language: told.unwrap_or_else(|| self.transcribe.language.clone()),
             ..self.transcribe.clone()
         };
         let mut heard = Vec::new();

@@ -4,10 +4,10 @@
 //! (a path that is not there, a bad metadata row, an id used twice) keeps its place as a refusal: it is reported,
 //! never skipped.
 
-use crate::metadata_file::{BadRow, MetadataTable};
+use crate::metadata_file::{BadRow, MetadataRow, MetadataTable};
 use crate::transcripts;
 use callmark_types::{CallId, CallMetadata};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -21,9 +21,14 @@ pub(crate) enum Task {
     Recording { path: PathBuf, metadata: Box<CallMetadata>, bytes: u64 },
     /// One line of a file of conversations.
     Written { path: PathBuf, line: u64, offset: u64, bytes: u64 },
-    /// Something asked for that cannot be a call.
-    Refused { path: PathBuf, call_id: Option<CallId>, reason: String },
+    /// Something asked for that cannot be a call: the file at `path`, or a line of it.
+    Refused { path: PathBuf, line: Option<u64>, call_id: Option<CallId>, stage: &'static str, reason: String },
 }
+
+/// Stage of inputs that cannot be read or scored as they are.
+const INPUT: &str = "input";
+/// Stage of rows of call metadata that cannot be read.
+pub(crate) const METADATA: &str = "metadata";
 
 /// All calls of a run, in order.
 #[derive(Debug, Default)]
@@ -38,6 +43,16 @@ pub(crate) struct Plan {
 }
 
 impl Task {
+    fn refused_input(path: PathBuf, call_id: Option<CallId>, reason: impl Into<String>) -> Self {
+        Self::Refused { path, line: None, call_id, stage: INPUT, reason: reason.into() }
+    }
+
+    /// A bad row; it stands for the recording it names where no other row does.
+    fn refused_row(path: PathBuf, line: Option<u64>, bad: BadRow) -> Self {
+        let reason = format!("call metadata line {}: {}", bad.line, bad.reason);
+        Self::Refused { path, line, call_id: bad.call_id, stage: METADATA, reason }
+    }
+
     /// Bytes to be read for it, for progress.
     pub(crate) fn bytes(&self) -> u64 {
         match self {
@@ -47,19 +62,24 @@ impl Task {
     }
 }
 
-/// Lays out `inputs`, with the metadata of `table` where it names a recording.
-pub(crate) fn plan(inputs: &[PathBuf], table: Option<&MetadataTable>) -> Plan {
+/// Lays out `inputs`, with the metadata of `table` where it names a recording. `ids` are those of recordings that no
+/// row names; others take their file's stem.
+pub(crate) fn plan(
+    inputs: &[PathBuf],
+    table: Option<&MetadataTable>,
+    ids: &BTreeMap<PathBuf, CallId>,
+) -> Plan {
     let mut plan = Plan::default();
     let mut rows = Rows::new(table);
     let exclude = table.and_then(|t| t.path.canonicalize().ok());
     let mut seen_files: HashSet<PathBuf> = HashSet::new();
     for found in list_inputs(inputs, exclude.as_deref(), &mut plan.ignored_files) {
         match found {
-            Found::Missing(path, reason) => plan.tasks.push(Task::Refused { path, call_id: None, reason }),
+            Found::Unusable(path, reason) => plan.tasks.push(Task::refused_input(path, None, reason)),
             Found::File(path) => {
                 let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
                 if seen_files.insert(identity.clone()) {
-                    add_file(path, &identity, &mut rows, &mut plan);
+                    add_file(path, &identity, &mut rows, ids, &mut plan);
                 }
             }
         }
@@ -69,37 +89,34 @@ pub(crate) fn plan(inputs: &[PathBuf], table: Option<&MetadataTable>) -> Plan {
     plan
 }
 
-fn add_file(path: PathBuf, identity: &Path, rows: &mut Rows, plan: &mut Plan) {
+fn add_file(
+    path: PathBuf,
+    identity: &Path,
+    rows: &mut Rows,
+    ids: &BTreeMap<PathBuf, CallId>,
+    plan: &mut Plan,
+) {
     if is_conversations(&path) {
         match conversation_lines(&path) {
             Ok(tasks) => plan.tasks.extend(tasks),
-            Err(e) => plan.tasks.push(Task::Refused {
-                reason: format!("cannot read the file: {e}"),
-                path,
-                call_id: None,
-            }),
+            Err(e) => {
+                plan.tasks.push(Task::refused_input(path, None, format!("cannot read the file: {e}")));
+            }
         }
         return;
     }
-    match rows.take(identity) {
-        Some(Row::Bad(bad)) => {
-            let reason = format!("call metadata line {}: {}", bad.line, bad.reason);
-            plan.tasks.push(Task::Refused { path, call_id: bad.call_id, reason });
-        }
-        Some(Row::Good(metadata)) => plan.tasks.push(recording(path, metadata)),
+    plan.tasks.push(match rows.take(identity) {
+        Some(Row::Bad(bad)) => Task::refused_row(path, None, bad),
+        Some(Row::Good(row)) => recording(path, row.metadata),
         None => {
-            plan.without_metadata += usize::from(rows.given);
-            let stem = path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
-            plan.tasks.push(match CallId::new(stem) {
+            plan.without_metadata += usize::from(rows.given());
+            let stem = || path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+            match ids.get(&path).map_or_else(|| CallId::new(stem()), |id| Ok(id.clone())) {
                 Ok(id) => recording(path, CallMetadata::unknown(id)),
-                Err(e) => Task::Refused {
-                    path,
-                    call_id: None,
-                    reason: format!("the file's name gives no call id: {e}"),
-                },
-            });
+                Err(e) => Task::refused_input(path, None, format!("the file's name gives no call id: {e}")),
+            }
         }
-    }
+    });
 }
 
 fn recording(path: PathBuf, metadata: CallMetadata) -> Task {
@@ -118,7 +135,7 @@ fn refuse_used_ids(tasks: &mut [Task]) {
                 metadata.call_id,
                 owner.display()
             );
-            *task = Task::Refused { path: path.clone(), call_id: Some(metadata.call_id.clone()), reason };
+            *task = Task::refused_input(path.clone(), Some(metadata.call_id.clone()), reason);
         } else {
             owners.insert(metadata.call_id.clone(), path.clone());
         }
@@ -126,13 +143,15 @@ fn refuse_used_ids(tasks: &mut [Task]) {
 }
 
 enum Row {
-    Good(CallMetadata),
+    Good(MetadataRow),
     Bad(BadRow),
 }
 
 /// Metadata rows by the recording they name.
+#[derive(Default)]
 struct Rows {
-    given: bool,
+    /// The file they stand in; `None` where there is none.
+    table: Option<PathBuf>,
     by_file: HashMap<PathBuf, Row>,
     order: Vec<PathBuf>,
     homeless: Vec<BadRow>,
@@ -140,11 +159,11 @@ struct Rows {
 
 impl Rows {
     fn new(table: Option<&MetadataTable>) -> Self {
-        let mut rows =
-            Self { given: table.is_some(), by_file: HashMap::new(), order: Vec::new(), homeless: Vec::new() };
+        let mut rows = Self::default();
         let Some(table) = table else { return rows };
+        rows.table = Some(table.path.clone());
         for row in &table.rows {
-            rows.insert(&row.file, Row::Good(row.metadata.clone()));
+            rows.insert(&row.file, Row::Good(row.clone()));
         }
         for bad in &table.bad_rows {
             match &bad.file {
@@ -155,6 +174,10 @@ impl Rows {
         rows
     }
 
+    fn given(&self) -> bool {
+        self.table.is_some()
+    }
+
     fn insert(&mut self, file: &Path, row: Row) {
         let identity = file.canonicalize().unwrap_or_else(|_| file.to_owned());
         match (self.by_file.get(&identity), row) {
@@ -163,11 +186,11 @@ impl Rows {
                 self.by_file.insert(identity, row);
             }
             (Some(_), Row::Bad(bad)) => self.homeless.push(bad),
-            (Some(_), Row::Good(metadata)) => self.homeless.push(BadRow {
-                line: 0,
+            (Some(_), Row::Good(row)) => self.homeless.push(BadRow {
+                line: row.line,
                 reason: "a row before it names the same recording".to_owned(),
-                call_id: Some(metadata.call_id),
-                file: Some(file.to_owned()),
+                call_id: Some(row.metadata.call_id),
+                file: Some(row.file),
             }),
         }
     }
@@ -178,32 +201,24 @@ impl Rows {
 
     /// Rows left over: a recording that should be below an input and is not there is a lost call.
     fn refuse_missing(self, inputs: &[PathBuf], plan: &mut Plan) {
-        let Self { mut by_file, order, homeless, .. } = self;
+        let Self { table, mut by_file, order, homeless } = self;
         let asked = |file: &Path| inputs.iter().any(|input| is_below(file, input));
         for file in order {
             match by_file.remove(&file) {
-                Some(Row::Bad(bad)) => plan.tasks.push(refused_row(&file, bad)),
-                Some(Row::Good(metadata)) if !file.exists() && asked(&file) => {
-                    plan.tasks.push(Task::Refused {
-                        reason: "call metadata names this recording, and there is no such file".to_owned(),
-                        call_id: Some(metadata.call_id),
-                        path: file,
-                    });
+                Some(Row::Bad(bad)) => plan.tasks.push(Task::refused_row(file, None, bad)),
+                Some(Row::Good(row)) if !file.exists() && asked(&file) => {
+                    let reason = "call metadata names this recording, and there is no such file";
+                    plan.tasks.push(Task::refused_input(file, Some(row.metadata.call_id), reason));
                 }
                 Some(Row::Good(_)) => plan.unused_rows += 1,
                 None => {}
             }
         }
+        let table = table.unwrap_or_default();
         for bad in homeless {
-            let file = bad.file.clone().unwrap_or_default();
-            plan.tasks.push(refused_row(&file, bad));
+            plan.tasks.push(Task::refused_row(table.clone(), Some(bad.line), bad));
         }
     }
-}
-
-fn refused_row(file: &Path, bad: BadRow) -> Task {
-    let reason = format!("call metadata line {}: {}", bad.line, bad.reason);
-    Task::Refused { path: file.to_owned(), call_id: bad.call_id, reason }
 }
 
 fn is_below(file: &Path, input: &Path) -> bool {
@@ -218,15 +233,26 @@ fn is_below(file: &Path, input: &Path) -> bool {
 
 enum Found {
     File(PathBuf),
-    Missing(PathBuf, String),
+    Unusable(PathBuf, String),
+}
+
+impl Found {
+    /// A pipe or a device may have no end.
+    fn special(path: PathBuf) -> Self {
+        Self::Unusable(
+            path,
+            "neither a file nor a folder but a pipe or a device: copy it to a file".to_owned(),
+        )
+    }
 }
 
 fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut usize) -> Vec<Found> {
     let mut found = Vec::new();
     for input in inputs {
         match std::fs::metadata(input) {
-            Err(e) => found.push(Found::Missing(input.clone(), format!("no such input: {e}"))),
+            Err(e) => found.push(Found::Unusable(input.clone(), format!("no such input: {e}"))),
             Ok(meta) if meta.is_dir() => list_folder(input, exclude, 0, &mut found, ignored),
+            Ok(meta) if !meta.is_file() => found.push(Found::special(input.clone())),
             Ok(_) => found.push(Found::File(input.clone())),
         }
     }
@@ -241,13 +267,14 @@ fn list_folder(
     ignored: &mut usize,
 ) {
     if depth > MAX_FOLDER_DEPTH {
-        found.push(Found::Missing(folder.to_owned(), format!("folders nest deeper than {MAX_FOLDER_DEPTH}")));
+        found
+            .push(Found::Unusable(folder.to_owned(), format!("folders nest deeper than {MAX_FOLDER_DEPTH}")));
         return;
     }
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(e) => {
-            found.push(Found::Missing(folder.to_owned(), format!("cannot list the folder: {e}")));
+            found.push(Found::Unusable(folder.to_owned(), format!("cannot list the folder: {e}")));
             return;
         }
     };
@@ -262,6 +289,12 @@ fn list_folder(
             list_folder(&path, exclude, depth + 1, found, ignored);
         } else if exclude.is_some_and(|e| path.canonicalize().is_ok_and(|p| p == e)) {
             // The metadata file itself.
+        } else if std::fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
+            if callmark_audio::is_audio_name(&name) || is_conversations(&path) {
+                found.push(Found::special(path));
+            } else {
+                *ignored += 1;
+            }
         } else if callmark_audio::is_audio_name(&name)
             || (is_conversations(&path) && looks_like_conversations(&path))
         {
@@ -317,6 +350,10 @@ mod tests {
         path
     }
 
+    fn laid_out(inputs: &[PathBuf], table: Option<&MetadataTable>) -> Plan {
+        plan(inputs, table, &BTreeMap::new())
+    }
+
     fn ids(plan: &Plan) -> Vec<String> {
         plan.tasks
             .iter()
@@ -340,7 +377,7 @@ mod tests {
             "chats.jsonl",
             "{\"call_id\":\"t\",\"turns\":[]}\n\n{\"call_id\":\"u\",\"turns\":[]}\n",
         );
-        let plan = plan(&[folder.path().to_owned()], None);
+        let plan = laid_out(&[folder.path().to_owned()], None);
         assert_eq!(ids(&plan), ["c", "b", "line 1", "line 3"]);
         assert_eq!(plan.ignored_files, 2);
     }
@@ -352,7 +389,7 @@ mod tests {
         touch(folder.path(), "audio/y.wav", "x");
         let csv = touch(folder.path(), "calls.csv", "call_id,file\nc1,audio/x.wav\nc9,audio/gone.wav\n");
         let table = read_metadata(&csv).unwrap();
-        let plan = plan(&[folder.path().join("audio")], Some(&table));
+        let plan = laid_out(&[folder.path().join("audio")], Some(&table));
         assert_eq!(ids(&plan)[..2], ["c1", "y"]);
         assert!(ids(&plan)[2].contains("there is no such file"));
         assert_eq!(plan.without_metadata, 1);
@@ -363,14 +400,51 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         touch(folder.path(), "a/x.wav", "x");
         touch(folder.path(), "b/x.wav", "x");
-        let found = ids(&plan(&[folder.path().to_owned()], None));
+        let found = ids(&laid_out(&[folder.path().to_owned()], None));
         assert_eq!(found[0], "x");
         assert!(found[1].starts_with("refused: call id `x` is taken by"), "{found:?}");
     }
 
     #[test]
     fn a_path_that_is_not_there_is_refused_by_name() {
-        let plan = plan(&[PathBuf::from("/no/such/folder")], None);
+        let plan = laid_out(&[PathBuf::from("/no/such/folder")], None);
         assert!(matches!(&plan.tasks[0], Task::Refused { path, .. } if path == Path::new("/no/such/folder")));
+    }
+
+    #[test]
+    fn a_recording_without_a_row_takes_the_id_that_is_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = touch(folder.path(), "rec-7.wav", "x");
+        let known = BTreeMap::from([(path.clone(), CallId::new("CALL-7").unwrap())]);
+        assert_eq!(ids(&plan(&[path], None, &known)), ["CALL-7"]);
+    }
+
+    #[test]
+    fn a_row_without_a_recording_of_its_own_is_refused_by_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "x.wav", "x");
+        let csv = touch(folder.path(), "calls.csv", "call_id,file\nc1,x.wav\nc2,x.wav\nc3,\n");
+        let table = read_metadata(&csv).unwrap();
+        let plan = laid_out(&[folder.path().to_owned()], Some(&table));
+        let lines: Vec<Option<u64>> = plan
+            .tasks
+            .iter()
+            .filter_map(|task| match task {
+                Task::Refused { line, stage, .. } => Some(*line).filter(|_| *stage == METADATA),
+                _ => None,
+            })
+            .collect();
+        assert_eq!((plan.tasks.len(), lines), (3, vec![Some(3), Some(4)]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_is_refused_before_it_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/dev/zero", folder.path().join("endless.ulaw")).unwrap();
+        for input in [folder.path().to_owned(), folder.path().join("endless.ulaw")] {
+            let found = ids(&laid_out(&[input], None));
+            assert!(matches!(&found[..], [one] if one.contains("a pipe or a device")), "{found:?}");
+        }
     }
 }

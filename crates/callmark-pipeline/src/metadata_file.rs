@@ -3,13 +3,16 @@
 //! A file that cannot serve at all (missing column, not readable) is one error. A bad row costs its own call
 //! only: it becomes a [`BadRow`] that the caller turns into a dead letter, and the rest is scored.
 
-use callmark_types::{CallId, CallMetadata, ChannelRole, Handler, HandlerSegment, Timestamp};
+use callmark_types::{CallId, CallMetadata, ChannelRole, Handler, HandlerSegment, Millis, Span, Timestamp};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// Longest metadata file read, in bytes: about two million rows.
 const MAX_METADATA_BYTES: u64 = 1 << 30;
+
+/// Longest call that metadata or a transcript may tell of: a week. A time beyond it is a slip.
+pub(crate) const LONGEST_CALL: Millis = Millis(7 * 24 * 3_600_000);
 
 /// Names a call.
 const CALL_ID: &str = "call_id";
@@ -122,8 +125,9 @@ pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
     table.ignored_columns = columns.iter().filter(|c| !is_known(c)).map(|c| with_nearest(c)).collect();
     let base = path.parent().unwrap_or(Path::new(""));
     let mut seen: HashMap<CallId, u64> = HashMap::new();
-    for (line, record) in records {
-        match parse_row(line, &record, base) {
+    for row in records {
+        let line = row.line;
+        match parse_row(row, base) {
             Ok(row) => match seen.insert(row.metadata.call_id.clone(), line) {
                 None => table.rows.push(row),
                 Some(earlier) => table.bad_rows.push(BadRow {
@@ -143,7 +147,15 @@ pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
 }
 
 type Record = HashMap<String, Value>;
-type Records = (Vec<String>, Vec<(u64, Record)>);
+type Records = (Vec<String>, Vec<ReadRow>);
+
+/// A row as it stands in the file.
+struct ReadRow {
+    line: u64,
+    fields: Record,
+    /// Why its fields cannot be trusted.
+    fault: Option<String>,
+}
 
 /// Columns that mean something here; others are ignored and named in a warning.
 fn columns() -> impl Iterator<Item = &'static str> {
@@ -195,27 +207,66 @@ fn require_columns(path: &Path, columns: &[String]) -> Result<(), MetadataError>
 }
 
 fn read_csv(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
-    let malformed = |e: &csv::Error| MetadataError::Malformed {
-        path: path.to_owned(),
-        line: e.position().map_or(1, csv::Position::line),
-        reason: e.to_string(),
-    };
+    let malformed =
+        |line: u64, reason: String| MetadataError::Malformed { path: path.to_owned(), line, reason };
     let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(content);
+    let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(content);
     let columns: Vec<String> =
-        reader.headers().map_err(|e| malformed(&e))?.iter().map(str::to_owned).collect();
+        reader.headers().map_err(|e| malformed(1, e.to_string()))?.iter().map(str::to_owned).collect();
     require_columns(path, &columns)?;
-    let mut records = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| malformed(&e))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let fields = columns.iter().zip(record.iter()).filter(|(_, value)| !value.trim().is_empty());
-        records.push((
-            line,
-            fields.map(|(name, value)| (name.clone(), Value::String(value.to_owned()))).collect(),
-        ));
+    if let Some(twice) = columns.iter().enumerate().find(|(i, c)| columns[..*i].contains(c)) {
+        return Err(malformed(1, format!("column `{}` stands twice", twice.1)));
+    }
+    let mut records: Vec<ReadRow> = Vec::new();
+    let mut lines = LineCounter::new(content);
+    for record in reader.byte_records() {
+        let record = record.map_err(|e| malformed(lines.line, e.to_string()))?;
+        let line = lines.line_at(record.position().map_or(0, csv::Position::byte) as usize);
+        // A quote that nobody closed takes in all that follows.
+        if record.iter().any(|field| field.contains(&b'\n')) && has_open_quote(content) {
+            return Err(malformed(line, "a quote is opened and never closed".to_owned()));
+        }
+        let known = columns.iter().zip(record.iter()).filter(|(_, field)| !field.trim_ascii().is_empty());
+        let fields = known
+            .map(|(name, field)| (name.clone(), Value::String(String::from_utf8_lossy(field).into_owned())))
+            .collect();
+        let fault = if record.len() != columns.len() {
+            Some(format!("{} fields where the header has {}", record.len(), columns.len()))
+        } else if record.iter().any(|field| std::str::from_utf8(field).is_err()) {
+            Some("not UTF-8: save the file as UTF-8".to_owned())
+        } else {
+            None
+        };
+        records.push(ReadRow { line, fields, fault });
     }
     Ok((columns, records))
+}
+
+/// Line numbers of growing offsets into a text, whatever its line ends.
+struct LineCounter<'a> {
+    content: &'a [u8],
+    offset: usize,
+    line: u64,
+}
+
+impl<'a> LineCounter<'a> {
+    fn new(content: &'a [u8]) -> Self {
+        Self { content, offset: 0, line: 1 }
+    }
+
+    /// The line of the first byte at or after `offset` that ends no line.
+    fn line_at(&mut self, offset: usize) -> u64 {
+        let ends = |byte: &&u8| matches!(byte, b'\n' | b'\r');
+        let start = offset + self.content[offset.min(self.content.len())..].iter().take_while(ends).count();
+        let passed = self.content.get(self.offset..start).unwrap_or_default();
+        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.offset = start.max(self.offset);
+        self.line
+    }
+}
+
+fn has_open_quote(content: &[u8]) -> bool {
+    content.iter().filter(|byte| **byte == b'"').count() % 2 == 1
 }
 
 fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
@@ -237,13 +288,16 @@ fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
                 columns.push(name.clone());
             }
         }
-        records.push((line_number, object.into_iter().filter(|(_, value)| !value.is_null()).collect()));
+        let fields = object.into_iter().filter(|(_, value)| !value.is_null()).collect();
+        records.push(ReadRow { line: line_number, fields, fault: None });
     }
     require_columns(path, &columns)?;
     Ok((columns, records))
 }
 
-fn parse_row(line: u64, record: &Record, base: &Path) -> Result<MetadataRow, BadRow> {
+fn parse_row(row: ReadRow, base: &Path) -> Result<MetadataRow, BadRow> {
+    let ReadRow { line, fields: record, fault } = row;
+    let record = &record;
     let file = text(record, FILE).map(|f| base.join(f));
     let call_id = text(record, CALL_ID).map(CallId::new);
     let bad = |reason: String| BadRow {
@@ -252,6 +306,9 @@ fn parse_row(line: u64, record: &Record, base: &Path) -> Result<MetadataRow, Bad
         file: file.clone(),
         reason,
     };
+    if let Some(fault) = fault {
+        return Err(bad(fault));
+    }
     let id = match &call_id {
         Some(Ok(id)) => id.clone(),
         Some(Err(e)) => return Err(bad(format!("column `call_id`: {e}"))),
@@ -277,11 +334,8 @@ fn text(record: &Record, column: &str) -> Option<String> {
 pub(crate) fn metadata_from_fields(id: CallId, record: &Record) -> Result<CallMetadata, String> {
     let mut metadata = CallMetadata::unknown(id);
     if let Some(time) = text(record, "started_at") {
-        metadata.started_at = Some(Timestamp::parse(&time).map_err(|e| {
-            format!(
-                "column `started_at`: `{time}` is no time with a zone, such as 2026-09-14T09:12:31Z ({e})"
-            )
-        })?);
+        let wanted = "column `started_at`: no time with a zone, such as 2026-09-14T09:12:31Z";
+        metadata.started_at = Some(Timestamp::parse(&time).map_err(|_| wanted.to_owned())?);
     }
     metadata.channel_roles = channel_roles(record)?;
     if let Some(handler) = text(record, "first_handler") {
@@ -316,7 +370,7 @@ pub fn parse_channel_role(text: &str) -> Result<ChannelRole, String> {
         "customer" | "caller" => Ok(ChannelRole::Customer),
         "agent" => Ok(ChannelRole::Agent),
         "mixed" => Ok(ChannelRole::Mixed),
-        other => Err(format!("`{other}` is no channel role: use customer, agent or mixed")),
+        _ => Err("no channel role: use customer, agent or mixed".to_owned()),
     }
 }
 
@@ -325,7 +379,7 @@ fn parse_first_handler(text: &str) -> Result<Handler, String> {
         "ai" => Ok(Handler::Ai),
         "human" => Ok(Handler::Human),
         "ivr" => Ok(Handler::Ivr),
-        other => Err(format!("column `first_handler`: `{other}` is no handler: use ai, human or ivr")),
+        _ => Err("column `first_handler`: no handler: use ai, human or ivr".to_owned()),
     }
 }
 
@@ -337,8 +391,9 @@ fn agent_ids(record: &Record) -> Result<Vec<String>, String> {
                 id.as_str().map(str::to_owned).ok_or("column `agent_ids`: not a list of texts".to_owned())
             })
             .collect(),
-        Some(Value::String(list)) if list.trim_start().starts_with('[') => serde_json::from_str(list)
-            .map_err(|e| format!("column `agent_ids`: not a JSON list of texts ({e})")),
+        Some(Value::String(list)) if list.trim_start().starts_with('[') => {
+            serde_json::from_str(list).map_err(|_| "column `agent_ids`: not a JSON list of texts".to_owned())
+        }
         Some(Value::String(list)) => Ok(list
             .split([';', ',', '|'])
             .map(str::trim)
@@ -356,18 +411,22 @@ fn handler_segments(record: &Record) -> Result<Vec<HandlerSegment>, String> {
         Some(Value::String(json)) => serde_json::from_str(json),
         Some(value) => serde_json::from_value(value.clone()),
     };
-    let segments = parsed.map_err(|e| {
-        format!("column `handler_segments`: not a JSON list of {{handler, start_ms, end_ms, agent_id}} ({e})")
+    let segments = parsed.map_err(|_| {
+        "column `handler_segments`: not a JSON list of {handler, start_ms, end_ms, agent_id?} with handlers ai, human, ivr, queue, hold"
+            .to_owned()
     })?;
-    for segment in &segments {
-        if segment.span.end < segment.span.start || segment.span.start.0 < 0 {
-            return Err(format!(
-                "column `handler_segments`: {} from {} to {} ms does not run forward from 0",
-                segment.handler.as_str(),
-                segment.span.start.0,
-                segment.span.end.0
-            ));
-        }
+    let possible = |segment: &HandlerSegment| {
+        let Span { start, end } = segment.span;
+        Millis::ZERO <= start && start <= end && end <= LONGEST_CALL
+    };
+    if let Some(segment) = segments.iter().find(|segment| !possible(segment)) {
+        return Err(format!(
+            "column `handler_segments`: {} from {} to {} ms does not run forward from 0 to {} at most",
+            segment.handler.as_str(),
+            segment.span.start.0,
+            segment.span.end.0,
+            LONGEST_CALL.0
+        ));
     }
     if segments.windows(2).any(|pair| pair[1].span.start < pair[0].span.start) {
         return Err("column `handler_segments`: segments are not in order of start_ms".to_owned());
@@ -418,7 +477,7 @@ mod tests {
                 .unwrap();
         assert_eq!(table.rows.len(), 1);
         assert_eq!(table.bad_rows[0].call_id.as_ref().unwrap().as_str(), "c1");
-        assert!(table.bad_rows[0].reason.contains("`yesterday`"), "{}", table.bad_rows[0].reason);
+        assert!(table.bad_rows[0].reason.contains("`started_at`"), "{}", table.bad_rows[0].reason);
     }
 
     #[test]
@@ -444,5 +503,36 @@ mod tests {
         assert_eq!(table.rows.len(), 2);
         assert_eq!(table.rows[0].metadata.handler_segments.len(), 1);
         assert_eq!(table.rows[1].metadata.queue, None);
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_read_costs_its_own_call_and_names_its_line() {
+        let table = read(
+            "calls.csv",
+            "call_id,file,queue\r\nc1,a.wav,x\r\nc2,b.wav\r\n\r\nc3,c.wav,\"two\r\nlines\"\r\nc4,d.wav,x,y\r\n",
+        )
+        .unwrap();
+        let good: Vec<u64> = table.rows.iter().map(|row| row.line).collect();
+        let bad: Vec<u64> = table.bad_rows.iter().map(|row| row.line).collect();
+        assert_eq!((good, bad), (vec![2, 5], vec![3, 7]));
+        assert!(table.bad_rows[0].reason.contains("2 fields where the header has 3"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_cost_their_own_call() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calls.csv");
+        std::fs::write(&path, b"call_id,file,queue\nc1,a.wav,caf\xe9\nc2,b.wav,x\n").unwrap();
+        let table = read_metadata(&path).unwrap();
+        assert_eq!((table.rows.len(), table.bad_rows.len()), (1, 1));
+        assert!(table.bad_rows[0].reason.contains("not UTF-8"));
+    }
+
+    #[test]
+    fn a_quote_that_stays_open_and_a_column_twice_are_refused() {
+        let error = read("calls.csv", "call_id,file\nc1,\"a.wav\nc2,b.wav\n").unwrap_err().to_string();
+        assert!(error.contains("line 2: a quote is opened"), "{error}");
+        let error = read("calls.csv", "call_id,file,call_id\n").unwrap_err().to_string();
+        assert!(error.contains("column `call_id` stands twice"), "{error}");
     }
 }

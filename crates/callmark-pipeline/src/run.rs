@@ -4,22 +4,24 @@
 //! back out of order and leave in order, in batches whose bounds depend on the inputs alone, so that two
 //! undisturbed runs write the same bytes.
 
-use crate::call::{CallContext, Outcome, duration, process};
+use crate::call::{CallContext, Outcome, dead_letter, display, duration, id_is_taken, line_uri, process};
 use crate::config::{ConfigError, Pipeline};
 use crate::frontier::Frontier;
 use crate::hear::Ear;
-use crate::inputs::{Plan, Task, plan};
+use crate::inputs::{METADATA, Plan, Task, plan};
 use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
 use crate::recogniser::{Recogniser, available_cores};
 use crate::spool::Spool;
 use callmark_acoustics::{AcousticOptions, VoiceOptions};
 use callmark_analytics::Ruleset;
-use callmark_asr::{AsrError, TranscribeOptions, WorkerPool};
+use callmark_asr::{AsrError, TranscribeOptions, WorkerPool, model_language};
 use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
 use callmark_models::ModelError;
-use callmark_store::{Batch, Dataset, DeadLetter, Recovery, SourceKey, StoreError};
-use callmark_types::{ChannelRole, Lineage, Millis, ScoredCall};
-use std::path::PathBuf;
+use callmark_store::dead_letters::{self, StoredDeadLetter};
+use callmark_store::{Batch, Dataset, DeadLetter, DeadLetterId, Recovery, SourceKey, StoreError};
+use callmark_types::{CallId, ChannelRole, Lineage, Millis, ScoredCall};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -86,8 +88,11 @@ pub enum Progress {
         bytes: u64,
         /// Length of the call; zero where it was skipped or lost.
         audio: Millis,
-        /// Why it was lost, with the input's name; `None` where it was not.
-        lost: Option<String>,
+    },
+    /// A call became a dead letter.
+    Lost {
+        /// Why, with the input's name.
+        reason: String,
     },
     /// A batch is committed.
     Committed {
@@ -131,7 +136,7 @@ pub fn run_with(
 ) -> Result<RunReport, RunError> {
     let started = Instant::now();
     let table = pipeline.calls.as_deref().map(read_metadata).transpose()?;
-    let mut plan = plan(&pipeline.inputs, table.as_ref());
+    let mut plan = plan(&pipeline.inputs, table.as_ref(), &pipeline.call_ids);
     give_roles(&mut plan.tasks, &pipeline.channels);
     let needs_ear = plan.tasks.iter().any(|t| matches!(t, Task::Recording { .. }));
     let rules = Ruleset::built_in();
@@ -151,12 +156,24 @@ pub fn run_with(
     let spool = Spool::open(&pipeline.out, heard_by(pipeline, &lineage))
         .map_err(|source| RunError::Folder { path: pipeline.out.clone(), source })?;
     progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref()));
+    let metadata_uri = table.as_ref().map(|table| display(&table.path));
+    let letters = dead_letters::list(&pipeline.out)?;
+    if let Some(uri) = &metadata_uri {
+        forget_mended_rows(&pipeline.out, &letters, uri, &plan.tasks)?;
+    }
+    let tries_before = letters.into_iter().map(|letter| (letter.id, letter.attempts)).collect();
     let dataset = Mutex::new(dataset);
-    let context =
-        CallContext { dataset: &dataset, spool: &spool, ear: ear.as_ref(), rules: &rules, lineage: &lineage };
+    let context = CallContext {
+        dataset: &dataset,
+        spool: &spool,
+        ear: ear.as_ref(),
+        rules: &rules,
+        lineage: &lineage,
+        metadata_uri: metadata_uri.as_deref(),
+    };
     let threads =
         ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
-    let mut committer = Committer::new(&dataset, &spool, pipeline.batch_calls, progress);
+    let mut committer = Committer::new(&context, pipeline.batch_calls, tries_before, progress);
     drive(&plan.tasks, &context, threads, stop, &mut committer)?;
     let mut report = committer.finish()?;
     spool.close();
@@ -177,6 +194,31 @@ fn give_roles(tasks: &mut [Task], channels: &[ChannelRole]) {
     }
 }
 
+/// Rows that were refused before and are not any more leave no letter: what they name is scored in its own name.
+fn forget_mended_rows(
+    dataset: &Path,
+    letters: &[StoredDeadLetter],
+    metadata_uri: &str,
+    tasks: &[Task],
+) -> Result<(), StoreError> {
+    let refused: HashSet<String> = tasks
+        .iter()
+        .filter_map(|task| match task {
+            Task::Refused { path, line: Some(line), .. } => Some(line_uri(path, *line)),
+            _ => None,
+        })
+        .collect();
+    for letter in letters {
+        let row = letter.uri.as_deref().filter(|uri| {
+            letter.stage == METADATA && uri.rsplit_once(':').is_some_and(|(file, _)| file == metadata_uri)
+        });
+        if row.is_some_and(|row| !refused.contains(row)) {
+            dead_letters::remove(dataset, &letter.id)?;
+        }
+    }
+    Ok(())
+}
+
 fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
     let raw = pipeline.raw_codec.as_deref().map(raw_format);
     let limits = DecodeLimits {
@@ -184,12 +226,14 @@ fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
         max_bytes: pipeline.max_bytes,
         ..DecodeLimits::default()
     };
+    let language = pipeline.language.as_deref().and_then(model_language).map(str::to_owned);
     Ok(Ear {
         decode: DecodeOptions { limits, raw: raw.transpose()? },
         acoustics: AcousticOptions::default(),
         voices: VoiceOptions::default(),
-        transcribe: TranscribeOptions { language: pipeline.language.clone(), ..TranscribeOptions::default() },
+        transcribe: TranscribeOptions { language, ..TranscribeOptions::default() },
         workers,
+        long_calls: Mutex::new(()),
     })
 }
 
@@ -202,10 +246,11 @@ fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
 /// Names the way of hearing: a checkpoint made another way is not used.
 fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
     format!(
-        "callmark {} model {} language {}",
+        "callmark {} model {} language {} raw codec {}",
         lineage.pipeline_version,
         lineage.asr_model_sha256.as_deref().unwrap_or("-"),
         pipeline.language.as_deref().unwrap_or("auto"),
+        pipeline.raw_codec.as_deref().unwrap_or("by name"),
     )
 }
 
@@ -259,7 +304,20 @@ fn lost_call(letter: &DeadLetter) -> String {
         .or(letter.call_id.as_ref().map(callmark_types::CallId::as_str))
         .unwrap_or("a call");
     // Decoders name the file themselves.
-    if letter.reason.contains(what) { letter.reason.clone() } else { format!("{what}: {}", letter.reason) }
+    let line = if letter.reason.contains(what) {
+        letter.reason.clone()
+    } else {
+        format!("{what}: {}", letter.reason)
+    };
+    one_line(&line)
+}
+
+/// A file's name may hold anything; what is shown has one line per call. Hints of decoders keep theirs.
+fn one_line(text: &str) -> String {
+    text.replace("\nhint: ", "; hint: ")
+        .chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 type Numbered<T> = (u64, T);
@@ -340,48 +398,85 @@ fn dispatch<'a>(
 
 /// Collects finished calls into batches and commits them.
 struct Committer<'a> {
-    dataset: &'a Mutex<Dataset>,
-    spool: &'a Spool,
+    context: &'a CallContext<'a>,
     batch_calls: usize,
     progress: &'a dyn Fn(Progress),
     pending: Vec<(SourceKey, ScoredCall)>,
+    /// The calls of `pending`.
+    pending_ids: HashMap<CallId, SourceKey>,
     dead: Vec<DeadLetter>,
+    /// How often earlier runs tried what is a dead letter in the dataset.
+    tries_before: HashMap<DeadLetterId, u32>,
     report: RunReport,
 }
 
 impl<'a> Committer<'a> {
     fn new(
-        dataset: &'a Mutex<Dataset>,
-        spool: &'a Spool,
+        context: &'a CallContext<'a>,
         batch_calls: usize,
+        tries_before: HashMap<DeadLetterId, u32>,
         progress: &'a dyn Fn(Progress),
     ) -> Self {
-        let report = RunReport::default();
-        Self { dataset, spool, batch_calls, progress, pending: Vec::new(), dead: Vec::new(), report }
+        Self {
+            context,
+            batch_calls,
+            progress,
+            pending: Vec::new(),
+            pending_ids: HashMap::new(),
+            dead: Vec::new(),
+            tries_before,
+            report: RunReport::default(),
+        }
     }
 
     fn note_finished(&self, task: &Task, outcome: &Outcome) {
-        let (audio, lost) = match outcome {
-            Outcome::Scored { call, .. } => (duration(call), None),
-            Outcome::Skipped => (Millis::ZERO, None),
-            Outcome::Dead(letter) => (Millis::ZERO, Some(lost_call(letter))),
+        let audio = match outcome {
+            Outcome::Scored { call, .. } => duration(call),
+            Outcome::Skipped | Outcome::Dead(_) => Millis::ZERO,
         };
-        (self.progress)(Progress::Finished { bytes: task.bytes(), audio, lost });
+        if let Outcome::Dead(letter) = outcome {
+            (self.progress)(Progress::Lost { reason: lost_call(letter) });
+        }
+        (self.progress)(Progress::Finished { bytes: task.bytes(), audio });
     }
 
+    /// Takes the next outcome in order. Of calls that share an id the first one stands.
     fn take(&mut self, outcome: Outcome) -> Result<(), RunError> {
         match outcome {
             Outcome::Skipped => self.report.skipped += 1,
-            Outcome::Dead(letter) => self.dead.push(*letter),
-            Outcome::Scored { key, call } => {
-                self.pending.push((key, *call));
-            }
+            Outcome::Dead(letter) => self.bury(*letter),
+            Outcome::Scored { key, call } => match self.owner_of(&call.record.call_id) {
+                None => {
+                    self.pending_ids.insert(call.record.call_id.clone(), key);
+                    self.pending.push((key, *call));
+                }
+                Some(owner) if owner == key => self.report.skipped += 1,
+                Some(_) => {
+                    let id = call.record.call_id;
+                    let error = id_is_taken(&id);
+                    let letter = dead_letter(call.record.source, Some(id), error, self.context.metadata_uri);
+                    (self.progress)(Progress::Lost { reason: lost_call(&letter) });
+                    self.bury(letter);
+                }
+            },
         }
         if self.pending.len() + self.dead.len() >= self.batch_calls { self.commit() } else { Ok(()) }
     }
 
+    fn bury(&mut self, letter: DeadLetter) {
+        let before = self.tries_before.get(&letter.id()).copied().unwrap_or(0);
+        self.dead.push(DeadLetter { attempts: before.saturating_add(letter.attempts), ..letter });
+    }
+
+    /// The input that has the id already, in the dataset or in the batch under way.
+    fn owner_of(&self, id: &CallId) -> Option<SourceKey> {
+        let dataset = self.context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
+        self.pending_ids.get(id).or_else(|| dataset.committed_call(id)).copied()
+    }
+
     fn commit(&mut self) -> Result<(), RunError> {
         let calls = std::mem::take(&mut self.pending);
+        self.pending_ids.clear();
         let dead_letters = std::mem::take(&mut self.dead);
         if calls.is_empty() && dead_letters.is_empty() {
             return Ok(());
@@ -390,10 +485,10 @@ impl<'a> Committer<'a> {
             (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
         let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
         let batch = Batch::of_files(calls, dead_letters);
-        self.dataset.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
+        self.context.dataset.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
         tracing::info!(calls = count, dead_letters = dead, "batch committed");
         for key in &keys {
-            self.spool.forget(key);
+            self.context.spool.forget(key);
         }
         self.report.scored += count;
         self.report.dead_letters += dead;

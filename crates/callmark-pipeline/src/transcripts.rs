@@ -1,9 +1,8 @@
 //! Reads transcripts and chats: JSONL, one conversation a line, scored like recordings but without audio.
 
-use crate::metadata_file::{METADATA_FIELDS, metadata_from_fields, nearest};
+use crate::metadata_file::{LONGEST_CALL, METADATA_FIELDS, metadata_from_fields, nearest};
 use callmark_analytics::{Lane, LaneTurn};
 use callmark_types::{CallId, CallMetadata, ChannelRole, Span, Speaker, Turn};
-use serde::Deserialize;
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -24,42 +23,45 @@ pub struct WrittenConversation {
     pub lanes: Vec<LaneTurn>,
 }
 
-#[derive(Deserialize)]
-struct RawTurn {
-    speaker: String,
-    #[serde(default)]
-    start_ms: Option<i64>,
-    #[serde(default)]
-    end_ms: Option<i64>,
-    text: String,
-}
+/// Written at the start of a file by some editors.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The call id of a line, where that much can be read.
 pub(crate) fn call_id_of_line(line: &[u8]) -> Option<CallId> {
-    let value: Value = serde_json::from_slice(line).ok()?;
+    let value: Value = serde_json::from_slice(without_mark(line)).ok()?;
     CallId::new(value.get("call_id")?.as_str()?).ok()
 }
 
-/// Reads one line. The error says which field is wrong and what to do.
+fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
+}
+
+/// Reads one line. The error says which field is wrong and what to do, and quotes nothing that was said.
 pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
     if line.len() > MAX_LINE_BYTES {
         return Err(format!("line has {} bytes, at most {MAX_LINE_BYTES} are read", line.len()));
     }
-    let mut record: HashMap<String, Value> =
-        serde_json::from_slice(line).map_err(|e| format!("not a JSON object: {e}"))?;
+    let value: Value =
+        serde_json::from_slice(without_mark(line)).map_err(|e| format!("not a JSON object: {e}"))?;
+    let Value::Object(record) = value else { return Err("not a JSON object".to_owned()) };
+    let mut record: HashMap<String, Value> = record.into_iter().collect();
     let id = match record.get("call_id") {
         Some(Value::String(id)) => CallId::new(id.clone()).map_err(|e| format!("field `call_id`: {e}"))?,
         Some(_) => return Err("field `call_id` is not a text".to_owned()),
         None => return Err(missing(&record, "call_id")),
     };
     let Some(turns) = record.remove("turns") else { return Err(missing(&record, "turns")) };
-    let raw: Vec<RawTurn> = serde_json::from_value(turns)
-        .map_err(|e| format!("field `turns`: not a list of {{speaker, text}} ({e})"))?;
+    let Value::Array(raw) = turns else {
+        return Err("field `turns`: not a list of {speaker, text, start_ms?, end_ms?}".to_owned());
+    };
     if raw.len() > MAX_TURNS {
         return Err(format!("field `turns`: {} turns, at most {MAX_TURNS} are read", raw.len()));
     }
-    let mut read =
-        raw.iter().enumerate().map(|(i, turn)| read_turn(i, turn)).collect::<Result<Vec<_>, _>>()?;
+    let mut read = raw
+        .iter()
+        .enumerate()
+        .map(|(index, turn)| read_turn(index, turn).map_err(|reason| format!("turn {index}: {reason}")))
+        .collect::<Result<Vec<_>, _>>()?;
     put_in_order(&mut read);
     let metadata = metadata_from_fields(id, &record).map_err(|e| e.replace("column `", "field `"))?;
     let (turns, lanes) = read.into_iter().unzip();
@@ -72,22 +74,25 @@ fn missing(record: &HashMap<String, Value>, field: &str) -> String {
     near.map_or_else(|| format!("no field `{field}`"), |n| format!("no field `{field}` (is it `{n}`?)"))
 }
 
-fn read_turn(index: usize, raw: &RawTurn) -> Result<(Turn, LaneTurn), String> {
-    let (speaker, told_role, lane) = parse_speaker(&raw.speaker).ok_or_else(|| {
-        format!(
-            "turn {index}: `{}` is no speaker: use customer, ai_agent, human_agent, agent, ivr or unknown",
-            raw.speaker
-        )
-    })?;
-    let span = match (raw.start_ms, raw.end_ms) {
-        (Some(start), Some(end)) if start >= 0 && end >= start => Some(Span::of_ms(start, end)),
-        (Some(start), None) if start >= 0 => Some(Span::of_ms(start, start)),
-        (None, None) => None,
-        (start, end) => {
-            return Err(format!("turn {index}: times {start:?} to {end:?} ms do not run forward from 0"));
-        }
+fn read_turn(index: usize, raw: &Value) -> Result<(Turn, LaneTurn), String> {
+    let text_of = |field: &str| raw.get(field).and_then(Value::as_str);
+    let Some(said) = text_of("text") else { return Err("its `text` is missing or no text".to_owned()) };
+    let (speaker, told_role, lane) = text_of("speaker")
+        .and_then(parse_speaker)
+        .ok_or("its `speaker` is none of customer, ai_agent, human_agent, agent, ivr, unknown")?;
+    let time = |field: &str| match raw.get(field) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_i64() {
+            Some(ms) if (0..=LONGEST_CALL.0).contains(&ms) => Ok(Some(ms)),
+            _ => Err(format!("its `{field}` is no whole number from 0 to {}", LONGEST_CALL.0)),
+        },
     };
-    let text = raw.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let span = match (time("start_ms")?, time("end_ms")?) {
+        (None, None) => None,
+        (Some(start), end) if end.unwrap_or(start) >= start => Some(Span::of_ms(start, end.unwrap_or(start))),
+        _ => return Err("its `end_ms` does not follow its `start_ms`".to_owned()),
+    };
+    let text = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let lane_turn = LaneTurn { lane: Lane::Voice(lane), span, text: text.clone(), told_role };
     let turn = Turn {
         index: index as u32,
@@ -155,15 +160,48 @@ mod tests {
             (&b"not json"[..], "not a JSON object"),
             (br#"{"turns":[]}"#, "no field `call_id`"),
             (br#"{"call_id":"x","turn":[]}"#, "is it `turn`?"),
-            (br#"{"call_id":"x","turns":[{"speaker":"alien","text":"hm"}]}"#, "`alien` is no speaker"),
+            (
+                br#"{"call_id":"x","turns":[{"speaker":"alien","text":"hm"}]}"#,
+                "turn 0: its `speaker` is none of",
+            ),
             (
                 br#"{"call_id":"x","turns":[{"speaker":"customer","text":"hm","start_ms":5,"end_ms":1}]}"#,
-                "do not run forward",
+                "turn 0: its `end_ms` does not follow",
             ),
             (br#"{"call_id":"x","started_at":"noon","turns":[]}"#, "field `started_at`"),
         ] {
             let error = parse_conversation(line).unwrap_err();
             assert!(error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn an_error_quotes_nothing_that_was_said() {
+        for line in [
+            r#"{"call_id":"x","turns":"my card is 4111"}"#,
+            r#"{"call_id":"x","turns":["my card is 4111"]}"#,
+            r#"{"call_id":"x","turns":[{"speaker":"customer","text":{"my card is":"4111"}}]}"#,
+            r#"{"call_id":"x","turns":[{"speaker":"customer","text":"hm","start_ms":"4111"}]}"#,
+            r#"{"call_id":"x","turns":[{"speaker":"Jo 4111","text":"hm"}]}"#,
+            r#"{"call_id":"x","started_at":"4111","turns":[]}"#,
+            r#"{"call_id":"x","first_handler":"4111","turns":[]}"#,
+            r#"{"call_id":"x","channel_0_role":"4111","turns":[]}"#,
+            r#"{"call_id":"x","handler_segments":[{"handler":"4111"}],"turns":[]}"#,
+            r#""my card is 4111""#,
+        ] {
+            let error = parse_conversation(line.as_bytes()).unwrap_err();
+            assert!(!error.contains("4111"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_no_call_can_have_is_refused() {
+        let line = br#"{"call_id":"x","turns":[{"speaker":"customer","text":"hm","start_ms":0,"end_ms":9223372036854775807}]}"#;
+        assert!(parse_conversation(line).unwrap_err().contains("`end_ms` is no whole number"));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert!(parse_conversation(b"\xef\xbb\xbf{\"call_id\":\"x\",\"turns\":[]}").is_ok());
     }
 }

@@ -119,7 +119,7 @@ fn a_recogniser_that_fails_on_one_call_costs_that_call_only() {
     let go = AtomicBool::new(false);
     let lost = std::sync::Mutex::new(Vec::new());
     let note = |event: Progress| {
-        if let Progress::Finished { lost: Some(reason), .. } = event {
+        if let Progress::Lost { reason } = event {
             lost.lock().unwrap().push(reason);
         }
     };

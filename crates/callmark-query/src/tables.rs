@@ -24,9 +24,15 @@ pub enum QueryError {
         /// Why.
         reason: String,
     },
-    /// The SQL is wrong, or a file could not be read.
+    /// The SQL is wrong.
+    #[error("query failed: {0}")]
+    BadQuery(String),
+    /// A file could not be read, or the answer could not be made.
     #[error("query failed: {0}")]
     Failed(String),
+    /// The answer could not be handed over.
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
 }
 
 /// The tables `calls`, `turns` and `events` of one dataset, with the partition column `date`.
@@ -52,10 +58,10 @@ impl Tables {
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
         let read_only =
             SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let failed = |e: datafusion::error::DataFusionError| QueryError::Failed(e.strip_backtrace());
-        let frame = self.context.sql_with_options(sql, read_only).await.map_err(failed)?;
+        let frame = self.context.sql_with_options(sql, read_only).await;
+        let frame = frame.map_err(|e| QueryError::BadQuery(e.strip_backtrace()))?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
-        let batches = frame.collect().await.map_err(failed)?;
+        let batches = frame.collect().await.map_err(|e| QueryError::Failed(e.strip_backtrace()))?;
         Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
     }
 }

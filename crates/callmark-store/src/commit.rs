@@ -127,7 +127,7 @@ fn letters_to_settle(directory: &LocalDirectory, batch: &Batch) -> Result<Vec<De
         batch.dead_letters.iter().map(dead_letters::DeadLetter::id).collect();
     let mut settled = BTreeSet::new();
     for call in &batch.calls {
-        let id = DeadLetterId::of(&call.record.source, Some(&call.record.call_id));
+        let id = DeadLetterId::of(&call.record.source);
         if !rewritten.contains(&id) && dead_letters::exists(directory, &id)? {
             settled.insert(id);
         }

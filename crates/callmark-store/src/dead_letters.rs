@@ -22,9 +22,9 @@ const ID_BYTES: usize = 12;
 pub struct DeadLetterId(String);
 
 impl DeadLetterId {
-    /// The id of the input at `source`: topic, partition and offset where it came from Kafka, else its URI and call
-    /// id, since one file may hold many calls.
-    pub fn of(source: &SourcePosition, call_id: Option<&CallId>) -> Self {
+    /// The id of the input at `source`: topic, partition and offset where it came from Kafka, else its URI, which
+    /// names the line of a file of many calls. What was read from the input (its call id) may be what was wrong.
+    pub fn of(source: &SourcePosition) -> Self {
         let number = |value: Option<i64>| value.map(|value| value.to_string()).unwrap_or_default();
         let digest = match &source.topic {
             Some(topic) => hex::digest_of_parts(&[
@@ -33,11 +33,7 @@ impl DeadLetterId {
                 number(source.partition.map(i64::from)).as_bytes(),
                 number(source.offset).as_bytes(),
             ]),
-            None => hex::digest_of_parts(&[
-                b"uri",
-                source.uri.as_deref().unwrap_or_default().as_bytes(),
-                call_id.map(CallId::as_str).unwrap_or_default().as_bytes(),
-            ]),
+            None => hex::digest_of_parts(&[b"uri", source.uri.as_deref().unwrap_or_default().as_bytes()]),
         };
         Self(hex::encode(&digest[..ID_BYTES]))
     }
@@ -84,6 +80,8 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// When it first failed, where the caller wants that kept.
     pub first_seen: Option<Timestamp>,
+    /// The file of call metadata that it was read with, where there was one.
+    pub metadata_uri: Option<String>,
     /// Its bytes, where they cannot be had again from the source.
     pub payload: Option<Vec<u8>>,
 }
@@ -91,7 +89,7 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Its id.
     pub fn id(&self) -> DeadLetterId {
-        DeadLetterId::of(&self.source, self.call_id.as_ref())
+        DeadLetterId::of(&self.source)
     }
 }
 
@@ -120,6 +118,9 @@ pub struct StoredDeadLetter {
     pub attempts: u32,
     /// When it first failed, where that was kept.
     pub first_seen: Option<Timestamp>,
+    /// The file of call metadata that it was read with, where there was one.
+    #[serde(default)]
+    pub metadata_uri: Option<String>,
     /// Size of its bytes, where they are kept.
     pub payload_bytes: Option<u64>,
 }
@@ -138,6 +139,7 @@ impl From<&DeadLetter> for StoredDeadLetter {
             offset: letter.source.offset,
             attempts: letter.attempts,
             first_seen: letter.first_seen,
+            metadata_uri: letter.metadata_uri.clone(),
             payload_bytes: letter.payload.as_ref().map(|payload| payload.len() as u64),
         }
     }

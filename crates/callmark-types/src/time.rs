@@ -32,23 +32,24 @@ impl Millis {
     }
 }
 
+/// Stops at the ends of the range: a time that somebody made up costs no call but its own.
 impl std::ops::Add for Millis {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        Self(self.0 + other.0)
+        Self(self.0.saturating_add(other.0))
     }
 }
 
 impl std::ops::Sub for Millis {
     type Output = Self;
     fn sub(self, other: Self) -> Self {
-        Self(self.0 - other.0)
+        Self(self.0.saturating_sub(other.0))
     }
 }
 
 impl std::iter::Sum for Millis {
     fn sum<I: Iterator<Item = Self>>(times: I) -> Self {
-        Self(times.map(|t| t.0).sum())
+        times.fold(Self::ZERO, |sum, time| sum + time)
     }
 }
 

@@ -60,6 +60,16 @@ pub(crate) struct ScoreArguments {
     /// The dataset: a folder, made if absent
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) hearing: HearingArguments,
+    /// How the summary is printed
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+/// How recordings are read and transcribed: the same for `score` and for another try at what failed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct HearingArguments {
     /// Call metadata, CSV or JSONL, with columns call_id, file, and what else is known
     #[arg(long, value_name = "FILE")]
     pub(crate) calls: Option<PathBuf>,
@@ -88,9 +98,6 @@ pub(crate) struct ScoreArguments {
     /// Calls in one commit
     #[arg(long, value_name = "N", default_value_t = callmark_pipeline::DEFAULT_BATCH_CALLS)]
     pub(crate) batch_calls: usize,
-    /// How the summary is printed
-    #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub(crate) format: Format,
 }
 
 #[derive(Debug, Args)]
@@ -200,21 +207,17 @@ pub(crate) enum DeadLetterCommand {
         /// Its id, from the list
         id: String,
     },
-    /// Score the dead letters' recordings again, with the flags of `score`
+    /// Try the dead letters' inputs again, under the ids they had
+    ///
+    /// Call metadata is read again from the file that was used at the time; --calls names another one. Other flags are
+    /// those of `score`: give those that the inputs were scored with.
     Replay {
         /// The dataset
         dataset: PathBuf,
         /// Ids to replay; all when absent
         ids: Vec<String>,
-        /// Call metadata, as for `score`
-        #[arg(long, value_name = "FILE")]
-        calls: Option<PathBuf>,
-        /// Speech model
-        #[arg(long, default_value = "base", value_name = "NAME|FILE")]
-        model: String,
-        /// Longest recording accepted, in seconds
-        #[arg(long, value_name = "SECONDS", default_value_t = 14_400)]
-        max_duration: u32,
+        #[command(flatten)]
+        hearing: HearingArguments,
     },
 }
 

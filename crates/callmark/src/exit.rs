@@ -1,11 +1,12 @@
 //! Exit codes, and how errors become them.
 
 use callmark_pipeline::RunError;
+use callmark_query::QueryError;
 use std::io::Write;
 use std::process::ExitCode;
 
 /// What the caller's script can tell from the exit status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Everything asked for is done.
     Done = 0,
@@ -38,9 +39,25 @@ impl std::error::Error for UsageError {}
 /// Exit code and message of an error.
 pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
     let is_usage = error.is::<UsageError>()
+        || matches!(error.downcast_ref::<QueryError>(), Some(QueryError::BadQuery(_)))
         || matches!(error.downcast_ref::<RunError>(), Some(RunError::Config(_) | RunError::Metadata(_)))
         || error.is::<callmark_pipeline::ConfigError>();
-    (if is_usage { Exit::Usage } else { Exit::Nothing }, format!("{error:#}"))
+    (if is_usage { Exit::Usage } else { Exit::Nothing }, message_of(error))
+}
+
+/// The error and its causes, each said once: many an error quotes its cause.
+fn message_of(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.as_str() {
+        "" => cause,
+        _ if said.contains(&cause) => said,
+        _ => format!("{said}: {cause}"),
+    })
+}
+
+/// Whether the reader of stdout has gone away (`callmark sql … | head`), which is no failure.
+pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let broken = |e: &std::io::Error| e.kind() == std::io::ErrorKind::BrokenPipe;
+    error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(broken))
 }
 
 /// Says on stderr what is wrong. A closed stderr is nobody's loss.

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     quiet_panics();
     match commands::dispatch(arguments) {
         Ok(exit) => exit.into(),
+        Err(error) if exit::is_closed_pipe(&error) => Exit::Done.into(),
         Err(error) => {
             let (exit, message) = exit::explain(&error);
             exit::complain(&message);

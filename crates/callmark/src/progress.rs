@@ -62,7 +62,8 @@ impl ProgressDisplay {
                 }
                 state.begin(calls, bytes);
             }
-            Progress::Finished { bytes, audio, lost } => state.finished(bytes, audio, lost),
+            Progress::Finished { bytes, audio } => state.finished(bytes, audio),
+            Progress::Lost { reason } => state.lost(&reason),
             Progress::Committed { .. } => {}
         }
     }
@@ -92,20 +93,21 @@ impl State {
         }
     }
 
-    fn finished(&mut self, bytes: u64, audio: Millis, lost: Option<String>) {
+    fn lost(&mut self, reason: &str) {
+        self.lost += 1;
+        match self.lost {
+            n if n <= LOST_CALLS_NAMED => self.line(&format!("lost: {reason}")),
+            n if n == LOST_CALLS_NAMED + 1 => {
+                self.line("lost: more calls; `callmark dead-letters list` names them all");
+            }
+            _ => {}
+        }
+    }
+
+    fn finished(&mut self, bytes: u64, audio: Millis) {
         self.calls_done += 1;
         self.bytes_done += bytes;
         self.audio = self.audio + audio;
-        if let Some(reason) = lost {
-            self.lost += 1;
-            match self.lost {
-                n if n <= LOST_CALLS_NAMED => self.line(&format!("lost: {reason}")),
-                n if n == LOST_CALLS_NAMED + 1 => {
-                    self.line("lost: more calls; `callmark dead-letters list` names them all");
-                }
-                _ => {}
-            }
-        }
         let speed = self.audio.seconds() / self.started.elapsed().as_secs_f64().max(0.001);
         let message = format!("{}/{} calls, {speed:.1}x real time", self.calls_done, self.calls);
         if let Some(bar) = &self.bar {

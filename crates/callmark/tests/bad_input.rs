@@ -122,7 +122,7 @@ fn bad_call_metadata_is_named_by_column_and_line() {
     let (ran, out) =
         run("call_id,file,started_at\ng,good.wav,2026-01-05T10:00:00Z\nl,late.wav,5 past noon\n", "bad-time");
     assert_eq!(ran.code, 1, "{}", ran.stderr);
-    assert!(ran.stderr.contains("line 3: column `started_at`: `5 past noon`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 3: column `started_at`: no time with a zone"), "{}", ran.stderr);
     assert_eq!(letters(&out)[0]["call_id"], "l");
     assert_eq!(sql(&out, "select call_id from calls")[0]["call_id"], "g");
 
@@ -142,7 +142,7 @@ fn wrong_flags_and_pipeline_files_exit_with_2() {
     assert_eq!(callmark(&["score"]).code, 2);
     assert_eq!(callmark(&["scroe", "x"]).code, 2);
     let ran = callmark(&["score", "x.wav", "--out", "y", "--channels", "customer,robot"]);
-    assert!(ran.code == 2 && ran.stderr.contains("`robot` is no channel role"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("no channel role"), "{}", ran.stderr);
     let pipeline = write(
         folder.path(),
         "p.toml",

@@ -32,6 +32,7 @@ fn failed(number: u32) -> DeadLetter {
         stage: "decode".to_owned(),
         reason: "the file ends in its header".to_owned(),
         attempts: 1,
+        metadata_uri: None,
         first_seen: None,
         payload: Some(vec![number as u8; 100]),
     }

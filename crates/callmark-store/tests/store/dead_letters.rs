@@ -12,6 +12,7 @@ fn letter(uri: &str, reason: &str, payload: Option<Vec<u8>>) -> DeadLetter {
         reason: reason.to_owned(),
         attempts: 2,
         first_seen: Timestamp::parse("2026-09-14T09:12:31Z").ok(),
+        metadata_uri: Some("/data/calls.csv".to_owned()),
         payload,
     }
 }
@@ -75,18 +76,17 @@ fn an_input_that_succeeds_removes_its_letter_and_no_other() {
 }
 
 #[test]
-fn a_kafka_message_is_known_by_its_position_and_a_file_by_its_call() {
+fn a_kafka_message_is_known_by_its_position_and_a_file_by_its_uri() {
     let at = |offset| SourcePosition {
         topic: Some("calls.recordings".to_owned()),
         partition: Some(3),
         offset: Some(offset),
         ..SourcePosition::default()
     };
-    let id = CallId::new("a").ok();
-    assert_eq!(DeadLetterId::of(&at(7), id.as_ref()), DeadLetterId::of(&at(7), None));
-    assert_ne!(DeadLetterId::of(&at(7), None), DeadLetterId::of(&at(8), None));
-    let file = SourcePosition { uri: Some("file:///chats.jsonl".to_owned()), ..SourcePosition::default() };
-    assert_ne!(DeadLetterId::of(&file, id.as_ref()), DeadLetterId::of(&file, CallId::new("b").ok().as_ref()));
+    assert_eq!(DeadLetterId::of(&at(7)), DeadLetterId::of(&at(7)));
+    assert_ne!(DeadLetterId::of(&at(7)), DeadLetterId::of(&at(8)));
+    let line = |uri: &str| SourcePosition { uri: Some(uri.to_owned()), ..SourcePosition::default() };
+    assert_ne!(DeadLetterId::of(&line("/chats.jsonl:1")), DeadLetterId::of(&line("/chats.jsonl:2")));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `callmark classify`: single utterances, one JSON line each, for rule authors and evaluators.
 
 use crate::cli::{ClassifyArguments, ClassifyTask};
-use crate::exit::{Exit, UsageError};
+use crate::exit::{Exit, complain};
 use anyhow::Context;
 use callmark_analytics::{ContextTurn, Ruleset, TextFinding, classify_human_request, classify_sentiment};
 use callmark_types::Speaker;
@@ -46,27 +46,38 @@ pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
         Box::new(BufReader::new(file))
     };
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
-    for (index, line) in reader.lines().enumerate() {
+    let mut bad_lines = 0;
+    for (index, line) in reader.split(b'\n').enumerate() {
         let line = line.with_context(|| format!("cannot read {}", arguments.file.display()))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let parsed: Line = serde_json::from_str(&line).map_err(|e| {
-            UsageError(format!(
-                "{} line {}: not {{text, speaker?, context?}}: {e}",
-                arguments.file.display(),
-                index + 1
-            ))
-        })?;
-        let finding = judge(&rules, arguments.task, &parsed);
-        let mut answer = serde_json::json!({"label": finding.label, "score": finding.score});
-        if let Some(rule) = finding.rule_id {
-            answer["rule_id"] = rule.into();
-        }
+        let text = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| index == 0).unwrap_or(&line);
+        // Every line has its answer, so that answers and lines stay side by side.
+        let answer = match serde_json::from_slice::<Line>(text) {
+            Ok(parsed) => answer(&judge(&rules, arguments.task, &parsed)),
+            Err(_) => {
+                bad_lines += 1;
+                let error = format!("line {}: not {{text, speaker?, context?}}", index + 1);
+                serde_json::json!({"label": null, "score": null, "error": error})
+            }
+        };
         writeln!(out, "{answer}")?;
     }
     out.flush()?;
+    if bad_lines > 0 {
+        complain(&format!(
+            "{}: {bad_lines} lines are not {{text, speaker?, context?}}",
+            arguments.file.display()
+        ));
+        return Ok(Exit::SomeFailed);
+    }
     Ok(Exit::Done)
+}
+
+fn answer(finding: &TextFinding) -> serde_json::Value {
+    let mut answer = serde_json::json!({"label": finding.label, "score": finding.score});
+    if let Some(rule) = &finding.rule_id {
+        answer["rule_id"] = rule.as_str().into();
+    }
+    answer
 }
 
 fn judge(rules: &Ruleset, task: ClassifyTask, line: &Line) -> TextFinding {

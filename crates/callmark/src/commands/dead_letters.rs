@@ -1,13 +1,13 @@
 //! `callmark dead-letters`: what could not be processed, why, and another try.
 
-use crate::cli::{DeadLetterCommand, Format};
+use crate::cli::{DeadLetterCommand, Format, HearingArguments};
 use crate::exit::{Exit, UsageError, say};
 use callmark_pipeline::Pipeline;
 use callmark_store::DeadLetterId;
 use callmark_store::dead_letters::{StoredDeadLetter, list, show};
-use callmark_types::Millis;
+use callmark_types::CallId;
 use comfy_table::{Table, presets};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -19,22 +19,65 @@ pub(crate) fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<Exit> {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&letter)?)?;
             Ok(Exit::Done)
         }
-        DeadLetterCommand::Replay { dataset, ids, calls, model, max_duration } => {
+        DeadLetterCommand::Replay { dataset, ids, hearing } => {
             let letters = chosen(&dataset, ids)?;
-            let inputs: BTreeSet<PathBuf> = letters.iter().filter_map(source_file).collect();
-            if inputs.is_empty() {
-                say("no dead letters to replay");
-                return Ok(Exit::Done);
-            }
-            let pipeline = Pipeline {
-                calls,
-                model,
-                max_duration: Millis(i64::from(max_duration) * 1000),
-                ..Pipeline::new(inputs.into_iter().collect(), dataset)
-            };
-            super::score::run_pipeline(&pipeline.validated()?, Format::Table)
+            replay(&dataset, &letters, &hearing)
         }
     }
+}
+
+/// What letters that share a file of call metadata ask to be tried again.
+#[derive(Debug, Default, PartialEq)]
+struct Retry {
+    inputs: BTreeSet<PathBuf>,
+    ids: BTreeMap<PathBuf, CallId>,
+}
+
+/// One run for each file of call metadata, since a row tells more of a call than its recording does.
+fn replay(dataset: &Path, letters: &[StoredDeadLetter], hearing: &HearingArguments) -> anyhow::Result<Exit> {
+    let (retries, without_input) = retries(letters, hearing.calls.as_deref());
+    for letter in without_input {
+        say(&format!(
+            "{}: it names no recording: correct it where it came from ({})",
+            letter.id, letter.reason
+        ));
+    }
+    if retries.is_empty() {
+        say("no dead letters to replay");
+        return Ok(if letters.is_empty() { Exit::Done } else { Exit::Nothing });
+    }
+    let mut worst = Exit::Done;
+    for (calls, Retry { inputs, ids }) in retries {
+        let pipeline =
+            Pipeline { call_ids: ids, ..Pipeline::new(inputs.into_iter().collect(), dataset.to_owned()) };
+        let hearing = HearingArguments { calls, ..hearing.clone() };
+        let exit = super::score::run_pipeline(&super::score::pipeline_of(hearing, pipeline)?, Format::Table)?;
+        worst = worst.max(exit);
+    }
+    Ok(worst)
+}
+
+/// Retries by file of call metadata, and the letters that name nothing to read.
+fn retries<'a>(
+    letters: &'a [StoredDeadLetter],
+    calls: Option<&Path>,
+) -> (BTreeMap<Option<PathBuf>, Retry>, Vec<&'a StoredDeadLetter>) {
+    let mut retries: BTreeMap<Option<PathBuf>, Retry> = BTreeMap::new();
+    let mut without_input = Vec::new();
+    for letter in letters {
+        let Some(source) = source_of(letter) else {
+            without_input.push(letter);
+            continue;
+        };
+        let calls = calls.map(Path::to_owned).or_else(|| letter.metadata_uri.as_ref().map(PathBuf::from));
+        let retry = retries.entry(calls).or_default();
+        if let (Source::Recording(path), Some(id)) = (&source, &letter.call_id) {
+            retry.ids.insert(path.clone(), id.clone());
+        }
+        let (Source::Recording(path) | Source::Conversations(path)) = source;
+        retry.inputs.insert(path);
+    }
+    (retries, without_input)
 }
 
 fn require(dataset: &Path) -> anyhow::Result<&Path> {
@@ -55,16 +98,21 @@ fn chosen(dataset: &Path, ids: Vec<String>) -> anyhow::Result<Vec<StoredDeadLett
     ids.into_iter().map(|id| Ok(show(require(dataset)?, &parse_id(id)?)?)).collect()
 }
 
-/// The file behind a letter; a line of a file of conversations (`chats.jsonl:7`) is replayed with its file.
-fn source_file(letter: &StoredDeadLetter) -> Option<PathBuf> {
-    let uri = letter.uri.as_deref()?;
+enum Source {
+    Recording(PathBuf),
+    /// A line of it is the input; it is replayed whole, and lines that are done are passed over.
+    Conversations(PathBuf),
+}
+
+/// The file behind a letter; `None` for a row of call metadata that names no recording of its own.
+fn source_of(letter: &StoredDeadLetter) -> Option<Source> {
+    let uri = letter.uri.as_deref().filter(|uri| !uri.is_empty())?;
     let path = PathBuf::from(uri);
-    if path.exists() {
-        return Some(path);
-    }
     match uri.rsplit_once(':') {
-        Some((file, line)) if line.parse::<u64>().is_ok() => Some(PathBuf::from(file)),
-        _ => Some(path),
+        Some((file, line)) if !path.exists() && line.parse::<u64>().is_ok() => {
+            (letter.metadata_uri.as_deref() != Some(file)).then(|| Source::Conversations(file.into()))
+        }
+        _ => Some(Source::Recording(path)),
     }
 }
 

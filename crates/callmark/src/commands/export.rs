@@ -4,6 +4,7 @@ use crate::cli::{ExportArguments, ExportFormat};
 use crate::exit::{Exit, UsageError, say};
 use anyhow::Context;
 use callmark_query::{OutputFormat, QueryError, Tables, export_contact_lens, render};
+use callmark_store::SourceKey;
 use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
@@ -23,10 +24,7 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
             }
             (ExportFormat::ContactLens, None) => {
                 let mut out = std::io::stdout().lock();
-                export_contact_lens(&tables, |_, document| {
-                    writeln!(out, "{document}").map_err(|e| QueryError::Failed(e.to_string()))
-                })
-                .await?;
+                export_contact_lens(&tables, |_, document| Ok(writeln!(out, "{document}")?)).await?;
                 Ok(Exit::Done)
             }
             (ExportFormat::ContactLens, Some(folder)) => {
@@ -48,7 +46,13 @@ fn write_document(folder: &Path, call_id: &str, document: &Value) -> Result<(), 
         .map_err(|e| QueryError::Failed(format!("cannot write {}: {e}", path.display())))
 }
 
-/// A call id as a file name: what could leave the folder or mean something to a shell becomes `%XX`.
+/// Longest stem of a file name; file systems take 255 bytes with the ending.
+const LONGEST_STEM: usize = 200;
+/// What is kept of a longer one, before the digest that tells it from others.
+const KEPT_OF_LONG_STEM: usize = 150;
+
+/// A call id as a file name: what could leave the folder or mean something to a shell becomes `%XX`, and what is too
+/// long for a file system ends in a digest of the whole.
 fn file_stem(call_id: &str) -> String {
     use std::fmt::Write as _;
     let mut stem = String::with_capacity(call_id.len());
@@ -59,6 +63,10 @@ fn file_stem(call_id: &str) -> String {
             // Writing to a text cannot fail.
             let _ = write!(stem, "%{byte:02X}");
         }
+    }
+    if stem.len() > LONGEST_STEM {
+        stem.truncate(KEPT_OF_LONG_STEM);
+        let _ = write!(stem, "~{:.16}", SourceKey::of_parts(&[call_id]).to_string());
     }
     stem
 }
@@ -71,5 +79,11 @@ mod tests {
     fn a_call_id_cannot_leave_the_folder() {
         assert_eq!(file_stem("../a b"), "%2E.%2Fa%20b");
         assert_eq!(file_stem("c-1_x.7"), "c-1_x.7");
+    }
+
+    #[test]
+    fn long_ids_have_short_names_that_differ() {
+        let (one, other) = (file_stem(&"é".repeat(128)), file_stem(&format!("{}x", "é".repeat(127))));
+        assert!(one.len() <= 200 && other.len() <= 200 && one != other, "{one} {other}");
     }
 }

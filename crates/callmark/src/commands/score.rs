@@ -1,6 +1,6 @@
 //! `callmark score` and `callmark run`: the main job, and what it says at the end.
 
-use crate::cli::{Device, Format, RunArguments, ScoreArguments};
+use crate::cli::{Device, Format, HearingArguments, RunArguments, ScoreArguments};
 use crate::exit::{Exit, UsageError, say};
 use crate::progress::{ProgressDisplay, human_seconds};
 use callmark_pipeline::{DeviceChoice, Pipeline, RunReport, parse_channel_role, run};
@@ -13,6 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) fn score(arguments: ScoreArguments) -> anyhow::Result<Exit> {
+    let pipeline = pipeline_of(arguments.hearing, Pipeline::new(arguments.inputs, arguments.out))?;
+    run_pipeline(&pipeline, arguments.format)
+}
+
+/// `pipeline` with what the flags say of hearing.
+pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> anyhow::Result<Pipeline> {
     let channels =
         arguments.channels.iter().map(|role| parse_channel_role(role)).collect::<Result<Vec<_>, _>>();
     let pipeline = Pipeline {
@@ -29,10 +35,9 @@ pub(crate) fn score(arguments: ScoreArguments) -> anyhow::Result<Exit> {
         },
         workers: arguments.workers,
         batch_calls: arguments.batch_calls,
-        ..Pipeline::new(arguments.inputs, arguments.out)
-    }
-    .validated()?;
-    run_pipeline(&pipeline, arguments.format)
+        ..pipeline
+    };
+    Ok(pipeline.validated()?)
 }
 
 pub(crate) fn run_file(arguments: &RunArguments) -> anyhow::Result<Exit> {
@@ -91,7 +96,7 @@ async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> an
                 writeln!(out, "Dataset {} by first handler:", dataset.display())?;
                 render(&rows, OutputFormat::Table, &mut out)?;
             }
-            say(&next_steps(dataset, report));
+            say(&next_steps(dataset, report, !rows.is_empty()));
         }
         Format::Json => {
             let mut lines = Vec::new();
@@ -132,14 +137,18 @@ fn report_line(report: &RunReport) -> String {
     line
 }
 
-fn next_steps(dataset: &Path, report: &RunReport) -> String {
+fn next_steps(dataset: &Path, report: &RunReport, has_tables: bool) -> String {
     let dir = dataset.display();
-    let mut lines = vec![
-        String::new(),
-        format!("Tables: {dir}/calls, {dir}/turns, {dir}/events (Parquet, by date). Next:"),
-        format!("  callmark sql {dir} \"select call_id, outcome, human_request_count from calls\""),
-        format!("  callmark export {dir} --format csv"),
-    ];
+    let mut lines = vec![String::new()];
+    if has_tables {
+        lines.push(format!("Tables: {dir}/calls, {dir}/turns, {dir}/events (Parquet, by date). Next:"));
+        lines.push(format!(
+            "  callmark sql {dir} \"select call_id, outcome, human_request_count from calls\""
+        ));
+        lines.push(format!("  callmark export {dir} --format csv"));
+    } else {
+        lines.push(format!("Nothing is in {dir} yet."));
+    }
     if report.dead_letters > 0 {
         lines.push(format!("  callmark dead-letters list {dir}"));
     }
