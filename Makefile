@@ -15,6 +15,8 @@ export CALLMARK_CORPUS ?= $(abspath ../shared/corpus)
 
 MODEL ?= base
 OUT ?= out
+KAFKA_PORT ?= 9092
+KAFKA_DIR ?= $(CALLMARK_CACHE)/kafka-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 CALLMARK := $(TARGET)/release/callmark
 VENV := .make/venv.sh $(CALLMARK_CACHE)/venv
@@ -25,6 +27,7 @@ CARGO_FLAGS := --release --locked
 BUILD_DEPS := cc:build-essential c++:build-essential cmake clang libclang-dev pkg-config curl ca-certificates
 TEST_DEPS := python3 python3-venv java:default-jre-headless
 DEMO_DEPS := python3 flite sox ffmpeg
+KAFKA_DEPS := python3 mvn:maven java:default-jre-headless
 
 ##@ Use
 
@@ -48,6 +51,11 @@ model: build ## Fetch and verify the speech model (MODEL=base)
 demo: ## Make the demo recordings again from their scripts
 	@.make/deps.sh $(DEMO_DEPS)
 	python3 pipelines/demo/make_demo.py
+
+.PHONY: kafka
+kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KAFKA_DIR)
+	@.make/deps.sh $(KAFKA_DEPS)
+	python3 .make/kafka_broker.py run --dir $(KAFKA_DIR) --port $(KAFKA_PORT) --topics
 
 ##@ Check
 

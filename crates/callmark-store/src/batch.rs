@@ -113,6 +113,8 @@ pub struct Batch {
     /// Names the commit within its source: letters, digits, `-` and `_`, without dots. For files the key of the
     /// first entry (a position would mean another file in the next run); for Kafka the zero-padded first offset.
     pub first: String,
+    /// The last offset that the batch settles, for streams.
+    pub last: Option<i64>,
     /// One entry a call, in the order of `calls`.
     pub entries: Vec<BatchEntry>,
     /// The calls, in the order of their rows.
@@ -131,7 +133,7 @@ impl Batch {
         let first =
             entries.first().map_or_else(|| "dead-letters-only".to_owned(), |entry| entry.key.to_string());
         let calls = calls.into_iter().map(|(_, call)| call).collect();
-        Self { source: SourceId::files(), first, entries, calls, dead_letters }
+        Self { source: SourceId::files(), first, last: None, entries, calls, dead_letters }
     }
 
     /// Refuses a batch that contradicts itself or that the schema cannot hold.

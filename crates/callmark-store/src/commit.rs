@@ -5,7 +5,7 @@ use crate::batch::Batch;
 use crate::dead_letters::{self, DeadLetterId};
 use crate::directory::LocalDirectory;
 use crate::error::StoreError;
-use crate::layout::{self, CommitRecord, FileEntry, Plan, STAGING, staging_path};
+use crate::layout::{self, CommitRecord, FileEntry, Intent, Plan, STAGING, staging_path};
 use crate::writer;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -141,6 +141,22 @@ pub(crate) fn discard(directory: &LocalDirectory, plan: &Plan) {
         let _ = directory.remove(&staging_path(path));
     }
     let _ = directory.remove(&plan.intent_path());
+}
+
+/// Removes what an attempt left that lost its race; the intent goes last, so that nothing outlives it.
+pub(crate) fn discard_attempt(directory: &LocalDirectory, intent_path: &str) -> Result<(), StoreError> {
+    let path = directory.path(intent_path);
+    let bytes = match directory.read(intent_path) {
+        // Its writer was quicker.
+        Err(_) if !directory.exists(intent_path)? => return Ok(()),
+        read => read?,
+    };
+    let intent: Intent =
+        serde_json::from_slice(&bytes).map_err(|source| StoreError::DamagedRecord { path, source })?;
+    for file in &intent.files {
+        directory.remove(&staging_path(file))?;
+    }
+    directory.remove(intent_path).map(|_| ())
 }
 
 /// Commits: gives the record its name, create-only. An error means that the batch is not committed.

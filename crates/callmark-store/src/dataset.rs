@@ -89,7 +89,7 @@ impl Dataset {
         }
         directory::create_directories(dir)?;
         let place = LocalDirectory::new(dir);
-        refuse_foreign_data(&place)?;
+        layout::refuse_foreign_data(&place)?;
         let lock = WriterLock::acquire(dir)?;
         place.create_directories(COMMITS)?;
         let mut hook: StepHook = Box::new(hook);
@@ -218,19 +218,4 @@ impl Dataset {
             self.calls.insert(entry.call_id.clone(), entry.key);
         }
     }
-}
-
-fn refuse_foreign_data(directory: &LocalDirectory) -> Result<(), StoreError> {
-    if directory.exists(COMMITS)? {
-        return Ok(());
-    }
-    for table in Table::ALL {
-        if directory.exists(table.name())? {
-            return Err(StoreError::ForeignData {
-                path: directory.root().to_path_buf(),
-                found: table.name().to_owned(),
-            });
-        }
-    }
-    Ok(())
 }

@@ -5,6 +5,7 @@
 
 use crate::error::StoreError;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -56,7 +57,7 @@ impl LocalDirectory {
 
     /// Writes the bytes beside `relative`, under a name that means nothing, and returns that name's path.
     pub(crate) fn write_temporary(&self, relative: &str, bytes: &[u8]) -> Result<PathBuf, StoreError> {
-        let temporary = self.path(&format!("{relative}{TEMPORARY_SUFFIX}"));
+        let temporary = self.path(&format!("{relative}.{}{TEMPORARY_SUFFIX}", unique_number()));
         let written = File::create(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
             file.sync_all()
@@ -76,7 +77,9 @@ impl LocalDirectory {
         let named = match fs::hard_link(temporary, &path) {
             Ok(()) => true,
             Err(e) if e.kind() == io::ErrorKind::AlreadyExists => false,
-            Err(e) if is_disk_trouble(&e) => return Err(StoreError::io("write", &path, e)),
+            Err(e) if is_disk_trouble(&e) || e.kind() == io::ErrorKind::NotFound => {
+                return Err(StoreError::io("write", &path, e));
+            }
             // A file system without hard links: the dataset's lock keeps other writers away meanwhile.
             Err(_) if self.exists(relative)? => false,
             Err(_) => {
@@ -89,11 +92,14 @@ impl LocalDirectory {
         Ok(named)
     }
 
-    /// Moves a file. The caller makes the names durable with [`Self::sync_directory`].
+    /// Moves a file; whoever else moves it there at the same time does no harm. The caller makes the names durable
+    /// with [`Self::sync_directory`].
     pub(crate) fn rename(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let target = self.path(to);
-        fs::rename(self.path(from), &target)
-            .map_err(|e| StoreError::io("move a finished file to", &target, e))
+        match fs::rename(self.path(from), &target) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound && target.is_file() => Ok(()),
+            moved => moved.map_err(|e| StoreError::io("move a finished file to", &target, e)),
+        }
     }
 
     /// Removes a file; `false` where there was none. Durable whenever the system gets to it.
@@ -154,6 +160,11 @@ pub(crate) fn create_directories(path: &Path) -> Result<(), StoreError> {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(e) => Err(StoreError::io("create directory", path, e)),
     }
+}
+
+/// A number that no other attempt has, in this process or another.
+pub(crate) fn unique_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn sync_parent(path: &Path) -> Result<(), StoreError> {

@@ -7,7 +7,7 @@ use crate::error::StoreError;
 use crate::schema::{SCHEMA_VERSION, Table};
 use callmark_types::ScoredCall;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Value of the partition column for calls whose start is not known: null to Hive, Spark, DuckDB, Polars and pyarrow.
@@ -51,8 +51,11 @@ pub struct CommitRecord {
     pub partition: String,
     /// Name of the batch within the partition.
     pub first: String,
+    /// The last offset that it settles, for streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<i64>,
     /// Which attempt at this batch won.
-    pub attempt: u32,
+    pub attempt: u64,
     /// The files, `calls` last.
     pub files: Vec<FileEntry>,
     /// The inputs that are settled by it.
@@ -78,7 +81,7 @@ pub(crate) struct Intent {
     pub(crate) source: String,
     pub(crate) partition: String,
     pub(crate) first: String,
-    pub(crate) attempt: u32,
+    pub(crate) attempt: u64,
     pub(crate) files: Vec<String>,
 }
 
@@ -90,13 +93,13 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn of(batch: &'a Batch, attempt: u32) -> Self {
+    pub(crate) fn of(batch: &'a Batch, attempt: u64) -> Self {
         let mut by_date: BTreeMap<String, Vec<&ScoredCall>> = BTreeMap::new();
         for call in &batch.calls {
             by_date.entry(date_partition(call)).or_default().push(call);
         }
         let (source, partition) = (batch.source.source(), batch.source.partition());
-        let name = format!("part-{source}~{partition}~{}~{attempt}.parquet", batch.first);
+        let name = format!("{}{}~{attempt}.parquet", file_prefix(&batch.source), batch.first);
         let mut files = Vec::new();
         for table in [Table::Events, Table::Turns, Table::Calls] {
             for (date, calls) in &by_date {
@@ -131,12 +134,18 @@ impl<'a> Plan<'a> {
             source: self.intent.source.clone(),
             partition: self.intent.partition.clone(),
             first: self.intent.first.clone(),
+            last: batch.last,
             attempt: self.intent.attempt,
             files,
             entries: batch.entries.clone(),
             settled_dead_letters,
         }
     }
+}
+
+/// How the names of a partition's files begin.
+pub(crate) fn file_prefix(source: &SourceId) -> String {
+    format!("part-{}~{}~", source.source(), source.partition())
 }
 
 /// The UTC day of the call's start; null outside the years 1 to 9999, which no reader takes for a date.
@@ -152,11 +161,16 @@ pub(crate) fn commit_directory(source: &SourceId) -> String {
     format!("{COMMITS}/{}/{}", source.source(), source.partition())
 }
 
-fn record_path(source: &str, partition: &str, first: &str) -> String {
-    format!("{COMMITS}/{source}/{partition}/{first}{RECORD_SUFFIX}")
+/// Where the record of the batch `first` lies in the directory of its partition.
+pub(crate) fn record_in(place: &str, first: &str) -> String {
+    format!("{place}/{first}{RECORD_SUFFIX}")
 }
 
-fn intent_path(source: &str, partition: &str, first: &str, attempt: u32) -> String {
+fn record_path(source: &str, partition: &str, first: &str) -> String {
+    record_in(&format!("{COMMITS}/{source}/{partition}"), first)
+}
+
+fn intent_path(source: &str, partition: &str, first: &str, attempt: u64) -> String {
     format!("{COMMITS}/{source}/{partition}/{first}.{attempt}{INTENT_SUFFIX}")
 }
 
@@ -166,13 +180,55 @@ pub(crate) fn staging_path(path: &str) -> String {
 }
 
 /// One more than the highest attempt at this batch of which something is left on disk, from 0.
-pub(crate) fn next_attempt(directory: &LocalDirectory, batch: &Batch) -> Result<u32, StoreError> {
+pub(crate) fn next_attempt(directory: &LocalDirectory, batch: &Batch) -> Result<u64, StoreError> {
     let prefix = format!("{}.", batch.first);
     let names = directory.files_in(&commit_directory(&batch.source))?;
     let attempts = names
         .iter()
-        .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(INTENT_SUFFIX)?.parse::<u32>().ok());
+        .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(INTENT_SUFFIX)?.parse::<u64>().ok());
     Ok(attempts.max().map_or(0, |highest| highest + 1))
+}
+
+/// What lies in the directory of one partition, without reading it.
+#[derive(Debug, Default)]
+pub(crate) struct PartitionNames {
+    /// Names of batches that are committed, in order.
+    pub(crate) records: BTreeSet<String>,
+    /// Name of the batch and path of each intent.
+    pub(crate) intents: Vec<(String, String)>,
+    /// The same of what means nothing.
+    pub(crate) temporaries: Vec<(String, String)>,
+}
+
+/// Lists the commits and intents of one partition.
+pub(crate) fn partition_names(directory: &LocalDirectory, place: &str) -> Result<PartitionNames, StoreError> {
+    let mut names = PartitionNames::default();
+    for name in directory.files_in(place)? {
+        if let Some((first, _)) = name.strip_suffix(INTENT_SUFFIX).and_then(|stem| stem.split_once('.')) {
+            names.intents.push((first.to_owned(), format!("{place}/{name}")));
+        } else if let Some(first) = name.strip_suffix(RECORD_SUFFIX) {
+            names.records.insert(first.to_owned());
+        } else if let Some((first, _)) = name.split_once('.') {
+            names.temporaries.push((first.to_owned(), format!("{place}/{name}")));
+        }
+    }
+    Ok(names)
+}
+
+/// Fails where the directory holds tables that were not written by this store.
+pub(crate) fn refuse_foreign_data(directory: &LocalDirectory) -> Result<(), StoreError> {
+    if directory.exists(COMMITS)? {
+        return Ok(());
+    }
+    for table in Table::ALL {
+        if directory.exists(table.name())? {
+            return Err(StoreError::ForeignData {
+                path: directory.root().to_path_buf(),
+                found: table.name().to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What lies in `_commits`.
@@ -206,7 +262,7 @@ pub(crate) fn read_commit_files(directory: &LocalDirectory) -> Result<CommitFile
     Ok(found)
 }
 
-fn read_record(directory: &LocalDirectory, relative: &str) -> Result<CommitRecord, StoreError> {
+pub(crate) fn read_record(directory: &LocalDirectory, relative: &str) -> Result<CommitRecord, StoreError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,

@@ -25,6 +25,7 @@ mod layout;
 mod lock;
 mod recovery;
 mod schema;
+mod stream;
 mod writer;
 
 pub use batch::{Batch, BatchEntry, SourceId, SourceKey};
@@ -36,4 +37,5 @@ pub use error::StoreError;
 pub use layout::{CommitRecord, FileEntry, NULL_DATE_PARTITION, read_commits, table_files};
 pub use recovery::Recovery;
 pub use schema::{SCHEMA_VERSION, Table, arrow_schema, schema_markdown};
+pub use stream::{StreamBatch, StreamPartition, StreamRecovery};
 pub use writer::write_table;

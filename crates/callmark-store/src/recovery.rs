@@ -1,8 +1,9 @@
 //! What opening a dataset puts right after a writer died: finishes what is committed, removes what is not.
 //!
-//! It runs under the writer's lock, which a paused writer still holds and a dead one does not: whatever no commit
-//! names belongs to nobody, and can go.
+//! It runs under the writer's lock, which a paused writer still holds and a dead one does not: whatever of the files'
+//! source no commit names belongs to nobody, and can go. Streams have no such lock and are left alone (see `stream`).
 
+use crate::batch::SourceId;
 use crate::commit::{self, CommitStep, StepHook};
 use crate::dead_letters;
 use crate::directory::LocalDirectory;
@@ -45,6 +46,7 @@ pub(crate) fn recover(
     if !found.intents.is_empty() {
         by_intent.extend(found.records.iter().map(|record| (record.intent_path(), record)));
     }
+    let own = format!("{}/", layout::commit_directory(&SourceId::files()));
     let mut leftovers = found.temporaries;
     for intent in found.intents {
         match by_intent.get(&intent) {
@@ -53,9 +55,10 @@ pub(crate) fn recover(
         }
     }
     // Staged files go before the intents that name them, so that an intent never outlives its meaning.
-    let staged = directory.files_in(STAGING)?;
-    let staged = staged.into_iter().map(|name| format!("{STAGING}/{name}"));
-    for leftover in staged.chain(leftovers) {
+    let own_file = layout::file_prefix(&SourceId::files());
+    let staged = directory.files_in(STAGING)?.into_iter().filter(|name| name.contains(&own_file));
+    let staged = staged.map(|name| format!("{STAGING}/{name}"));
+    for leftover in staged.chain(leftovers.into_iter().filter(|path| path.starts_with(&own))) {
         directory.remove(&leftover)?;
         recovery.removed_leftovers += 1;
         hook(CommitStep::LeftoverRemoved);

@@ -11,3 +11,4 @@ mod round_trip;
 mod samples;
 mod schema;
 mod strategies;
+mod streams;

@@ -1,0 +1,243 @@
+//! One partition of a stream, written by the worker it is assigned to.
+//!
+//! Any number of processes write one dataset this way, each its own partitions, and nothing but the names of commits
+//! coordinates them: the commits of a partition form one chain, each named by the offset behind the one before it and
+//! created once. Whoever was paused and lost its partition meanwhile finds the name taken, and its batch is none. The
+//! dataset is the truth; what the broker remembers of offsets is a hint.
+
+use crate::batch::{Batch, BatchEntry, SourceId, SourceKey};
+use crate::commit::{self, CommitStep, Naming, Receipt, StepHook};
+use crate::dead_letters::{self, DeadLetter};
+use crate::directory::{self, LocalDirectory, unique_number};
+use crate::error::StoreError;
+use crate::layout::{self, CommitRecord, Plan, STAGING};
+use callmark_types::{CallId, ScoredCall};
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+/// Digits of an offset in a commit's name, so that names sort as offsets do.
+const OFFSET_DIGITS: usize = 20;
+
+/// Commits whose calls are remembered, to tell a message that was sent twice: at 500 calls a commit, half a million
+/// calls of the partition.
+const REMEMBERED_COMMITS: usize = 1_000;
+
+/// What one commit of a partition makes visible: everything up to `last` that no commit before it covers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamBatch {
+    /// The last offset that is settled.
+    pub last: i64,
+    /// The calls with the keys of their messages, in order of offset.
+    pub calls: Vec<(SourceKey, ScoredCall)>,
+    /// What could not be processed.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// What opening a partition put right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StreamRecovery {
+    /// Committed files that were moved to where readers look.
+    pub published_files: u64,
+    /// Attempts that lost their race and whose files were removed.
+    pub removed_attempts: u64,
+}
+
+/// A partition open for writing. It stays valid until a commit fails; then open it again and go on behind
+/// [`Self::next_offset`].
+pub struct StreamPartition {
+    directory: LocalDirectory,
+    source: SourceId,
+    hook: StepHook,
+    next: Option<i64>,
+    calls: HashMap<CallId, SourceKey>,
+    /// Name of the batch and path of intents that were there before and have no record: dead, or only slow.
+    open_intents: Vec<(String, String)>,
+    must_reopen: bool,
+}
+
+impl std::fmt::Debug for StreamPartition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamPartition")
+            .field("source", &self.source)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StreamPartition {
+    /// Opens partition `source` of the dataset at `dir`, creating the dataset where there is none: finishes commits
+    /// whose files are not in place yet, and removes attempts that lost.
+    pub fn open(dir: &Path, source: SourceId) -> Result<(Self, StreamRecovery), StoreError> {
+        Self::open_with_step_hook(dir, source, |_| {})
+    }
+
+    /// The same, with `hook` called at each step. For tests of crashes.
+    #[doc(hidden)]
+    pub fn open_with_step_hook(
+        dir: &Path,
+        source: SourceId,
+        hook: impl FnMut(CommitStep) + Send + 'static,
+    ) -> Result<(Self, StreamRecovery), StoreError> {
+        if dir.exists() && !dir.is_dir() {
+            return Err(StoreError::NotADirectory { path: dir.to_path_buf() });
+        }
+        directory::create_directories(dir)?;
+        let directory = LocalDirectory::new(dir);
+        layout::refuse_foreign_data(&directory)?;
+        directory.create_directories(&layout::commit_directory(&source))?;
+        directory.create_directories(STAGING)?;
+        let mut partition = Self {
+            directory,
+            source,
+            hook: Box::new(hook),
+            next: None,
+            calls: HashMap::new(),
+            open_intents: Vec::new(),
+            must_reopen: false,
+        };
+        let recovery = partition.recover()?;
+        Ok((partition, recovery))
+    }
+
+    /// The first offset that no commit covers; `None` where nothing was ever committed.
+    pub fn next_offset(&self) -> Option<i64> {
+        self.next
+    }
+
+    /// The message that call `id` was made of, where it is among the calls remembered: those of the last
+    /// commits of this partition.
+    pub fn committed_call(&self, id: &CallId) -> Option<&SourceKey> {
+        self.calls.get(id)
+    }
+
+    /// Puts the batch into the tables, whole or not at all, and its dead letters beside them.
+    ///
+    /// After [`StoreError::LostRace`] another worker has gone on in this partition; after any other error it is open
+    /// whether the batch was committed. In both cases open the partition again.
+    pub fn commit(&mut self, batch: StreamBatch) -> Result<Receipt, StoreError> {
+        if self.must_reopen {
+            return Err(StoreError::MustReopen { path: self.directory.root().to_path_buf() });
+        }
+        let committed = self.try_commit(batch);
+        self.must_reopen = committed.is_err();
+        committed
+    }
+
+    fn try_commit(&mut self, batch: StreamBatch) -> Result<Receipt, StoreError> {
+        let first = self.next.unwrap_or(0);
+        if batch.last < first {
+            return Err(StoreError::InvalidBatch {
+                first: offset_name(first),
+                reason: format!("it ends at offset {}, before it begins", batch.last),
+            });
+        }
+        let last = batch.last;
+        let batch = self.named(first, batch);
+        batch.validate()?;
+        for letter in &batch.dead_letters {
+            dead_letters::write(&self.directory, letter)?;
+        }
+        (self.hook)(CommitStep::DeadLettersWritten);
+        let plan = Plan::of(&batch, unique_number());
+        let record = commit::stage(&self.directory, &plan, &batch, &mut self.hook)?;
+        match commit::name_record(&self.directory, &record, &mut self.hook)? {
+            Naming::Committed => {}
+            Naming::Lost => {
+                commit::discard(&self.directory, &plan);
+                return Err(StoreError::LostRace { first: batch.first });
+            }
+            Naming::InDoubt(error) => return Err(error),
+        }
+        self.next = Some(last + 1);
+        self.remember(&record);
+        commit::publish(&self.directory, &record, &mut self.hook)?;
+        commit::finish(&self.directory, &record, &mut self.hook)?;
+        // Whoever wrote these can only lose from now on.
+        for (_, lost) in self.open_intents.extract_if(.., |(name, _)| *name == record.first) {
+            commit::discard_attempt(&self.directory, &lost)?;
+        }
+        Ok(Receipt {
+            calls: batch.calls.len() as u64,
+            dead_letters: batch.dead_letters.len() as u64,
+            settled_dead_letters: record.settled_dead_letters.len() as u64,
+            files: record.files,
+        })
+    }
+
+    fn named(&self, first: i64, batch: StreamBatch) -> Batch {
+        let entries = batch
+            .calls
+            .iter()
+            .map(|(key, call)| BatchEntry { key: *key, call_id: call.record.call_id.clone() })
+            .collect();
+        Batch {
+            source: self.source.clone(),
+            first: offset_name(first),
+            last: Some(batch.last),
+            entries,
+            calls: batch.calls.into_iter().map(|(_, call)| call).collect(),
+            dead_letters: batch.dead_letters,
+        }
+    }
+
+    /// Reads the chain of commits. An intent whose record is there is finished; one that its record does not name
+    /// lost and is removed; one without a record may belong to a worker that is only slow, and stays.
+    fn recover(&mut self) -> Result<StreamRecovery, StoreError> {
+        let place = layout::commit_directory(&self.source);
+        let names = layout::partition_names(&self.directory, &place)?;
+        let mut recovery = StreamRecovery::default();
+        for (first, intent) in &names.intents {
+            if !names.records.contains(first) {
+                self.open_intents.push((first.clone(), intent.clone()));
+                continue;
+            }
+            let record = layout::read_record(&self.directory, &layout::record_in(&place, first))?;
+            if record.intent_path() == *intent {
+                recovery.published_files += commit::publish(&self.directory, &record, &mut self.hook)?.0;
+                commit::finish(&self.directory, &record, &mut self.hook)?;
+            } else {
+                commit::discard_attempt(&self.directory, intent)?;
+                recovery.removed_attempts += 1;
+                (self.hook)(CommitStep::LeftoverRemoved);
+            }
+        }
+        self.remove_staged_by_losers(&place, &names.records)?;
+        // A worker that is about to name its record needs it no more once the name is taken.
+        for (_, temporary) in names.temporaries.iter().filter(|(first, _)| names.records.contains(first)) {
+            self.directory.remove(temporary)?;
+        }
+        let newest = names.records.len().saturating_sub(REMEMBERED_COMMITS);
+        for first in names.records.iter().skip(newest) {
+            let record = layout::read_record(&self.directory, &layout::record_in(&place, first))?;
+            self.next = record.last.map(|last| last + 1).or(self.next);
+            self.remember(&record);
+        }
+        Ok(recovery)
+    }
+
+    /// A loser that died while it staged files may have left some that no intent names any more.
+    fn remove_staged_by_losers(&self, place: &str, records: &BTreeSet<String>) -> Result<(), StoreError> {
+        let prefix = layout::file_prefix(&self.source);
+        for name in self.directory.files_in(STAGING)? {
+            let Some((_, own)) = name.split_once(&prefix) else { continue };
+            let Some((first, attempt)) = own.split_once('~') else { continue };
+            if !records.contains(first) {
+                continue;
+            }
+            let record = layout::read_record(&self.directory, &layout::record_in(place, first))?;
+            if attempt.strip_suffix(".parquet") != Some(&record.attempt.to_string()) {
+                self.directory.remove(&format!("{STAGING}/{name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, record: &CommitRecord) {
+        self.calls.extend(record.entries.iter().map(|entry| (entry.call_id.clone(), entry.key)));
+    }
+}
+
+/// The name of the commit that begins at `offset`.
+fn offset_name(offset: i64) -> String {
+    format!("{offset:0OFFSET_DIGITS$}")
+}
