@@ -41,7 +41,7 @@ impl Ear {
     fn decode(&self, path: &Path) -> Result<(DecodedAudio, Option<MutexGuard<'_, ()>>), AudioError> {
         let limits = self.decode.limits;
         let short = DecodeLimits { max_duration: limits.max_duration.min(LONG_CALL), ..limits };
-        match decode_file(path, &DecodeOptions { limits: short, ..self.decode.clone() }) {
+        match decode_file(path, &DecodeOptions { limits: short, ..self.decode }) {
             Err(AudioError::TooLong { .. }) if limits.max_duration > LONG_CALL => {
                 let alone = self.long_calls.lock().unwrap_or_else(PoisonError::into_inner);
                 Ok((decode_file(path, &self.decode)?, Some(alone)))

@@ -259,14 +259,14 @@ impl<'a> LineCounter<'a> {
         let ends = |byte: &&u8| matches!(byte, b'\n' | b'\r');
         let start = offset + self.content[offset.min(self.content.len())..].iter().take_while(ends).count();
         let passed = self.content.get(self.offset..start).unwrap_or_default();
-        self.line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
+        self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
         self.offset = start.max(self.offset);
         self.line
     }
 }
 
 fn has_open_quote(content: &[u8]) -> bool {
-    content.iter().filter(|byte| **byte == b'"').count() % 2 == 1
+    memchr::memchr_iter(b'"', content).count() % 2 == 1
 }
 
 fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {

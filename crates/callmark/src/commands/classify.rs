@@ -51,13 +51,12 @@ pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
         let line = line.with_context(|| format!("cannot read {}", arguments.file.display()))?;
         let text = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| index == 0).unwrap_or(&line);
         // Every line has its answer, so that answers and lines stay side by side.
-        let answer = match serde_json::from_slice::<Line>(text) {
-            Ok(parsed) => answer(&judge(&rules, arguments.task, &parsed)),
-            Err(_) => {
-                bad_lines += 1;
-                let error = format!("line {}: not {{text, speaker?, context?}}", index + 1);
-                serde_json::json!({"label": null, "score": null, "error": error})
-            }
+        let answer = if let Ok(parsed) = serde_json::from_slice::<Line>(text) {
+            answer(&judge(&rules, arguments.task, &parsed))
+        } else {
+            bad_lines += 1;
+            let error = format!("line {}: not {{text, speaker?, context?}}", index + 1);
+            serde_json::json!({"label": null, "score": null, "error": error})
         };
         writeln!(out, "{answer}")?;
     }
