@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod exit;
+mod process;
 mod progress;
 
 use clap::Parser;
@@ -13,6 +14,8 @@ use exit::Exit;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    process::return_freed_memory();
+    process::refuse_large_files_with_an_error();
     let arguments = match cli::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(e) => {
