@@ -19,7 +19,7 @@ def main():
     turns = glob.glob(f"{options.dataset}/turns/date=*/*.parquet")
     if not calls:
         sys.exit(f"{options.dataset}: no calls")
-    total = duckdb.sql(f"select count(*) from read_parquet({calls!r})").fetchone()[0]
+    total = duckdb.sql(f"select count(*) from read_parquet({calls!r})").fetchall()[0][0]
     said = []
     if turns:
         query = f"select call_id, start_ms, text from read_parquet({turns!r}) where dropped_reason is null and text <> '' order by all"
