@@ -8,7 +8,7 @@ mod output;
 mod tables;
 
 pub use contact_lens::export_contact_lens;
-pub use output::{OutputFormat, render};
+pub use output::{OutputFormat, render_json, render_query, render_table};
 pub use tables::{QueryError, Tables};
 
 /// The query behind the summary table: one line per first handler. See the file for its columns.

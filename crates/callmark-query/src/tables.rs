@@ -5,10 +5,16 @@ use callmark_store::{Table, arrow_schema};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
-use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+/// What sorting, grouping and joining may hold in memory, in bytes. Beyond it they go to temporary files, and what
+/// cannot ends with an error that says so.
+const QUERY_MEMORY_BYTES: usize = 1 << 30;
 
 /// Why a question could not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -47,22 +53,33 @@ impl Tables {
             return Err(QueryError::NoDataset(dir.to_owned()));
         }
         let config = SessionConfig::new().with_information_schema(true);
-        let context = SessionContext::new_with_config(config);
+        let runtime = RuntimeEnvBuilder::new().with_memory_limit(QUERY_MEMORY_BYTES, 1.0).build_arc();
+        let runtime = runtime.map_err(|e| QueryError::Failed(e.strip_backtrace()))?;
+        let context = SessionContext::new_with_config_rt(config, runtime);
         for table in Table::ALL {
             register(&context, dir, table).await?;
         }
         Ok(Self { context })
     }
 
-    /// Runs one read-only statement and returns all of its rows.
+    /// Runs one read-only statement and returns all of its rows: for questions whose answer is known to be small.
     pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
-        let read_only =
-            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        let frame = self.context.sql_with_options(sql, read_only).await;
-        let frame = frame.map_err(|e| QueryError::BadQuery(e.strip_backtrace()))?;
+        let frame = self.frame(sql).await?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.map_err(|e| QueryError::Failed(e.strip_backtrace()))?;
         Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
+    }
+
+    /// Runs one read-only statement; its rows come as they are made.
+    pub(crate) async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream, QueryError> {
+        self.frame(sql).await?.execute_stream().await.map_err(|e| QueryError::Failed(e.strip_backtrace()))
+    }
+
+    async fn frame(&self, sql: &str) -> Result<DataFrame, QueryError> {
+        let read_only =
+            SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        let frame = self.context.sql_with_options(sql, read_only).await;
+        frame.map_err(|e| QueryError::BadQuery(e.strip_backtrace()))
     }
 }
 

@@ -107,6 +107,24 @@ fn sql_is_read_only_and_says_what_is_wrong() {
 }
 
 #[test]
+fn an_answer_of_any_size_streams_and_a_table_of_it_says_that_it_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let chats = write(folder.path(), "chats.jsonl", CHATS);
+    let out = folder.path().join("dataset");
+    let out_text = out.to_str().unwrap();
+    assert_eq!(callmark(&["score", chats.to_str().unwrap(), "--out", out_text]).code, 0);
+    // 9 turns to the fifth power.
+    let query = "select 1 as n from turns a, turns b, turns c, turns d, turns e";
+    let csv = callmark(&["sql", out_text, query, "--format", "csv"]);
+    assert_eq!(csv.stdout.lines().count(), 59_050);
+    let json = callmark(&["sql", out_text, query, "--format", "json"]);
+    assert_eq!(json.stdout.lines().count(), 59_049);
+    let table = callmark(&["sql", out_text, query]);
+    assert_eq!(table.stdout.lines().count(), 10_004);
+    assert!(table.stderr.contains("there are more rows"), "{}", table.stderr);
+}
+
+#[test]
 fn classify_answers_line_by_line_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let lines = "{\"text\":\"let me talk to a human please\"}\n{\"text\":\"what time do you open\"}\n";

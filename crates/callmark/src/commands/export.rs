@@ -3,7 +3,7 @@
 use crate::cli::{ExportArguments, ExportFormat};
 use crate::exit::{Exit, UsageError, say};
 use anyhow::Context;
-use callmark_query::{OutputFormat, QueryError, Tables, export_contact_lens, render};
+use callmark_query::{OutputFormat, QueryError, Tables, export_contact_lens, render_query};
 use callmark_store::SourceKey;
 use serde_json::Value;
 use std::io::Write;
@@ -18,8 +18,8 @@ pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
                     .into())
             }
             (ExportFormat::Csv, None) => {
-                let rows = tables.query("select * from calls order by call_id").await?;
-                render(&rows, OutputFormat::Csv, &mut std::io::stdout().lock())?;
+                let calls = "select * from calls order by call_id";
+                render_query(&tables, calls, OutputFormat::Csv, &mut std::io::stdout().lock()).await?;
                 Ok(Exit::Done)
             }
             (ExportFormat::ContactLens, None) => {

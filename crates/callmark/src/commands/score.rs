@@ -4,7 +4,7 @@ use crate::cli::{Device, Format, HearingArguments, RunArguments, ScoreArguments}
 use crate::exit::{Exit, UsageError, say};
 use crate::progress::{ProgressDisplay, human_seconds};
 use callmark_pipeline::{DeviceChoice, Pipeline, RunReport, parse_channel_role, run};
-use callmark_query::{OutputFormat, QueryError, SUMMARY_SQL, Tables, render};
+use callmark_query::{QueryError, SUMMARY_SQL, Tables, render_json, render_table};
 use callmark_types::Millis;
 use serde_json::json;
 use std::io::Write;
@@ -94,13 +94,13 @@ async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> an
             writeln!(out, "{}\n", report_line(report))?;
             if !rows.is_empty() {
                 writeln!(out, "Dataset {} by first handler:", dataset.display())?;
-                render(&rows, OutputFormat::Table, &mut out)?;
+                render_table(&rows, &mut out)?;
             }
             say(&next_steps(dataset, report, !rows.is_empty()));
         }
         Format::Json => {
             let mut lines = Vec::new();
-            render(&rows, OutputFormat::Json, &mut lines)?;
+            render_json(&rows, &mut lines)?;
             let handlers: Vec<serde_json::Value> =
                 serde_json::Deserializer::from_slice(&lines).into_iter().collect::<Result<_, _>>()?;
             let summary = json!({

@@ -1,8 +1,8 @@
 //! `callmark sql`: one read-only statement over a dataset.
 
 use crate::cli::{RowFormat, SqlArguments};
-use crate::exit::Exit;
-use callmark_query::{OutputFormat, Tables, render};
+use crate::exit::{Exit, say};
+use callmark_query::{OutputFormat, Tables, render_query};
 
 pub(crate) fn sql(arguments: &SqlArguments) -> anyhow::Result<Exit> {
     let format = match arguments.format {
@@ -12,8 +12,10 @@ pub(crate) fn sql(arguments: &SqlArguments) -> anyhow::Result<Exit> {
     };
     super::runtime()?.block_on(async {
         let tables = Tables::open(&arguments.dataset).await?;
-        let rows = tables.query(&arguments.query).await?;
-        render(&rows, format, &mut std::io::stdout().lock())?;
+        let mut out = std::io::stdout().lock();
+        if !render_query(&tables, &arguments.query, format, &mut out).await? {
+            say("there are more rows: `--format csv` and `--format json` print all of them");
+        }
         Ok(Exit::Done)
     })
 }
