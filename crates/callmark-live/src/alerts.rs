@@ -73,7 +73,7 @@ pub struct Alert {
     /// The evidence on the call's clock.
     #[serde(flatten)]
     pub span: Span,
-    /// When the evidence ended.
+    /// When it could be known: the end of the utterance that showed it, or the instant at which a bound was passed.
     pub at: Option<Timestamp>,
     /// Who is quoted.
     pub speaker: Option<Speaker>,
@@ -117,6 +117,8 @@ pub(crate) trait Progress {
 struct Draft {
     kind: AlertKind,
     span: Span,
+    /// When it could be known.
+    known: Millis,
     speaker: Option<Speaker>,
     channel: Option<u16>,
     evidence_text: Option<String>,
@@ -150,11 +152,12 @@ impl Watch {
         Self { call_id, rules, given: Vec::new(), deflections: Vec::new(), request: None, reached: None }
     }
 
-    /// Looks at the turns after one more utterance.
+    /// Looks at the turns after one more utterance, which ended at `known`.
     pub(crate) fn on_turns(
         &mut self,
         turns: &[Turn],
         scores: &Scores,
+        known: Millis,
         origin_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
@@ -162,7 +165,7 @@ impl Watch {
         if self.rules.human_request {
             for event in events(EventKind::HumanRequest) {
                 let draft = draft_of(AlertKind::HumanRequest, event, turns);
-                self.give(draft, origin_ms, alerts);
+                self.give(Draft { known, ..draft }, origin_ms, alerts);
             }
         }
         if self.rules.deflection_settles_in.is_some() {
@@ -180,7 +183,7 @@ impl Watch {
             && !self.was_given(AlertKind::SentimentCollapse)
         {
             let rule_version = Some(self.rules.version.clone());
-            self.give(Draft { rule_version, ..draft }, origin_ms, alerts);
+            self.give(Draft { rule_version, known, ..draft }, origin_ms, alerts);
         }
     }
 
@@ -217,6 +220,7 @@ impl Watch {
             return;
         }
         let draft = Draft {
+            known: due,
             value: Some(within.seconds()),
             rule_id: Some("human_request_not_honoured".to_owned()),
             rule_version: Some(self.rules.version.clone()),
@@ -251,6 +255,7 @@ impl Watch {
         Draft {
             kind: AlertKind::HoldTooLong,
             span,
+            known: span.end,
             speaker: None,
             channel: None,
             evidence_text: None,
@@ -283,7 +288,7 @@ impl Watch {
             kind: draft.kind,
             ordinal,
             span: draft.span,
-            at: Timestamp::from_epoch_millis(origin_ms.saturating_add(draft.span.end.0)),
+            at: Timestamp::from_epoch_millis(origin_ms.saturating_add(draft.known.0)),
             speaker: draft.speaker,
             channel: draft.channel,
             evidence_text: draft.evidence_text,
@@ -312,9 +317,11 @@ fn turn_of<'a>(event: &Event, turns: &'a [Turn]) -> Option<&'a Turn> {
 
 fn draft_of(kind: AlertKind, event: &Event, turns: &[Turn]) -> Draft {
     let turn = turn_of(event, turns);
+    let span = event.span.or(turn.and_then(|t| t.span)).unwrap_or(Span::of_ms(0, 0));
     Draft {
         kind,
-        span: event.span.or(turn.and_then(|t| t.span)).unwrap_or(Span::of_ms(0, 0)),
+        span,
+        known: span.end,
         speaker: event.speaker,
         channel: turn.and_then(|t| t.channel),
         evidence_text: event.evidence_text.clone(),
@@ -351,6 +358,7 @@ fn collapsed(rule: SentimentCollapse, turns: &[Turn], sentiment: &[Option<f64>])
             return Some(Draft {
                 kind: AlertKind::SentimentCollapse,
                 span: turn.span.unwrap_or(Span::of_ms(0, 0)),
+                known: turn.span.map_or(Millis::ZERO, |span| span.end),
                 speaker: Some(turn.speaker),
                 channel: turn.channel,
                 evidence_text: Some(turn.text.clone()),

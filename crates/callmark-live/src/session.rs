@@ -66,7 +66,8 @@ pub(crate) struct Session {
     channels: BTreeMap<u16, Channel>,
     origin_ms: Option<i64>,
     pending: BTreeMap<u64, Pending>,
-    results: BTreeMap<u64, Transcribed>,
+    /// Transcripts that wait for their turn, with the end of their utterance.
+    results: BTreeMap<u64, (Millis, Transcribed)>,
     next_number: u64,
     next_taken: u64,
     taken: Vec<HeardUtterance>,
@@ -219,7 +220,7 @@ impl Session {
     ) {
         let Some(pending) = self.pending.remove(&transcribed.number) else { return };
         self.learn_language(&transcribed, pending.span);
-        self.results.insert(transcribed.number, transcribed);
+        self.results.insert(transcribed.number, (pending.span.end, transcribed));
         self.take_ready(common, outputs);
     }
 
@@ -357,18 +358,18 @@ impl Session {
 
     /// Takes transcripts in the order of their utterances, and looks at the turns after each.
     fn take_ready(&mut self, common: &Common, outputs: &mut Vec<Output>) {
-        while let Some(result) = self.results.remove(&self.next_taken) {
+        while let Some((ended, result)) = self.results.remove(&self.next_taken) {
             self.next_taken += 1;
             self.failed_utterances += u64::from(result.is_failed);
             if !result.utterances.is_empty() {
                 self.taken.extend(result.utterances);
-                self.look_at_turns(common, outputs);
+                self.look_at_turns(common, ended, outputs);
             }
             self.look_at_clock(Millis::ZERO, outputs);
         }
     }
 
-    fn look_at_turns(&mut self, common: &Common, outputs: &mut Vec<Output>) {
+    fn look_at_turns(&mut self, common: &Common, known: Millis, outputs: &mut Vec<Output>) {
         let end = self.now();
         let metadata = self.story.metadata(self.origin_ms, end);
         let mut turns = turns_of(&self.taken, &[], None, &metadata.channel_roles);
@@ -379,7 +380,7 @@ impl Session {
         let call = Conversation { metadata: &metadata, turns: &turns.turns, audio: None, end: Some(end) };
         let scores = score(&common.rules, &call);
         let mut alerts = Vec::new();
-        self.watch.on_turns(&turns.turns, &scores, self.origin_ms.unwrap_or(0), &mut alerts);
+        self.watch.on_turns(&turns.turns, &scores, known, self.origin_ms.unwrap_or(0), &mut alerts);
         outputs.extend(alerts.into_iter().map(|a| Output::Alert(Box::new(a))));
     }
 

@@ -14,16 +14,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub const AUDIO: Source = Source { topic: 0, partition: 0 };
-pub const EVENTS: Source = Source { topic: 1, partition: 0 };
+pub(crate) const AUDIO: Source = Source { topic: 0, partition: 0 };
+pub(crate) const EVENTS: Source = Source { topic: 1, partition: 0 };
 /// Zero of every call, in milliseconds since 1970.
-pub const ORIGIN_MS: i64 = 1_780_000_000_000;
+pub(crate) const ORIGIN_MS: i64 = 1_780_000_000_000;
 /// Milliseconds of a chunk.
-pub const CHUNK_MS: usize = 100;
+pub(crate) const CHUNK_MS: usize = 100;
 
 /// A message on its way.
 #[derive(Debug, Clone)]
-pub enum Message {
+pub(crate) enum Message {
     Chunk(Chunk),
     Event(CallEvent),
 }
@@ -36,7 +36,7 @@ impl Message {
         }
     }
 
-    pub fn ts_ms(&self) -> i64 {
+    pub(crate) fn ts_ms(&self) -> i64 {
         match self {
             Self::Chunk(chunk) => chunk.ts_ms,
             Self::Event(event) => event.ts_ms.unwrap_or(ORIGIN_MS),
@@ -45,18 +45,18 @@ impl Message {
 }
 
 /// A demo call and its truth.
-pub struct Demo {
-    pub name: String,
-    pub truth: serde_json::Value,
-    pub channels: Vec<Pcm>,
-    pub columns: BTreeMap<String, String>,
+pub(crate) struct Demo {
+    pub(crate) name: String,
+    pub(crate) truth: serde_json::Value,
+    pub(crate) channels: Vec<Pcm>,
+    pub(crate) columns: BTreeMap<String, String>,
 }
 
 fn demo_dir() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../pipelines/demo")
 }
 
-pub fn demos() -> Vec<Demo> {
+pub(crate) fn demos() -> Vec<Demo> {
     let mut table = csv::Reader::from_path(demo_dir().join("calls.csv")).unwrap();
     let rows: Vec<BTreeMap<String, String>> = table.deserialize().map(Result::unwrap).collect();
     rows.into_iter()
@@ -71,7 +71,7 @@ pub fn demos() -> Vec<Demo> {
 
 impl Demo {
     /// How often the truth has an event.
-    pub fn count(&self, event: &str) -> usize {
+    pub(crate) fn count(&self, event: &str) -> usize {
         let turns = self.truth["turns"].as_array().unwrap();
         turns
             .iter()
@@ -81,7 +81,7 @@ impl Demo {
     }
 
     /// The call as messages under the id `id`, in order of time: start, changes of handler, chunks, end.
-    pub fn messages(&self, id: &str) -> Vec<Message> {
+    pub(crate) fn messages(&self, id: &str) -> Vec<Message> {
         let call_id = CallId::new(id).unwrap();
         let event = |json: serde_json::Value| {
             Message::Event(CallEvent::from_message(Some(id), json.to_string().as_bytes()).unwrap())
@@ -119,7 +119,7 @@ impl Demo {
     }
 
     /// The words said on `channel`, with their times by the truth.
-    pub fn words(&self, channel: u16) -> Vec<Word> {
+    pub(crate) fn words(&self, channel: u16) -> Vec<Word> {
         let mut words = Vec::new();
         for turn in self.truth["turns"].as_array().unwrap() {
             if turn["channel"].as_u64() != Some(u64::from(channel)) {
@@ -141,7 +141,7 @@ impl Demo {
 
     /// What a perfect recogniser hears in `spans` of `channel`: one utterance a span, on the call's clock. A word
     /// belongs to the span nearest to its middle, when that is less than a second away.
-    pub fn recognised(&self, channel: u16, spans: &[Span]) -> Vec<Utterance> {
+    pub(crate) fn recognised(&self, channel: u16, spans: &[Span]) -> Vec<Utterance> {
         let mut by_span: Vec<Vec<Word>> = vec![Vec::new(); spans.len()];
         for word in self.words(channel) {
             let middle = i64::midpoint(word.span.start.0, word.span.end.0);
@@ -164,7 +164,7 @@ impl Demo {
     }
 
     /// The transcript of a job, on the clock of its sound.
-    pub fn transcript(&self, job: &TranscribeJob) -> ChannelTranscript {
+    pub(crate) fn transcript(&self, job: &TranscribeJob) -> ChannelTranscript {
         let offset = job.span.start - job.speech[0].start;
         let spans: Vec<Span> =
             job.speech.iter().map(|s| Span::new(s.start + offset, s.end + offset)).collect();
@@ -181,28 +181,28 @@ impl Demo {
 
 /// What came of a run.
 #[derive(Default)]
-pub struct Played {
+pub(crate) struct Played {
     /// With the instant, on the clock of the run, at which each was given.
-    pub alerts: Vec<(i64, Alert)>,
-    pub finished: Vec<FinishedCall>,
-    pub counters: Counters,
+    pub(crate) alerts: Vec<(i64, Alert)>,
+    pub(crate) finished: Vec<FinishedCall>,
+    pub(crate) counters: Counters,
 }
 
 /// A worker in simulated time: transcripts come back `delay` messages later, the latest first.
-pub struct Worker<'a> {
-    pub sessions: Sessions,
+pub(crate) struct Worker<'a> {
+    pub(crate) sessions: Sessions,
     demos: &'a BTreeMap<String, &'a Demo>,
     waiting: Vec<(usize, TranscribeJob)>,
     delay: usize,
     steps: usize,
     now_ms: i64,
-    pub played: Played,
-    pub commits: bool,
+    pub(crate) played: Played,
+    pub(crate) commits: bool,
 }
 
 impl<'a> Worker<'a> {
     /// `demos` by call id.
-    pub fn new(demos: &'a BTreeMap<String, &'a Demo>, delay: usize) -> Self {
+    pub(crate) fn new(demos: &'a BTreeMap<String, &'a Demo>, delay: usize) -> Self {
         let sessions = Sessions::new(Arc::new(Ruleset::built_in()), LiveOptions::default());
         Self {
             sessions,
@@ -217,7 +217,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Takes the message at `position`; the clock is the message's.
-    pub fn take(&mut self, position: Position, message: Message) {
+    pub(crate) fn take(&mut self, position: Position, message: Message) {
         self.now_ms = self.now_ms.max(message.ts_ms());
         self.steps += 1;
         assert!(!message.call_id().as_str().is_empty());
@@ -234,7 +234,7 @@ impl<'a> Worker<'a> {
     }
 
     /// Lets the grace of ended calls pass.
-    pub fn finish(&mut self) {
+    pub(crate) fn finish(&mut self) {
         self.now_ms += 5_000;
         let outputs = self.sessions.on_tick(self.now_ms);
         self.handle(outputs);
@@ -269,7 +269,7 @@ impl<'a> Worker<'a> {
 }
 
 /// The positions of messages: chunks and events in topics of their own.
-pub fn positions(messages: &[Message]) -> Vec<Position> {
+pub(crate) fn positions(messages: &[Message]) -> Vec<Position> {
     let mut next = BTreeMap::from([(AUDIO, 0), (EVENTS, 0)]);
     messages
         .iter()
@@ -283,7 +283,7 @@ pub fn positions(messages: &[Message]) -> Vec<Position> {
 }
 
 /// Plays messages to the end.
-pub fn play(demos: &BTreeMap<String, &Demo>, messages: &[Message], delay: usize) -> Played {
+pub(crate) fn play(demos: &BTreeMap<String, &Demo>, messages: &[Message], delay: usize) -> Played {
     let mut worker = Worker::new(demos, delay);
     for (position, message) in positions(messages).into_iter().zip(messages) {
         worker.take(position, message.clone());
