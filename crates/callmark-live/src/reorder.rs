@@ -149,10 +149,11 @@ mod tests {
 
     #[test]
     fn a_missing_chunk_is_given_up_after_the_window_and_not_before() {
-        let order: Vec<u64> = (0..100).filter(|seq| *seq != 60).collect();
-        assert_eq!(released(&order[..61 + 48], false).0.len(), 60);
-        let (out, lost) = released(&order, true);
-        assert_eq!((out.len(), lost), (99, 1));
+        let order: Vec<u64> = (0..200).filter(|seq| *seq != 60).collect();
+        // The first chunk after the missing one is 61: a second after that, 60 is given up.
+        assert_eq!(released(&order[..110], false), ((0..60).collect(), 0));
+        let (out, lost) = released(&order[..111], false);
+        assert_eq!((out.len(), lost), (111, 1));
     }
 
     #[test]
