@@ -13,11 +13,13 @@ mod power;
 mod silero;
 mod spectrum;
 mod speech;
+mod stream;
 #[cfg(test)]
 mod test_sounds;
 mod tones;
 mod voices;
 
+pub use stream::{SPEECH_CHUNK_MS, SpeechDetector, SpeechStream};
 pub use voices::{VoiceOptions, tell_voices_apart};
 
 use callmark_types::{ChannelFacts, Millis, Pcm, Span, ToneKind};

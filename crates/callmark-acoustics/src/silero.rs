@@ -55,9 +55,16 @@ pub(crate) struct SpeechNetwork {
 }
 
 /// What the LSTM cell remembers from chunk to chunk.
-struct Memory {
+pub(crate) struct Memory {
     hidden: [f32; HIDDEN],
     cell: [f32; HIDDEN],
+}
+
+impl Memory {
+    /// Nothing heard yet.
+    pub(crate) fn new() -> Self {
+        Self { hidden: [0.0; HIDDEN], cell: [0.0; HIDDEN] }
+    }
 }
 
 /// Working memory of one batch: row by row, [`LANES`] chunks wide.
@@ -151,7 +158,17 @@ impl SpeechNetwork {
     /// How likely each of `probabilities.len()` chunks of `samples` is speech, 0 to 1, from chunk `first_chunk` on,
     /// starting without memory. A last chunk that `samples` fill only in part is filled up with silence.
     pub(crate) fn run(&self, samples: &[i16], first_chunk: usize, probabilities: &mut [f32]) {
-        let mut memory = Memory { hidden: [0.0; HIDDEN], cell: [0.0; HIDDEN] };
+        self.go_on(&mut Memory::new(), samples, first_chunk, probabilities);
+    }
+
+    /// As [`run`](Self::run), going on from what `memory` holds of the chunks before `first_chunk`.
+    pub(crate) fn go_on(
+        &self,
+        memory: &mut Memory,
+        samples: &[i16],
+        first_chunk: usize,
+        probabilities: &mut [f32],
+    ) {
         let mut layers = Layers {
             spectra: vec![[0.0; LANES]; POSITIONS * FFT_BINS],
             wide: vec![[0.0; LANES]; POSITIONS * WIDE],
@@ -160,12 +177,7 @@ impl SpeechNetwork {
         for (batch, probabilities) in probabilities.chunks_mut(LANES).enumerate() {
             let first = first_chunk + batch * LANES;
             self.fill_spectra(samples, first, probabilities.len(), &mut layers.spectra);
-            self.arch.dispatch(Judgement {
-                network: self,
-                layers: &mut layers,
-                memory: &mut memory,
-                probabilities,
-            });
+            self.arch.dispatch(Judgement { network: self, layers: &mut layers, memory, probabilities });
         }
     }
 

@@ -15,18 +15,18 @@ pub(crate) const CHUNK_MS: i64 = CHUNK_SAMPLES as i64 * 1000 / PIPELINE_SAMPLE_R
 /// Power frames in a chunk.
 pub(crate) const FRAMES_IN_CHUNK: usize = CHUNK_SAMPLES / FRAME_SAMPLES;
 /// Chunks heard before something rises above the noise, so that the network has settled when it does.
-const WARM_UP_CHUNKS: usize = 12;
+pub(crate) const WARM_UP_CHUNKS: usize = 12;
 /// Chunks heard after the last one above the noise.
-const COOL_DOWN_CHUNKS: usize = 6;
+pub(crate) const COOL_DOWN_CHUNKS: usize = 6;
 /// Share of the chunks that are taken to be no louder than the noise.
-const NOISE_QUANTILE: f64 = 0.05;
+pub(crate) const NOISE_QUANTILE: f64 = 0.05;
 /// How far above the noise a chunk must be to be heard, in dB.
-const AUDIBLE_ABOVE_NOISE_DB: f64 = 3.0;
+pub(crate) const AUDIBLE_ABOVE_NOISE_DB: f64 = 3.0;
 /// Below this nothing is heard, in dB full scale: the step of a G.711 line is near -72.
-const INAUDIBLE_DBFS: f64 = -72.0;
+pub(crate) const INAUDIBLE_DBFS: f64 = -72.0;
 /// Above this everything is heard, in dB full scale, however loud the noise is taken to be: on a channel that is
 /// never quiet, what was taken for noise may be speech.
-const AUDIBLE_DBFS: f64 = -50.0;
+pub(crate) const AUDIBLE_DBFS: f64 = -50.0;
 
 /// How likely each 32 ms chunk is speech, 0 to 1; 0 for chunks in which nothing can be heard.
 pub(crate) fn speech_probabilities(network: &SpeechNetwork, samples: &[i16], powers: &[f32]) -> Vec<f32> {

@@ -17,9 +17,11 @@ mod score;
 mod sentiment;
 mod signal;
 mod text;
+mod turns;
 
 pub use classify::{ContextTurn, TextFinding, classify_human_request};
 pub use roles::{Lane, LaneTurn, Roles, assign_speakers};
 pub use ruleset::{RuleError, Ruleset};
 pub use score::{Conversation, Scores, score};
 pub use sentiment::classify_sentiment;
+pub use turns::{HeardUtterance, LaneTurns, turns_of};

@@ -4,6 +4,7 @@
 //! sound for bytes that it does not understand. What each format does is listed in `FORMATS.md` beside this crate.
 
 mod blocks;
+mod chunks;
 mod codec;
 mod damage;
 mod error;
@@ -19,6 +20,7 @@ mod resample;
 mod sink;
 mod sniff;
 
+pub use chunks::{ChunkCodec, ChunkDecoder, ChunkError, MAX_CHUNK_RATE_HZ, MIN_CHUNK_RATE_HZ};
 pub use error::AudioError;
 pub use names::is_audio_name;
 pub use options::{DecodeLimits, DecodeOptions, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, RawCodec, RawFormat};
