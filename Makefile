@@ -60,7 +60,7 @@ kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KA
 ##@ Check
 
 .PHONY: test
-test: lint test-unit test-readers test-kill ## Everything that CI runs
+test: lint test-unit test-readers test-kill test-s3 ## Everything that CI runs
 
 .PHONY: lint
 lint: deps ## Formatting, lints, documentation, licences
@@ -91,6 +91,11 @@ test-readers: test-build test-deps ## DuckDB, Polars, pyarrow, pandas and Spark 
 test-kill: test-build test-deps ## Kill the command ten times over the demo calls: none lost, none twice
 	python=$$($(VENV) .make/requirements.txt) && $$python .make/kill_test.py --callmark $(CALLMARK) \
 	  --input pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --work $(OUT)/kill
+
+.PHONY: test-s3
+test-s3: test-deps ## Commits on a real S3 server: the store's suite, crashes, races, refused connections
+	python=$$($(VENV) .make/s3-requirements.txt) && \
+	  $$python .make/s3_server.py exec cargo test $(CARGO_FLAGS) -p callmark-store --test store s3:: -- --ignored
 
 .PHONY: test-deps
 test-deps: deps

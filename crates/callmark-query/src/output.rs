@@ -3,7 +3,7 @@
 use crate::tables::{QueryError, Tables};
 use arrow::array::RecordBatch;
 use datafusion::execution::SendableRecordBatchStream;
-use futures_util::StreamExt;
+use futures::StreamExt;
 use serde_json::Value;
 use std::io::Write;
 

@@ -5,7 +5,7 @@ use crate::error::StoreError;
 use crate::hex;
 use callmark_types::{CallId, ScoredCall};
 use serde::{Deserialize, Serialize};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Longest source or partition name, in bytes.
 const MAX_SOURCE_BYTES: usize = 64;
@@ -115,6 +115,8 @@ pub struct Batch {
     pub first: String,
     /// The last offset that the batch settles, for streams.
     pub last: Option<i64>,
+    /// Positions of companion topics, for streams.
+    pub positions: BTreeMap<String, i64>,
     /// One entry a call, in the order of `calls`.
     pub entries: Vec<BatchEntry>,
     /// The calls, in the order of their rows.
@@ -133,7 +135,15 @@ impl Batch {
         let first =
             entries.first().map_or_else(|| "dead-letters-only".to_owned(), |entry| entry.key.to_string());
         let calls = calls.into_iter().map(|(_, call)| call).collect();
-        Self { source: SourceId::files(), first, last: None, entries, calls, dead_letters }
+        Self {
+            source: SourceId::files(),
+            first,
+            last: None,
+            positions: BTreeMap::new(),
+            entries,
+            calls,
+            dead_letters,
+        }
     }
 
     /// Refuses a batch that contradicts itself or that the schema cannot hold.

@@ -1,14 +1,16 @@
 //! Whether a dataset is what its commits say: what `callmark doctor` asks.
 
-use crate::directory::LocalDirectory;
 use crate::error::StoreError;
 use crate::hex;
-use crate::layout::{self, CommitRecord, FileEntry, STAGING, staging_path};
+use crate::layout::{self, CommitRecord, FileEntry, Intent, STAGING};
 use crate::lock::WriterLock;
+use crate::place::{Backend, Location};
 use crate::schema::Table;
 use arrow::array::{Array, StringArray};
+use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::reader::ChunkReader;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::fmt;
@@ -123,13 +125,12 @@ impl ConsistencyReport {
 }
 
 /// Reads every commit and file of the dataset at `dir` and compares them. Changes nothing and takes no lock.
-pub fn check(dir: &Path) -> Result<ConsistencyReport, StoreError> {
-    let directory = LocalDirectory::new(dir);
-    if !directory.exists(layout::COMMITS)? {
-        return Err(StoreError::NotADataset { path: dir.to_path_buf() });
-    }
-    let writer_active = WriterLock::is_held(dir);
-    let found = layout::read_commit_files(&directory)?;
+pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> {
+    let place = dir.into().open()?;
+    let directory = &*place;
+    layout::require_dataset(directory)?;
+    let writer_active = directory.folder().is_some_and(WriterLock::is_held);
+    let found = layout::read_commit_files(directory)?;
     let mut report = ConsistencyReport { writer_active, ..ConsistencyReport::default() };
     let mut named: HashSet<&str> = HashSet::new();
     let mut calls: HashSet<String> = HashSet::new();
@@ -139,26 +140,38 @@ pub fn check(dir: &Path) -> Result<ConsistencyReport, StoreError> {
         for file in &record.files {
             named.insert(&file.path);
             report.files += 1;
-            check_file(&directory, file, &entries, &mut calls, &mut report.problems)?;
+            check_file(directory, file, &entries, &mut calls, &mut report.problems)?;
         }
         report.calls += record.entries.len() as u64;
     }
     check_entries(&found.records, &mut report.problems);
+    let under_way = files_under_way(directory, &found.intents)?;
     for table in Table::ALL {
-        for path in layout::table_file_names(&directory, table)? {
-            if !named.contains(path.as_str()) && !writer_active {
+        for path in layout::table_file_names(directory, table)? {
+            if !named.contains(path.as_str()) && !under_way.contains(&path) && !writer_active {
                 report.problems.push(Problem::OrphanFile { path });
             }
         }
     }
     if !writer_active {
-        let waiting: HashSet<String> = named.iter().map(|path| staging_path(path)).collect();
+        let waiting: HashSet<String> = named.iter().map(|path| directory.staging_path(path)).collect();
         let staged = directory.files_in(STAGING)?.into_iter().map(|name| format!("{STAGING}/{name}"));
         let leftovers = staged.filter(|path| !waiting.contains(path));
         let leftovers = leftovers.chain(found.intents).chain(found.temporaries);
         report.problems.extend(leftovers.map(|path| Problem::Leftover { path }));
     }
     Ok(report)
+}
+
+/// On an object store, the files that intents name: they lie where committed ones do.
+fn files_under_way(directory: &dyn Backend, intents: &[String]) -> Result<HashSet<String>, StoreError> {
+    if directory.has_staging() {
+        return Ok(HashSet::new());
+    }
+    // One that is gone meanwhile, or that cannot be read, names nothing.
+    let contents = intents.iter().filter_map(|path| directory.read(path).ok());
+    let intents = contents.filter_map(|bytes| serde_json::from_slice::<Intent>(&bytes).ok());
+    Ok(intents.flat_map(|intent| intent.files).collect())
 }
 
 fn check_entries(records: &[CommitRecord], problems: &mut Vec<Problem>) {
@@ -172,7 +185,7 @@ fn check_entries(records: &[CommitRecord], problems: &mut Vec<Problem>) {
 }
 
 fn check_file(
-    directory: &LocalDirectory,
+    directory: &dyn Backend,
     file: &FileEntry,
     entries: &HashSet<&str>,
     calls: &mut HashSet<String>,
@@ -180,19 +193,25 @@ fn check_file(
 ) -> Result<(), StoreError> {
     let path = file.path.clone();
     if !directory.exists(&path)? {
-        problems.push(if directory.exists(&staging_path(&path))? {
+        problems.push(if directory.has_staging() && directory.exists(&directory.staging_path(&path))? {
             Problem::NotPublished { path }
         } else {
             Problem::MissingFile { path }
         });
         return Ok(());
     }
-    let on_disk = directory.path(&path);
-    if digest_of_file(&on_disk)? != file.sha256 {
+    let (digest, ids) = if directory.has_staging() {
+        let on_disk = directory.path(&path);
+        (digest_of_file(&on_disk)?, read_call_ids_of_file(&on_disk))
+    } else {
+        let bytes = directory.read(&path)?;
+        (hex::encode(&Sha256::digest(&bytes)), read_call_ids(Bytes::from(bytes)))
+    };
+    if digest != file.sha256 {
         problems.push(Problem::ChangedFile { path });
         return Ok(());
     }
-    let ids = match read_call_ids(&on_disk) {
+    let ids = match ids {
         Ok(ids) => ids,
         Err(reason) => {
             problems.push(Problem::UnreadableFile { path, reason });
@@ -243,9 +262,12 @@ struct CallIds {
     repeated: Vec<String>,
 }
 
-fn read_call_ids(path: &Path) -> Result<CallIds, String> {
+fn read_call_ids_of_file(path: &Path) -> Result<CallIds, String> {
+    read_call_ids(File::open(path).map_err(|e| e.to_string())?)
+}
+
+fn read_call_ids(file: impl ChunkReader + 'static) -> Result<CallIds, String> {
     let text = |e: &dyn fmt::Display| e.to_string();
-    let file = File::open(path).map_err(|e| text(&e))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| text(&e))?;
     let mask = ProjectionMask::columns(builder.parquet_schema(), ["call_id"]);
     let reader = builder.with_projection(mask).build().map_err(|e| text(&e))?;

@@ -1,17 +1,18 @@
 //! A dataset open for writing: the index of what is committed, and the commit itself.
 
-use crate::batch::{Batch, SourceKey};
+use crate::batch::{Batch, SourceId, SourceKey};
+use crate::chain::ChainEnd;
 use crate::commit::{self, CommitStep, Naming, Receipt, StepHook};
 use crate::dead_letters;
-use crate::directory::{self, LocalDirectory};
 use crate::error::StoreError;
-use crate::layout::{self, COMMITS, CommitRecord, Plan};
+use crate::layout::{self, CommitRecord, Plan};
 use crate::lock::WriterLock;
-use crate::recovery::{self, Recovery};
+use crate::place::{self, Directory, Location, unique_number};
+use crate::recovery::{self, Recovered, Recovery};
 use crate::schema::Table;
 use callmark_types::CallId;
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How much is committed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,9 +47,14 @@ impl Totals {
     }
 }
 
-/// A dataset that this process alone writes, until it is dropped.
+/// A dataset into which this process alone puts batches of files, until it is dropped.
+///
+/// In a folder a lock keeps a second writer away. On an object store there is none: batches of files form a chain of
+/// names there, as those of a stream do, and of two writers that go on from the same end of it one loses
+/// ([`StoreError::LostRace`]) and has to open the dataset again.
 pub struct Dataset {
-    directory: LocalDirectory,
+    directory: Directory,
+    root: PathBuf,
     hook: StepHook,
     keys: HashSet<SourceKey>,
     calls: HashMap<CallId, SourceKey>,
@@ -57,13 +63,17 @@ pub struct Dataset {
     unpublished: Option<CommitRecord>,
     /// Set when only recovery can tell whether a batch was committed.
     must_reopen: bool,
-    _lock: WriterLock,
+    /// Where the chain of batches stands; `None` in a folder, where the lock does without.
+    chain: Option<ChainEnd>,
+    /// Name of the batch and path of the intent of attempts that may still win, on an object store.
+    open_intents: Vec<(String, String)>,
+    _lock: Option<WriterLock>,
 }
 
 impl std::fmt::Debug for Dataset {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dataset")
-            .field("root", &self.directory.root())
+            .field("root", &self.root)
             .field("totals", &self.totals)
             .finish_non_exhaustive()
     }
@@ -74,28 +84,25 @@ impl Dataset {
     /// a writer that died left behind.
     ///
     /// Fails when `dir` is a file, holds tables that were not written by this store, or has another writer.
-    pub fn open_for_writing(dir: &Path) -> Result<(Self, Recovery), StoreError> {
+    pub fn open_for_writing(dir: impl Into<Location>) -> Result<(Self, Recovery), StoreError> {
         Self::open_with_step_hook(dir, |_| {})
     }
 
     /// The same, with `hook` called at each step of recovery and commits. For tests of crashes.
     #[doc(hidden)]
     pub fn open_with_step_hook(
-        dir: &Path,
+        dir: impl Into<Location>,
         hook: impl FnMut(CommitStep) + Send + 'static,
     ) -> Result<(Self, Recovery), StoreError> {
-        if dir.exists() && !dir.is_dir() {
-            return Err(StoreError::NotADirectory { path: dir.to_path_buf() });
-        }
-        directory::create_directories(dir)?;
-        let place = LocalDirectory::new(dir);
-        layout::refuse_foreign_data(&place)?;
-        let lock = WriterLock::acquire(dir)?;
-        place.create_directories(COMMITS)?;
+        let directory = place::open_for_writing(&dir.into())?;
+        let lock = directory.folder().map(WriterLock::acquire).transpose()?;
         let mut hook: StepHook = Box::new(hook);
-        let (records, recovery) = recovery::recover(&place, &mut hook)?;
+        let Recovered { records, recovery, open_intents } = recovery::recover(&*directory, &mut hook)?;
         let mut dataset = Self {
-            directory: place,
+            root: directory.root(),
+            chain: lock.is_none().then(ChainEnd::default),
+            open_intents,
+            directory,
             hook,
             keys: HashSet::new(),
             calls: HashMap::new(),
@@ -110,9 +117,9 @@ impl Dataset {
         Ok((dataset, recovery))
     }
 
-    /// Where the dataset lies.
+    /// Where the dataset lies: a path, or a URL.
     pub fn root(&self) -> &Path {
-        self.directory.root()
+        &self.root
     }
 
     /// Whether the input `key` is in the tables.
@@ -133,7 +140,7 @@ impl Dataset {
 
     /// Every commit, read again from disk.
     pub fn commits(&self) -> Result<Vec<CommitRecord>, StoreError> {
-        layout::read_commits(self.directory.root())
+        layout::read_commits(&self.root)
     }
 
     /// Puts the batch into the tables, whole or not at all, and writes its dead letters.
@@ -151,7 +158,7 @@ impl Dataset {
             }
         }
         for letter in &batch.dead_letters {
-            dead_letters::write(&self.directory, letter)?;
+            dead_letters::write(&*self.directory, letter)?;
         }
         (self.hook)(CommitStep::DeadLettersWritten);
         let mut receipt = Receipt {
@@ -162,7 +169,13 @@ impl Dataset {
         if batch.calls.is_empty() {
             return Ok(receipt);
         }
-        let record = self.write_and_name(batch)?;
+        let record = match self.chain {
+            None => self.write_and_name(batch, layout::next_attempt(&*self.directory, batch)?)?,
+            Some(end) => {
+                let batch = Batch { first: end.name(), last: Some(end.first()), ..batch.clone() };
+                self.write_and_name(&batch, unique_number())?
+            }
+        };
         receipt.files.clone_from(&record.files);
         receipt.settled_dead_letters = record.settled_dead_letters.len() as u64;
         self.index(&record);
@@ -177,8 +190,9 @@ impl Dataset {
             return Err(StoreError::MustReopen { path: self.root().to_path_buf() });
         }
         let Some(record) = &self.unpublished else { return Ok(()) };
-        let done = commit::publish(&self.directory, record, &mut self.hook)
-            .and_then(|_| commit::finish(&self.directory, record, &mut self.hook));
+        let done = commit::publish(&*self.directory, record, &mut self.hook)
+            .and_then(|_| commit::finish(&*self.directory, record, &mut self.hook))
+            .and_then(|()| commit::discard_beaten(&*self.directory, &mut self.open_intents, &record.first));
         done.map_err(|source| StoreError::NotPublished {
             first: record.first.clone(),
             source: Box::new(source),
@@ -188,16 +202,18 @@ impl Dataset {
     }
 
     /// Stages the batch's files and names its record; leaves nothing behind where that fails.
-    fn write_and_name(&mut self, batch: &Batch) -> Result<CommitRecord, StoreError> {
-        let plan = Plan::of(batch, layout::next_attempt(&self.directory, batch)?);
-        let staged = commit::stage(&self.directory, &plan, batch, &mut self.hook);
+    fn write_and_name(&mut self, batch: &Batch, attempt: u64) -> Result<CommitRecord, StoreError> {
+        let plan = Plan::of(batch, attempt);
+        let staged = commit::stage(&*self.directory, &plan, batch, &mut self.hook);
         let named = staged.and_then(|record| {
-            commit::name_record(&self.directory, &record, &mut self.hook).map(|naming| (naming, record))
+            commit::name_record(&*self.directory, &record, &mut self.hook).map(|naming| (naming, record))
         });
         match named {
             Ok((Naming::Committed, record)) => Ok(record),
             Ok((Naming::Lost, _)) => {
-                commit::discard(&self.directory, &plan);
+                commit::discard(&*self.directory, &plan);
+                // Behind the winner's batch the index of what is committed is no longer whole.
+                self.must_reopen = self.chain.is_some();
                 Err(StoreError::LostRace { first: batch.first.clone() })
             }
             Ok((Naming::InDoubt(error), _)) => {
@@ -205,7 +221,7 @@ impl Dataset {
                 Err(error)
             }
             Err(error) => {
-                commit::discard(&self.directory, &plan);
+                commit::discard(&*self.directory, &plan);
                 Err(error)
             }
         }
@@ -213,6 +229,11 @@ impl Dataset {
 
     fn index(&mut self, record: &CommitRecord) {
         self.totals.add(record);
+        if let (Some(end), Some(last)) = (&mut self.chain, record.last)
+            && record.source == SourceId::files().source()
+        {
+            *end = ChainEnd::behind(&record.first, last).unwrap_or(*end);
+        }
         for entry in &record.entries {
             self.keys.insert(entry.key);
             self.calls.insert(entry.call_id.clone(), entry.key);

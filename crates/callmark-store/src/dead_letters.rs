@@ -3,12 +3,11 @@
 //! One dead letter is `DIR/_dead_letters/<id>.json`, and `<id>.bin` where its bytes are kept. The id follows from
 //! where the input came from, so an input that fails again replaces its letter, and one that succeeds removes it.
 
-use crate::directory::{LocalDirectory, TEMPORARY_SUFFIX};
 use crate::error::StoreError;
 use crate::hex;
+use crate::place::{Backend, Location, TEMPORARY_SUFFIX};
 use callmark_types::{CallId, SourcePosition, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::path::Path;
 
 const DEAD_LETTERS: &str = "_dead_letters";
 const RECORD_SUFFIX: &str = ".json";
@@ -146,38 +145,42 @@ impl From<&DeadLetter> for StoredDeadLetter {
 }
 
 /// Every dead letter of the dataset at `dir`, in order of id; none where there are none.
-pub fn list(dir: &Path) -> Result<Vec<StoredDeadLetter>, StoreError> {
-    let directory = LocalDirectory::new(dir);
+pub fn list(dir: impl Into<Location>) -> Result<Vec<StoredDeadLetter>, StoreError> {
+    let directory = dir.into().open()?;
     let names = directory.files_in(DEAD_LETTERS)?;
     let records = names.iter().filter(|name| name.ends_with(RECORD_SUFFIX));
-    records.map(|name| read(&directory, &format!("{DEAD_LETTERS}/{name}"))).collect()
+    let records: Vec<String> = records.map(|name| format!("{DEAD_LETTERS}/{name}")).collect();
+    let contents = directory.read_many(&records)?;
+    records.iter().zip(contents).map(|(relative, bytes)| parse(&*directory, relative, &bytes)).collect()
 }
 
 /// The dead letter `id` of the dataset at `dir`.
-pub fn show(dir: &Path, id: &DeadLetterId) -> Result<StoredDeadLetter, StoreError> {
-    let directory = LocalDirectory::new(dir);
+pub fn show(dir: impl Into<Location>, id: &DeadLetterId) -> Result<StoredDeadLetter, StoreError> {
+    let directory = dir.into().open()?;
     let relative = record_path(id);
     if !directory.exists(&relative)? {
-        return Err(StoreError::NoSuchDeadLetter { id: id.to_string(), path: dir.to_path_buf() });
+        return Err(StoreError::NoSuchDeadLetter { id: id.to_string(), path: directory.root() });
     }
-    read(&directory, &relative)
+    parse(&*directory, &relative, &directory.read(&relative)?)
 }
 
 /// The bytes of the dead letter `id`, where they were kept.
-pub fn payload(dir: &Path, id: &DeadLetterId) -> Result<Option<Vec<u8>>, StoreError> {
-    let directory = LocalDirectory::new(dir);
+pub fn payload(dir: impl Into<Location>, id: &DeadLetterId) -> Result<Option<Vec<u8>>, StoreError> {
+    let directory = dir.into().open()?;
     let relative = payload_path(id);
     if directory.exists(&relative)? { directory.read(&relative).map(Some) } else { Ok(None) }
 }
 
 /// Removes the dead letter `id`; `false` where there is none.
-pub fn remove(dir: &Path, id: &DeadLetterId) -> Result<bool, StoreError> {
-    remove_from(&LocalDirectory::new(dir), id)
+pub fn remove(dir: impl Into<Location>, id: &DeadLetterId) -> Result<bool, StoreError> {
+    let directory = dir.into().open()?;
+    let existed = directory.exists(&record_path(id))?;
+    remove_from(&*directory, id)?;
+    Ok(existed)
 }
 
-fn read(directory: &LocalDirectory, relative: &str) -> Result<StoredDeadLetter, StoreError> {
-    let bytes = directory.read(relative)?;
-    serde_json::from_slice(&bytes)
+fn parse(directory: &dyn Backend, relative: &str, bytes: &[u8]) -> Result<StoredDeadLetter, StoreError> {
+    serde_json::from_slice(bytes)
         .map_err(|source| StoreError::DamagedRecord { path: directory.path(relative), source })
 }
 
@@ -190,7 +193,7 @@ fn payload_path(id: &DeadLetterId) -> String {
 }
 
 /// Writes or replaces a dead letter; its record comes last, so a letter that is listed is whole.
-pub(crate) fn write(directory: &LocalDirectory, letter: &DeadLetter) -> Result<(), StoreError> {
+pub(crate) fn write(directory: &dyn Backend, letter: &DeadLetter) -> Result<(), StoreError> {
     directory.create_directories(DEAD_LETTERS)?;
     let stored = StoredDeadLetter::from(letter);
     match &letter.payload {
@@ -203,18 +206,36 @@ pub(crate) fn write(directory: &LocalDirectory, letter: &DeadLetter) -> Result<(
     directory.replace(&relative, &crate::commit::to_json(&stored, &directory.path(&relative))?)
 }
 
-pub(crate) fn exists(directory: &LocalDirectory, id: &DeadLetterId) -> Result<bool, StoreError> {
-    directory.exists(&record_path(id))
+/// Those of `ids` that are there, in order.
+pub(crate) fn existing(
+    directory: &dyn Backend,
+    ids: Vec<DeadLetterId>,
+) -> Result<Vec<DeadLetterId>, StoreError> {
+    if ids.is_empty() {
+        return Ok(ids);
+    }
+    // One listing costs less than a question for each, but on a disk, where a question costs nothing.
+    if directory.has_staging() {
+        let mut found = Vec::new();
+        for id in ids {
+            if directory.exists(&record_path(&id))? {
+                found.push(id);
+            }
+        }
+        return Ok(found);
+    }
+    let names = directory.files_in(DEAD_LETTERS)?;
+    let is_there = |id: &DeadLetterId| names.binary_search(&format!("{id}{RECORD_SUFFIX}")).is_ok();
+    Ok(ids.into_iter().filter(is_there).collect())
 }
 
-pub(crate) fn remove_from(directory: &LocalDirectory, id: &DeadLetterId) -> Result<bool, StoreError> {
-    let removed = directory.remove(&record_path(id))?;
-    directory.remove(&payload_path(id))?;
-    Ok(removed)
+pub(crate) fn remove_from(directory: &dyn Backend, id: &DeadLetterId) -> Result<(), StoreError> {
+    directory.remove(&record_path(id))?;
+    directory.remove(&payload_path(id))
 }
 
 /// Removes what a crash left: half-written files, and bytes without a record. Only under the writer's lock.
-pub(crate) fn clean(directory: &LocalDirectory) -> Result<u64, StoreError> {
+pub(crate) fn clean(directory: &dyn Backend) -> Result<u64, StoreError> {
     let names = directory.files_in(DEAD_LETTERS)?;
     let mut removed = 0;
     for name in &names {

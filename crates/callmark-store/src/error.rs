@@ -47,6 +47,26 @@ pub enum StoreError {
         /// The system's word.
         source: io::Error,
     },
+    /// An object store could not be reached, or did not do what it was asked, retries included.
+    #[error("cannot {action} {}: {source}; {advice}", path.display())]
+    ObjectStore {
+        /// What was tried.
+        action: &'static str,
+        /// The URL.
+        path: PathBuf,
+        /// What the operator can do.
+        advice: &'static str,
+        /// The store's word.
+        source: Box<object_store::Error>,
+    },
+    /// The text names no place that a dataset can lie in.
+    #[error("{location} cannot hold a dataset: {reason}")]
+    InvalidLocation {
+        /// What was given.
+        location: String,
+        /// Why not.
+        reason: String,
+    },
     /// The output is a file, not a directory.
     #[error("{} is a file: give a directory for the tables", path.display())]
     NotADirectory {
@@ -168,6 +188,22 @@ impl StoreError {
         }
     }
 
+    /// Says what an operator can do about what an object store said.
+    pub(crate) fn object_store(action: &'static str, path: &Path, source: object_store::Error) -> Self {
+        let advice = match source {
+            object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
+                "check the keys in the environment and what they may do with the bucket"
+            }
+            object_store::Error::NotFound { .. } => "check the names of the bucket and of the dataset",
+            object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. } => {
+                "commits need a store that creates an object only where there is none"
+            }
+            object_store::Error::InvalidPath { .. } => "use another name for the dataset",
+            _ => "check the endpoint and that it can be reached, then run again",
+        };
+        Self::ObjectStore { action, path: path.to_path_buf(), advice, source: Box::new(source) }
+    }
+
     /// Unwraps the system error that the Parquet library may carry.
     pub(crate) fn parquet(action: &'static str, path: &Path, source: parquet::errors::ParquetError) -> Self {
         match source {
@@ -183,15 +219,17 @@ impl StoreError {
         }
     }
 
-    /// Whether the surroundings failed (disk, permissions), so that the same batch may succeed later.
+    /// Whether the surroundings failed (disk, permissions, an object store), so that the same batch may succeed later.
     pub fn is_failure_of_surroundings(&self) -> bool {
         match self {
             Self::DiskFull { .. }
             | Self::PermissionDenied { .. }
             | Self::ReadOnly { .. }
             | Self::Io { .. }
+            | Self::ObjectStore { .. }
             | Self::NotPublished { .. } => true,
-            Self::NotADirectory { .. }
+            Self::InvalidLocation { .. }
+            | Self::NotADirectory { .. }
             | Self::NotADataset { .. }
             | Self::ForeignData { .. }
             | Self::Locked { .. }

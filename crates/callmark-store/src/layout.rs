@@ -2,8 +2,8 @@
 
 use crate::batch::{Batch, BatchEntry, SourceId};
 use crate::dead_letters::DeadLetterId;
-use crate::directory::LocalDirectory;
 use crate::error::StoreError;
+use crate::place::{Backend, Location};
 use crate::schema::{SCHEMA_VERSION, Table};
 use callmark_types::ScoredCall;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub const NULL_DATE_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Directory of the commit records.
 pub(crate) const COMMITS: &str = "_commits";
+/// On an object store, says that this is a dataset before anything is committed.
+const DATASET_MARK: &str = "_commits/dataset.json";
 /// Directory of files that are not in place yet.
 pub(crate) const STAGING: &str = "_staging";
 /// Suffix of an intent's name.
@@ -54,6 +56,9 @@ pub struct CommitRecord {
     /// The last offset that it settles, for streams.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<i64>,
+    /// Positions that companion topics had come to (`topic/partition`), for streams.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub positions: BTreeMap<String, i64>,
     /// Which attempt at this batch won.
     pub attempt: u64,
     /// The files, `calls` last.
@@ -135,6 +140,7 @@ impl<'a> Plan<'a> {
             partition: self.intent.partition.clone(),
             first: self.intent.first.clone(),
             last: batch.last,
+            positions: batch.positions.clone(),
             attempt: self.intent.attempt,
             files,
             entries: batch.entries.clone(),
@@ -174,19 +180,20 @@ fn intent_path(source: &str, partition: &str, first: &str, attempt: u64) -> Stri
     format!("{COMMITS}/{source}/{partition}/{first}.{attempt}{INTENT_SUFFIX}")
 }
 
-/// Where the file that will lie at `path` waits until it is committed.
-pub(crate) fn staging_path(path: &str) -> String {
-    format!("{STAGING}/{}", path.replace('/', "."))
-}
-
 /// One more than the highest attempt at this batch of which something is left on disk, from 0.
-pub(crate) fn next_attempt(directory: &LocalDirectory, batch: &Batch) -> Result<u64, StoreError> {
+pub(crate) fn next_attempt(directory: &dyn Backend, batch: &Batch) -> Result<u64, StoreError> {
     let prefix = format!("{}.", batch.first);
     let names = directory.files_in(&commit_directory(&batch.source))?;
     let attempts = names
         .iter()
         .filter_map(|name| name.strip_prefix(&prefix)?.strip_suffix(INTENT_SUFFIX)?.parse::<u64>().ok());
     Ok(attempts.max().map_or(0, |highest| highest + 1))
+}
+
+/// The batch that the intent at `path` is an attempt at.
+pub(crate) fn batch_of_intent(path: &str) -> &str {
+    let name = path.rsplit_once('/').map_or(path, |(_, name)| name);
+    name.split_once('.').map_or(name, |(batch, _)| batch)
 }
 
 /// What lies in the directory of one partition, without reading it.
@@ -201,7 +208,7 @@ pub(crate) struct PartitionNames {
 }
 
 /// Lists the commits and intents of one partition.
-pub(crate) fn partition_names(directory: &LocalDirectory, place: &str) -> Result<PartitionNames, StoreError> {
+pub(crate) fn partition_names(directory: &dyn Backend, place: &str) -> Result<PartitionNames, StoreError> {
     let mut names = PartitionNames::default();
     for name in directory.files_in(place)? {
         if let Some((first, _)) = name.strip_suffix(INTENT_SUFFIX).and_then(|stem| stem.split_once('.')) {
@@ -216,19 +223,34 @@ pub(crate) fn partition_names(directory: &LocalDirectory, place: &str) -> Result
 }
 
 /// Fails where the directory holds tables that were not written by this store.
-pub(crate) fn refuse_foreign_data(directory: &LocalDirectory) -> Result<(), StoreError> {
-    if directory.exists(COMMITS)? {
+pub(crate) fn refuse_foreign_data(directory: &dyn Backend) -> Result<(), StoreError> {
+    if directory.directory_exists(COMMITS)? {
         return Ok(());
     }
     for table in Table::ALL {
-        if directory.exists(table.name())? {
-            return Err(StoreError::ForeignData {
-                path: directory.root().to_path_buf(),
-                found: table.name().to_owned(),
-            });
+        // Asked again: a first writer beside this one makes `_commits` before any table.
+        if directory.directory_exists(table.name())? && !directory.directory_exists(COMMITS)? {
+            return Err(StoreError::ForeignData { path: directory.root(), found: table.name().to_owned() });
         }
     }
     Ok(())
+}
+
+/// Makes the place a dataset, where it is none: an object store knows no empty directory.
+pub(crate) fn begin_dataset(directory: &dyn Backend) -> Result<(), StoreError> {
+    directory.create_directories(COMMITS)?;
+    if directory.has_staging() || directory.exists(DATASET_MARK)? {
+        return Ok(());
+    }
+    directory.replace(DATASET_MARK, format!("{{\"format\": {RECORD_FORMAT}}}\n").as_bytes())
+}
+
+/// Fails where there is no dataset.
+pub(crate) fn require_dataset(directory: &dyn Backend) -> Result<(), StoreError> {
+    if directory.directory_exists(COMMITS)? {
+        return Ok(());
+    }
+    Err(StoreError::NotADataset { path: directory.root() })
 }
 
 /// What lies in `_commits`.
@@ -242,8 +264,9 @@ pub(crate) struct CommitFiles {
 }
 
 /// Reads `_commits`, in order of source, partition and name.
-pub(crate) fn read_commit_files(directory: &LocalDirectory) -> Result<CommitFiles, StoreError> {
+pub(crate) fn read_commit_files(directory: &dyn Backend) -> Result<CommitFiles, StoreError> {
     let mut found = CommitFiles::default();
+    let mut records = Vec::new();
     for source in directory.directories_in(COMMITS)? {
         for partition in directory.directories_in(&format!("{COMMITS}/{source}"))? {
             let place = format!("{COMMITS}/{source}/{partition}");
@@ -252,48 +275,75 @@ pub(crate) fn read_commit_files(directory: &LocalDirectory) -> Result<CommitFile
                 if name.ends_with(INTENT_SUFFIX) {
                     found.intents.push(path);
                 } else if name.ends_with(RECORD_SUFFIX) {
-                    found.records.push(read_record(directory, &path)?);
+                    records.push(path);
                 } else {
                     found.temporaries.push(path);
                 }
             }
         }
     }
+    // Not as file names sort, in which `7-000001.json` comes before `7.json`.
+    records.sort_by(|a, b| a.strip_suffix(RECORD_SUFFIX).cmp(&b.strip_suffix(RECORD_SUFFIX)));
+    found.records = read_records(directory, &records)?;
     Ok(found)
 }
 
-pub(crate) fn read_record(directory: &LocalDirectory, relative: &str) -> Result<CommitRecord, StoreError> {
+pub(crate) fn read_record(directory: &dyn Backend, relative: &str) -> Result<CommitRecord, StoreError> {
+    parse_record(directory, relative, &directory.read(relative)?)
+}
+
+/// Many records, in order.
+pub(crate) fn read_records(
+    directory: &dyn Backend,
+    relatives: &[String],
+) -> Result<Vec<CommitRecord>, StoreError> {
+    let contents = directory.read_many(relatives)?;
+    relatives.iter().zip(contents).map(|(path, bytes)| parse_record(directory, path, &bytes)).collect()
+}
+
+fn parse_record(directory: &dyn Backend, relative: &str, bytes: &[u8]) -> Result<CommitRecord, StoreError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
     }
-    let path = directory.path(relative);
-    let bytes = directory.read(relative)?;
-    let damaged = |source| StoreError::DamagedRecord { path: path.clone(), source };
-    let Format { format } = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let damaged = |source| StoreError::DamagedRecord { path: directory.path(relative), source };
+    let Format { format } = serde_json::from_slice(bytes).map_err(damaged)?;
     if format > RECORD_FORMAT {
-        return Err(StoreError::NewerFormat { path: path.clone(), found: format, supported: RECORD_FORMAT });
+        let path = directory.path(relative);
+        return Err(StoreError::NewerFormat { path, found: format, supported: RECORD_FORMAT });
     }
-    serde_json::from_slice(&bytes).map_err(damaged)
+    serde_json::from_slice(bytes).map_err(damaged)
 }
 
 /// Every commit of the dataset at `dir`, in order of source, partition and name. Takes no lock.
-pub fn read_commits(dir: &Path) -> Result<Vec<CommitRecord>, StoreError> {
-    let directory = LocalDirectory::new(dir);
-    if !directory.exists(COMMITS)? {
-        return Err(StoreError::NotADataset { path: dir.to_path_buf() });
-    }
-    Ok(read_commit_files(&directory)?.records)
+pub fn read_commits(dir: impl Into<Location>) -> Result<Vec<CommitRecord>, StoreError> {
+    let directory = dir.into().open()?;
+    require_dataset(&*directory)?;
+    Ok(read_commit_files(&*directory)?.records)
+}
+
+/// The committed files of `table`, in order of path: what to read of a dataset on an object store, where a plain glob
+/// can also find files of a commit under way.
+pub fn committed_files(dir: impl Into<Location>, table: Table) -> Result<Vec<FileEntry>, StoreError> {
+    let files = read_commits(dir)?.into_iter().flat_map(|record| record.files);
+    let mut files: Vec<FileEntry> = files.filter(|file| file.table == table).collect();
+    files.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// The content of the committed file at `path`, as its [`FileEntry`] gives it.
+pub fn read_committed_file(dir: impl Into<Location>, path: &str) -> Result<Vec<u8>, StoreError> {
+    dir.into().open()?.read(path)
 }
 
 /// The files of `table` as a plain glob `<table>/date=*/*.parquet` finds them, sorted; none where there are none.
-pub fn table_files(dir: &Path, table: Table) -> Result<Vec<PathBuf>, StoreError> {
-    let directory = LocalDirectory::new(dir);
-    Ok(table_file_names(&directory, table)?.into_iter().map(|path| directory.path(&path)).collect())
+pub fn table_files(dir: impl Into<Location>, table: Table) -> Result<Vec<PathBuf>, StoreError> {
+    let directory = dir.into().open()?;
+    Ok(table_file_names(&*directory, table)?.into_iter().map(|path| directory.path(&path)).collect())
 }
 
 /// The same as relative paths.
-pub(crate) fn table_file_names(directory: &LocalDirectory, table: Table) -> Result<Vec<String>, StoreError> {
+pub(crate) fn table_file_names(directory: &dyn Backend, table: Table) -> Result<Vec<String>, StoreError> {
     let mut paths = Vec::new();
     for partition in directory.directories_in(table.name())? {
         if !partition.starts_with("date=") {

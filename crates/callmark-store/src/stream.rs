@@ -6,26 +6,27 @@
 //! dataset is the truth; what the broker remembers of offsets is a hint.
 
 use crate::batch::{Batch, BatchEntry, SourceId, SourceKey};
+use crate::chain::ChainEnd;
 use crate::commit::{self, CommitStep, Naming, Receipt, StepHook};
 use crate::dead_letters::{self, DeadLetter};
-use crate::directory::{self, LocalDirectory, unique_number};
 use crate::error::StoreError;
 use crate::layout::{self, CommitRecord, Plan, STAGING};
+use crate::place::{self, Directory, Location, unique_number};
 use callmark_types::{CallId, ScoredCall};
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
-
-/// Digits of an offset in a commit's name, so that names sort as offsets do.
-const OFFSET_DIGITS: usize = 20;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Commits whose calls are remembered, to tell a message that was sent twice: at 500 calls a commit, half a million
 /// calls of the partition.
-const REMEMBERED_COMMITS: usize = 1_000;
+pub(crate) const REMEMBERED_COMMITS: usize = 1_000;
+
+/// Positions of companion topics that one partition keeps.
+const MAX_POSITIONS: usize = 1_000;
 
 /// What one commit of a partition makes visible: everything up to `last` that no commit before it covers.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamBatch {
-    /// The last offset that is settled.
+    /// The last offset that is settled; one less than the offset that the batch begins at where it settles none, as
+    /// when a later call is finished while an earlier one is still open.
     pub last: i64,
     /// The calls with the keys of their messages, in order of offset.
     pub calls: Vec<(SourceKey, ScoredCall)>,
@@ -45,10 +46,11 @@ pub struct StreamRecovery {
 /// A partition open for writing. It stays valid until a commit fails; then open it again and go on behind
 /// [`Self::next_offset`].
 pub struct StreamPartition {
-    directory: LocalDirectory,
+    directory: Directory,
     source: SourceId,
     hook: StepHook,
-    next: Option<i64>,
+    end: ChainEnd,
+    positions: BTreeMap<String, i64>,
     calls: HashMap<CallId, SourceKey>,
     /// Name of the batch and path of intents that were there before and have no record: dead, or only slow.
     open_intents: Vec<(String, String)>,
@@ -59,7 +61,7 @@ impl std::fmt::Debug for StreamPartition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StreamPartition")
             .field("source", &self.source)
-            .field("next", &self.next)
+            .field("next", &self.end.next_offset())
             .finish_non_exhaustive()
     }
 }
@@ -67,30 +69,26 @@ impl std::fmt::Debug for StreamPartition {
 impl StreamPartition {
     /// Opens partition `source` of the dataset at `dir`, creating the dataset where there is none: finishes commits
     /// whose files are not in place yet, and removes attempts that lost.
-    pub fn open(dir: &Path, source: SourceId) -> Result<(Self, StreamRecovery), StoreError> {
+    pub fn open(dir: impl Into<Location>, source: SourceId) -> Result<(Self, StreamRecovery), StoreError> {
         Self::open_with_step_hook(dir, source, |_| {})
     }
 
     /// The same, with `hook` called at each step. For tests of crashes.
     #[doc(hidden)]
     pub fn open_with_step_hook(
-        dir: &Path,
+        dir: impl Into<Location>,
         source: SourceId,
         hook: impl FnMut(CommitStep) + Send + 'static,
     ) -> Result<(Self, StreamRecovery), StoreError> {
-        if dir.exists() && !dir.is_dir() {
-            return Err(StoreError::NotADirectory { path: dir.to_path_buf() });
-        }
-        directory::create_directories(dir)?;
-        let directory = LocalDirectory::new(dir);
-        layout::refuse_foreign_data(&directory)?;
+        let directory = place::open_for_writing(&dir.into())?;
         directory.create_directories(&layout::commit_directory(&source))?;
         directory.create_directories(STAGING)?;
         let mut partition = Self {
             directory,
             source,
             hook: Box::new(hook),
-            next: None,
+            end: ChainEnd::default(),
+            positions: BTreeMap::new(),
             calls: HashMap::new(),
             open_intents: Vec::new(),
             must_reopen: false,
@@ -101,7 +99,13 @@ impl StreamPartition {
 
     /// The first offset that no commit covers; `None` where nothing was ever committed.
     pub fn next_offset(&self) -> Option<i64> {
-        self.next
+        self.end.next_offset()
+    }
+
+    /// The newest position of each companion topic that a commit of this partition carried, such as
+    /// `calls.events/3` → 123.
+    pub fn positions(&self) -> &BTreeMap<String, i64> {
+        &self.positions
     }
 
     /// The message that call `id` was made of, where it is among the calls remembered: those of the last
@@ -115,47 +119,56 @@ impl StreamPartition {
     /// After [`StoreError::LostRace`] another worker has gone on in this partition; after any other error it is open
     /// whether the batch was committed. In both cases open the partition again.
     pub fn commit(&mut self, batch: StreamBatch) -> Result<Receipt, StoreError> {
+        self.commit_with_positions(batch, BTreeMap::new())
+    }
+
+    /// The same, with the positions that other topics had come to: they are committed with the batch or not at all,
+    /// kept until a later commit gives newer ones, and read back by [`Self::positions`].
+    pub fn commit_with_positions(
+        &mut self,
+        batch: StreamBatch,
+        positions: BTreeMap<String, i64>,
+    ) -> Result<Receipt, StoreError> {
         if self.must_reopen {
-            return Err(StoreError::MustReopen { path: self.directory.root().to_path_buf() });
+            return Err(StoreError::MustReopen { path: self.directory.root() });
         }
-        let committed = self.try_commit(batch);
+        let committed = self.try_commit(batch, positions);
         self.must_reopen = committed.is_err();
         committed
     }
 
-    fn try_commit(&mut self, batch: StreamBatch) -> Result<Receipt, StoreError> {
-        let first = self.next.unwrap_or(0);
-        if batch.last < first {
-            return Err(StoreError::InvalidBatch {
-                first: offset_name(first),
-                reason: format!("it ends at offset {}, before it begins", batch.last),
-            });
-        }
-        let last = batch.last;
-        let batch = self.named(first, batch);
+    fn try_commit(
+        &mut self,
+        batch: StreamBatch,
+        positions: BTreeMap<String, i64>,
+    ) -> Result<Receipt, StoreError> {
+        let end = self.end.after(batch.last)?;
+        let batch = self.named(batch, positions);
         batch.validate()?;
+        if batch.positions.len() > MAX_POSITIONS {
+            let reason = format!("it has {} positions, {MAX_POSITIONS} is the most", batch.positions.len());
+            return Err(StoreError::InvalidBatch { first: batch.first, reason });
+        }
         for letter in &batch.dead_letters {
-            dead_letters::write(&self.directory, letter)?;
+            dead_letters::write(&*self.directory, letter)?;
         }
         (self.hook)(CommitStep::DeadLettersWritten);
         let plan = Plan::of(&batch, unique_number());
-        let record = commit::stage(&self.directory, &plan, &batch, &mut self.hook)?;
-        match commit::name_record(&self.directory, &record, &mut self.hook)? {
+        let record = commit::stage(&*self.directory, &plan, &batch, &mut self.hook)?;
+        match commit::name_record(&*self.directory, &record, &mut self.hook)? {
             Naming::Committed => {}
             Naming::Lost => {
-                commit::discard(&self.directory, &plan);
+                commit::discard(&*self.directory, &plan);
                 return Err(StoreError::LostRace { first: batch.first });
             }
             Naming::InDoubt(error) => return Err(error),
         }
-        self.next = Some(last + 1);
+        self.end = end;
+        self.positions.clone_from(&record.positions);
         self.remember(&record);
-        commit::publish(&self.directory, &record, &mut self.hook)?;
-        commit::finish(&self.directory, &record, &mut self.hook)?;
-        // Whoever wrote these can only lose from now on.
-        for (_, lost) in self.open_intents.extract_if(.., |(name, _)| *name == record.first) {
-            commit::discard_attempt(&self.directory, &lost)?;
-        }
+        commit::publish(&*self.directory, &record, &mut self.hook)?;
+        commit::finish(&*self.directory, &record, &mut self.hook)?;
+        commit::discard_beaten(&*self.directory, &mut self.open_intents, &record.first)?;
         Ok(Receipt {
             calls: batch.calls.len() as u64,
             dead_letters: batch.dead_letters.len() as u64,
@@ -164,7 +177,9 @@ impl StreamPartition {
         })
     }
 
-    fn named(&self, first: i64, batch: StreamBatch) -> Batch {
+    fn named(&self, batch: StreamBatch, newer: BTreeMap<String, i64>) -> Batch {
+        let mut positions = self.positions.clone();
+        positions.extend(newer);
         let entries = batch
             .calls
             .iter()
@@ -172,45 +187,55 @@ impl StreamPartition {
             .collect();
         Batch {
             source: self.source.clone(),
-            first: offset_name(first),
+            first: self.end.name(),
             last: Some(batch.last),
+            positions,
             entries,
             calls: batch.calls.into_iter().map(|(_, call)| call).collect(),
             dead_letters: batch.dead_letters,
         }
     }
 
-    /// Reads the chain of commits. An intent whose record is there is finished; one that its record does not name
-    /// lost and is removed; one without a record may belong to a worker that is only slow, and stays.
+    /// Reads the chain of commits: the names of all, and the newest [`REMEMBERED_COMMITS`] themselves. An intent whose
+    /// record is there is finished; one that its record does not name lost and is removed; one without a record may
+    /// belong to a worker that is only slow, and stays.
     fn recover(&mut self) -> Result<StreamRecovery, StoreError> {
         let place = layout::commit_directory(&self.source);
-        let names = layout::partition_names(&self.directory, &place)?;
+        let names = layout::partition_names(&*self.directory, &place)?;
         let mut recovery = StreamRecovery::default();
         for (first, intent) in &names.intents {
             if !names.records.contains(first) {
                 self.open_intents.push((first.clone(), intent.clone()));
                 continue;
             }
-            let record = layout::read_record(&self.directory, &layout::record_in(&place, first))?;
+            let record = layout::read_record(&*self.directory, &layout::record_in(&place, first))?;
             if record.intent_path() == *intent {
-                recovery.published_files += commit::publish(&self.directory, &record, &mut self.hook)?.0;
-                commit::finish(&self.directory, &record, &mut self.hook)?;
+                recovery.published_files += commit::publish(&*self.directory, &record, &mut self.hook)?.0;
+                commit::finish(&*self.directory, &record, &mut self.hook)?;
             } else {
-                commit::discard_attempt(&self.directory, intent)?;
+                commit::discard_attempt(&*self.directory, intent)?;
                 recovery.removed_attempts += 1;
                 (self.hook)(CommitStep::LeftoverRemoved);
             }
         }
-        self.remove_staged_by_losers(&place, &names.records)?;
         // A worker that is about to name its record needs it no more once the name is taken.
         for (_, temporary) in names.temporaries.iter().filter(|(first, _)| names.records.contains(first)) {
             self.directory.remove(temporary)?;
         }
         let newest = names.records.len().saturating_sub(REMEMBERED_COMMITS);
-        for first in names.records.iter().skip(newest) {
-            let record = layout::read_record(&self.directory, &layout::record_in(&place, first))?;
-            self.next = record.last.map(|last| last + 1).or(self.next);
+        let newest: Vec<String> =
+            names.records.iter().skip(newest).map(|first| layout::record_in(&place, first)).collect();
+        let newest = layout::read_records(&*self.directory, &newest)?;
+        if self.directory.has_staging() {
+            self.remove_staged_by_losers(&place, &names.records)?;
+        } else {
+            commit::remove_written_by_losers(&*self.directory, &self.source, &newest)?;
+        }
+        for record in newest {
+            let end = record.last.and_then(|last| ChainEnd::behind(&record.first, last));
+            self.end = end.unwrap_or(self.end);
             self.remember(&record);
+            self.positions = record.positions;
         }
         Ok(recovery)
     }
@@ -224,7 +249,7 @@ impl StreamPartition {
             if !records.contains(first) {
                 continue;
             }
-            let record = layout::read_record(&self.directory, &layout::record_in(place, first))?;
+            let record = layout::read_record(&*self.directory, &layout::record_in(place, first))?;
             if attempt.strip_suffix(".parquet") != Some(&record.attempt.to_string()) {
                 self.directory.remove(&format!("{STAGING}/{name}"))?;
             }
@@ -235,9 +260,4 @@ impl StreamPartition {
     fn remember(&mut self, record: &CommitRecord) {
         self.calls.extend(record.entries.iter().map(|entry| (entry.call_id.clone(), entry.key)));
     }
-}
-
-/// The name of the commit that begins at `offset`.
-fn offset_name(offset: i64) -> String {
-    format!("{offset:0OFFSET_DIGITS$}")
 }

@@ -3,6 +3,8 @@
 
 use crate::error::StoreError;
 use crate::hex;
+use crate::layout::FileEntry;
+use crate::place::{Backend, Output};
 use crate::schema::{
     Column, EventRow, SCHEMA_VERSION, Table, TurnRow, calls_columns, events_columns, schema_of, turns_columns,
 };
@@ -16,9 +18,7 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 
 /// What the files say of who wrote them; readers look here for known bugs of a writer.
 const CREATED_BY: &str = concat!("callmark version ", env!("CARGO_PKG_VERSION"));
@@ -128,39 +128,33 @@ fn file_metadata(calls: &[&ScoredCall]) -> Vec<KeyValue> {
     pairs.into_iter().map(|(key, value)| KeyValue::new(key.to_owned(), value)).collect()
 }
 
-/// What a finished file holds.
-#[derive(Debug)]
-pub(crate) struct WrittenFile {
-    pub(crate) rows: u64,
-    pub(crate) bytes: u64,
-    pub(crate) sha256: String,
-}
-
-/// Writes a table's file at `path`, durably but for its name.
+/// Writes a table's file to where it waits for its commit; `path` is where readers will find it.
 pub(crate) fn write_table_file(
     table: Table,
     calls: &[&ScoredCall],
-    path: &Path,
-) -> Result<WrittenFile, StoreError> {
-    let fail = |e| StoreError::io("write", path, e);
-    let file = File::create(path).map_err(fail)?;
-    let output = DigestWriter { inner: file, hasher: Sha256::new(), bytes: 0 };
+    directory: &dyn Backend,
+    path: &str,
+) -> Result<FileEntry, StoreError> {
+    let staged = directory.staging_path(path);
+    let shown = directory.path(&staged);
+    let output = DigestWriter { inner: directory.create(&staged)?, hasher: Sha256::new(), bytes: 0 };
     let buffered = BufWriter::with_capacity(WRITE_BUFFER_BYTES, output);
     let (buffered, rows) =
-        write_table(table, calls, buffered).map_err(|e| StoreError::parquet("write", path, e))?;
-    let output = buffered.into_inner().map_err(|e| fail(e.into_error()))?;
-    output.inner.sync_all().map_err(fail)?;
-    Ok(WrittenFile { rows, bytes: output.bytes, sha256: hex::encode(&output.hasher.finalize()) })
+        write_table(table, calls, buffered).map_err(|e| StoreError::parquet("write", &shown, e))?;
+    let output = buffered.into_inner().map_err(|e| StoreError::io("write", &shown, e.into_error()))?;
+    output.inner.finish()?;
+    let sha256 = hex::encode(&output.hasher.finalize());
+    Ok(FileEntry { table, path: path.to_owned(), rows, bytes: output.bytes, sha256 })
 }
 
 /// Passes bytes on and keeps their digest.
-struct DigestWriter {
-    inner: File,
+struct DigestWriter<'a> {
+    inner: Box<dyn Output + 'a>,
     hasher: Sha256,
     bytes: u64,
 }
 
-impl Write for DigestWriter {
+impl Write for DigestWriter<'_> {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
         let written = self.inner.write(buffer)?;
         self.hasher.update(&buffer[..written]);

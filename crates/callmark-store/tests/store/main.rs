@@ -2,12 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod chains;
+mod conformance;
 mod consistency;
 mod crashes;
 mod dead_letters;
 mod failures;
 mod reading;
 mod round_trip;
+mod s3;
 mod samples;
 mod schema;
 mod strategies;

@@ -43,6 +43,12 @@ pub(crate) fn read_file(file: File) -> Vec<RecordBatch> {
     reader.map(|batch| batch.unwrap()).collect()
 }
 
+/// The same of a file in memory.
+pub(crate) fn read_table(bytes: bytes::Bytes) -> Vec<RecordBatch> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    reader.map(|batch| batch.unwrap()).collect()
+}
+
 /// Calls out of the rows of the three tables, in order of `calls`.
 pub(crate) fn assemble(
     calls: &[RecordBatch],
