@@ -7,7 +7,10 @@
 //! `stats` is pure and held against reference implementations; `cohort` reads the tables; `analysis` turns calls into
 //! figures; `report` writes them as a page, a summary and JSON; `simulate` makes data sets whose true effects are known.
 
+pub mod analysis;
+pub mod claim;
 pub mod cohort;
 pub mod config;
+pub mod report;
 pub mod simulate;
 pub mod stats;

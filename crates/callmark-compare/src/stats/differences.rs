@@ -46,7 +46,7 @@ pub fn roll_out(data: &[GroupPeriod], starts: &BTreeMap<u32, i32>) -> Option<Rol
             if *period == start - 1 {
                 continue;
             }
-            let Some(control) = control_change(data, starts, *start - 1, *period) else { continue };
+            let Some(control) = control_change(data, starts, *group, (*start - 1, *period)) else { continue };
             let entry = by_distance.entry(period - start).or_default();
             entry.0 += (mean - base - control) * count;
             entry.1 += count;
@@ -64,9 +64,15 @@ pub fn roll_out(data: &[GroupPeriod], starts: &BTreeMap<u32, i32>) -> Option<Rol
     })
 }
 
-/// How the mean over all calls of groups that are treated at neither period moved from `from` to `to`.
-fn control_change(data: &[GroupPeriod], starts: &BTreeMap<u32, i32>, from: i32, to: i32) -> Option<f64> {
-    let untreated = |group: u32| starts.get(&group).is_none_or(|start| *start > from.max(to));
+/// How the means of the other groups that are treated at neither period moved from `from` to `to`, by their calls.
+fn control_change(
+    data: &[GroupPeriod],
+    starts: &BTreeMap<u32, i32>,
+    treated: u32,
+    (from, to): (i32, i32),
+) -> Option<f64> {
+    let untreated =
+        |group: u32| group != treated && starts.get(&group).is_none_or(|start| *start > from.max(to));
     let mut change = (0.0, 0.0);
     let groups: std::collections::BTreeSet<u32> =
         data.iter().map(|d| d.group).filter(|g| untreated(*g)).collect();
