@@ -26,6 +26,10 @@ pub(crate) enum Command {
     Score(ScoreArguments),
     /// Run a pipeline file from pipelines/ until it is done or signalled
     Run(RunArguments),
+    /// Compare AI with human handling: a report with intervals, case mix and refusals
+    Compare(CompareArguments),
+    /// Write a synthetic dataset whose true effects are known
+    Simulate(SimulateArguments),
     /// Query a dataset with SQL: tables calls, turns, events
     Sql(SqlArguments),
     /// Print calls in the shape other tools read
@@ -135,6 +139,58 @@ pub(crate) enum RowFormat {
     Csv,
     /// One JSON object a line
     Json,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  callmark compare dataset/ --html report.html --json report.json
+  callmark compare dataset/ --config pipelines/compare/compare.toml
+  callmark compare --claim pipelines/claims/assistant_2024.toml
+
+Calls are compared by the handler that took them first. Where the data cannot tell, the report says so and why.")]
+pub(crate) struct CompareArguments {
+    /// The dataset; may be absent with --claim
+    #[arg(required_unless_present = "claim")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Write the report as one self-contained page
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// Write every figure with its inputs
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Margins, limits, covariates and cost assumptions; see pipelines/compare/compare.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// A published claim to hold against itself and the dataset; see pipelines/claims/
+    #[arg(long, value_name = "FILE")]
+    pub(crate) claim: Option<PathBuf>,
+    /// What is printed: a summary in Markdown, or all figures as JSON
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  callmark simulate --calls 100000 --out simulated/
+  callmark simulate --calls 5000 --scenario simpson --out simulated/
+
+Scenarios: confounded, null, simpson, no-overlap, three-calls, margin, scorer-error. The true effects are written
+beside the tables, in truth.json.")]
+pub(crate) struct SimulateArguments {
+    /// How many calls
+    #[arg(long, value_name = "N")]
+    pub(crate) calls: u64,
+    /// The dataset: a folder, made if absent
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// The same seed gives the same calls
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// What the data are like
+    #[arg(long, value_name = "NAME", default_value = "confounded")]
+    pub(crate) scenario: String,
 }
 
 #[derive(Debug, Args)]

@@ -1,11 +1,13 @@
 //! One module a command.
 
 mod classify;
+mod compare;
 mod dead_letters;
 mod doctor;
 mod export;
 mod models;
 mod score;
+mod simulate;
 mod sql;
 
 use crate::cli::{Arguments, Command};
@@ -16,6 +18,8 @@ pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.command {
         Command::Score(arguments) => score::score(arguments),
         Command::Run(arguments) => score::run_file(&arguments),
+        Command::Compare(arguments) => compare::compare(&arguments),
+        Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Sql(arguments) => sql::sql(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Classify(arguments) => classify::classify(&arguments),

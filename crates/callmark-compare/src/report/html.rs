@@ -1,0 +1,103 @@
+//! The report as one page that needs no network and no script.
+
+use super::{Block, Report, pieces, plot::svg, style::STYLE};
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// The whole page.
+pub fn html(report: &Report) -> String {
+    let mut out = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
+         content=\"width=device-width,initial-scale=1\"><title>{0}</title><style>{STYLE}</style></head>\
+         <body><main><h1>{0}</h1><nav>",
+        escape(&report.title)
+    );
+    // Writing to a text cannot fail.
+    for section in &report.sections {
+        let _ = write!(out, "<a href=\"#{}\">{}</a>", section.id, escape(section.title));
+    }
+    out.push_str("</nav>");
+    let mut page = Page { report, shown: BTreeSet::new() };
+    for section in &report.sections {
+        let _ = write!(out, "\n<section id=\"{}\"><h2>{}</h2>", section.id, escape(section.title));
+        for block in &section.blocks {
+            page.block(&mut out, block);
+        }
+        out.push_str("</section>");
+    }
+    out.push_str("\n</main></body></html>\n");
+    out
+}
+
+struct Page<'a> {
+    report: &'a Report,
+    shown: BTreeSet<&'a str>,
+}
+
+impl<'a> Page<'a> {
+    fn block(&mut self, out: &mut String, block: &'a Block) {
+        match block {
+            Block::Text(text) => {
+                let _ = write!(out, "<p>{}</p>", self.fill(text));
+            }
+            Block::Alarm(text) => {
+                let _ = write!(out, "<p class=\"alarm\"><strong>Attention.</strong> {}</p>", self.fill(text));
+            }
+            Block::Plot(plot) => {
+                let _ = write!(
+                    out,
+                    "<figure>{}<figcaption>{}</figcaption></figure>",
+                    svg(plot),
+                    escape(&plot.caption)
+                );
+            }
+            Block::Table { caption, columns, rows } => {
+                let _ = write!(
+                    out,
+                    "<div class=\"scroll\" tabindex=\"0\"><table><caption>{}</caption><thead><tr>",
+                    escape(caption)
+                );
+                for column in columns {
+                    let _ = write!(out, "<th scope=\"col\">{}</th>", escape(column));
+                }
+                out.push_str("</tr></thead><tbody>");
+                for row in rows {
+                    out.push_str("<tr>");
+                    for cell in row {
+                        let _ = write!(out, "<td>{}</td>", self.fill(cell));
+                    }
+                    out.push_str("</tr>");
+                }
+                out.push_str("</tbody></table></div>");
+            }
+        }
+    }
+
+    /// A text with its figures; the first showing of a figure carries its id, every one the attribute `data-figure`.
+    fn fill(&mut self, text: &'a str) -> String {
+        let mut out = String::new();
+        for piece in pieces(text) {
+            match piece {
+                Ok(words) => out.push_str(&escape(words)),
+                Err(id) => {
+                    let Some(figure) = self.report.figures.get(id) else { continue };
+                    let anchor =
+                        if self.shown.insert(id) { format!(" id=\"{}\"", escape(id)) } else { String::new() };
+                    let _ = write!(
+                        out,
+                        "<span class=\"figure\"{anchor} data-figure=\"{}\" title=\"{}\">{}</span>",
+                        escape(id),
+                        escape(&format!("{} \u{b7} {}", figure.label, figure.method)),
+                        escape(&figure.text())
+                    );
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Text as HTML.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}

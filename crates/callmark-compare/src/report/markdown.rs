@@ -1,0 +1,46 @@
+//! The summary on the terminal, as Markdown.
+
+use super::{Block, Report, pieces};
+use std::fmt::Write;
+
+/// The sections that belong in the summary.
+pub fn markdown(report: &Report) -> String {
+    let mut out = format!("# {}\n", report.title);
+    // Writing to a text cannot fail.
+    for section in report.sections.iter().filter(|s| s.in_summary) {
+        let _ = write!(out, "\n## {}\n", section.title);
+        for block in &section.blocks {
+            match block {
+                Block::Text(text) => {
+                    let _ = write!(out, "\n{}\n", plain(report, text));
+                }
+                Block::Alarm(text) => {
+                    let _ = write!(out, "\n> **Attention.** {}\n", plain(report, text));
+                }
+                Block::Table { caption, columns, rows } => table(report, &mut out, caption, columns, rows),
+                Block::Plot(_) => {}
+            }
+        }
+    }
+    out
+}
+
+fn table(report: &Report, out: &mut String, caption: &str, columns: &[String], rows: &[Vec<String>]) {
+    let _ = write!(out, "\n{caption}\n\n| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|c| plain(report, c).replace('|', "\\|")).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+    }
+}
+
+/// A text with its figures put in. What a dataset names may hold anything; a terminal must not obey it.
+fn plain(report: &Report, text: &str) -> String {
+    let filled: String = pieces(text)
+        .into_iter()
+        .map(|piece| match piece {
+            Ok(words) => words.to_owned(),
+            Err(id) => report.figures.get(id).map_or_else(String::new, super::Figure::text),
+        })
+        .collect();
+    filled.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,0 +1,261 @@
+//! What a comparison says, as data: sections of sentences, tables and plots around figures that each have an id.
+//!
+//! Every renderer walks the same [`Report`]. A figure stands in a text as `{{id}}`, so the number on the page, the one in
+//! the summary and the one in the JSON cannot differ.
+
+mod html;
+mod json;
+mod markdown;
+mod plot;
+mod style;
+
+pub use html::html;
+pub use json::json;
+pub use markdown::markdown;
+
+use crate::stats::estimate::Estimate;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// What a figure is measured in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// A share, shown in per cent.
+    Share,
+    /// A difference of shares, shown in percentage points.
+    ShareDifference,
+    /// Minutes.
+    Minutes,
+    /// A difference in minutes.
+    MinutesDifference,
+    /// Points of sentiment.
+    Points,
+    /// A difference of points.
+    PointsDifference,
+    /// A count.
+    Count,
+    /// A plain number.
+    Number,
+}
+
+/// One number with its interval, and where it comes from.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Figure {
+    /// What it is, in words.
+    pub label: String,
+    /// What it is measured in.
+    pub unit: Unit,
+    /// The number; null where the data do not give it.
+    pub value: Option<f64>,
+    /// Lower end of its interval.
+    pub low: Option<f64>,
+    /// Upper end of its interval.
+    pub high: Option<f64>,
+    /// Level of the interval.
+    pub level: Option<f64>,
+    /// How it was made.
+    pub method: String,
+    /// The numbers it was made of.
+    pub inputs: BTreeMap<String, f64>,
+    /// Why there is no number.
+    pub reason: Option<String>,
+}
+
+/// A part of a section.
+#[derive(Debug, Clone)]
+pub enum Block {
+    /// A paragraph; `{{id}}` stands for a figure.
+    Text(String),
+    /// Something that the reader must not miss.
+    Alarm(String),
+    /// A table; cells as texts.
+    Table {
+        /// What it shows.
+        caption: String,
+        /// The heads of its columns.
+        columns: Vec<String>,
+        /// Its rows.
+        rows: Vec<Vec<String>>,
+    },
+    /// A plot.
+    Plot(Plot),
+}
+
+/// A line of a plot with its band.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// Its name.
+    pub name: String,
+    /// (x, y, low, high).
+    pub points: Vec<(f64, f64, f64, f64)>,
+    /// Whether it moves in steps.
+    pub steps: bool,
+}
+
+/// Lines over a common axis.
+#[derive(Debug, Clone)]
+pub struct Plot {
+    /// What it shows, also for those who do not see it.
+    pub caption: String,
+    /// The horizontal axis.
+    pub x: String,
+    /// The vertical axis.
+    pub y: String,
+    /// The lines.
+    pub series: Vec<Series>,
+}
+
+/// A section.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Its anchor.
+    pub id: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// Whether the summary on the terminal has it.
+    pub in_summary: bool,
+    /// Its parts.
+    pub blocks: Vec<Block>,
+}
+
+/// A comparison's result.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// Its title.
+    pub title: String,
+    /// Sections, plain language first.
+    pub sections: Vec<Section>,
+    /// Figures by id.
+    pub figures: BTreeMap<String, Figure>,
+}
+
+impl Report {
+    /// Adds a section.
+    pub fn section(&mut self, id: &'static str, title: &'static str, in_summary: bool, blocks: Vec<Block>) {
+        self.sections.push(Section { id, title, in_summary, blocks });
+    }
+
+    /// Adds a figure and returns what stands for it in texts. `None` becomes a figure without a number.
+    pub fn figure(&mut self, id: &str, figure: Figure) -> String {
+        self.figures.insert(id.to_owned(), figure);
+        format!("{{{{{id}}}}}")
+    }
+}
+
+impl Figure {
+    /// A figure with an interval, or none for the `reason`.
+    pub fn estimate(label: &str, unit: Unit, estimate: Option<Estimate>, method: &str) -> Self {
+        let reason = estimate.is_none().then(|| "too few calls to tell".to_owned());
+        Self {
+            label: label.to_owned(),
+            unit,
+            value: estimate.map(|e| e.value).filter(|v| v.is_finite()),
+            low: estimate.map(|e| e.low).filter(|v| v.is_finite()),
+            high: estimate.map(|e| e.high).filter(|v| v.is_finite()),
+            level: None,
+            method: method.to_owned(),
+            inputs: BTreeMap::new(),
+            reason,
+        }
+    }
+
+    /// A number without an interval.
+    pub fn exact(label: &str, unit: Unit, value: f64, method: &str) -> Self {
+        let estimate = Estimate { value, standard_error: f64::NAN, low: f64::NAN, high: f64::NAN };
+        Self::estimate(label, unit, Some(estimate), method)
+    }
+
+    /// With one more input.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: f64) -> Self {
+        self.inputs.insert(name.to_owned(), value);
+        self
+    }
+
+    /// With the level of its interval.
+    #[must_use]
+    pub fn at_level(mut self, level: f64) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Without a number, and why.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        self.reason = Some(reason.to_owned());
+        self
+    }
+
+    /// The figure as people read it.
+    pub fn text(&self) -> String {
+        let Some(value) = self.value else {
+            return format!("not told ({})", self.reason.as_deref().unwrap_or("no data"));
+        };
+        match (self.low, self.high) {
+            (Some(low), Some(high)) => format!(
+                "{} ({} to {})",
+                self.format(value, true),
+                self.format(low, false),
+                self.format(high, false)
+            ),
+            (Some(low), None) => {
+                format!("{} ({} or more)", self.format(value, true), self.format(low, false))
+            }
+            _ => self.format(value, true),
+        }
+    }
+
+    fn format(&self, value: f64, with_unit: bool) -> String {
+        let (number, unit) = match self.unit {
+            Unit::Share => (format!("{:.1}", 100.0 * value), " %"),
+            Unit::ShareDifference => (format!("{:+.1}", 100.0 * value), " points"),
+            Unit::Minutes => (format!("{value:.2}"), " min"),
+            Unit::MinutesDifference => (format!("{value:+.2}"), " min"),
+            Unit::Points => (format!("{value:.2}"), ""),
+            Unit::PointsDifference => (format!("{value:+.2}"), ""),
+            Unit::Count => (thousands(value), ""),
+            Unit::Number => (format!("{value:.2}"), ""),
+        };
+        if with_unit { number + unit } else { number }
+    }
+}
+
+/// A whole number with its thousands apart.
+pub fn thousands(value: f64) -> String {
+    let digits = format!("{:.0}", value.abs());
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    if value < -0.5 { format!("-{text}") } else { text }
+}
+
+/// A text in pieces: as it stands, or a figure's id.
+pub(crate) fn pieces(text: &str) -> Vec<Result<&str, &str>> {
+    let mut found = Vec::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("{{") {
+        found.push(Ok(before));
+        let Some((id, after)) = after.split_once("}}") else { return found };
+        found.push(Err(id));
+        rest = after;
+    }
+    found.push(Ok(rest));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_falls_apart_into_words_and_figures() {
+        assert_eq!(pieces("a {{b}} c"), [Ok("a "), Err("b"), Ok(" c")]);
+        assert_eq!(thousands(1_234_567.0), "1,234,567");
+        assert_eq!(thousands(12.0), "12");
+    }
+}

@@ -1,0 +1,11 @@
+//! Data sets whose true effects are known, to prove the comparison on and to load it with.
+//!
+//! Each call is drawn with what would have happened in *both* arms; one of them is written, both are the truth. What
+//! makes comparisons go wrong is in there and can be set: calls that are hard go to one arm (confounding), hard calls
+//! are handed over (informative escalation), customers call again and are alike (clusters), and the scorer errs.
+
+mod model;
+mod write;
+
+pub use model::{Potential, Scenario, SimulatedCall, draw, true_effects};
+pub use write::{SimulateError, Truth, simulate};

@@ -1,0 +1,260 @@
+//! The model of one call: a pure function of scenario, seed and number.
+
+use crate::cohort::Ended;
+use crate::stats::random::Draws;
+use serde::Serialize;
+
+/// Issues, from easy to hard.
+pub(super) const ISSUES: [&str; 6] =
+    ["balance", "opening_hours", "late_delivery", "wrong_bill", "cancel_contract", "fraud"];
+/// Queues.
+pub(super) const QUEUES: [&str; 3] = ["orders", "billing", "contracts"];
+/// Languages.
+pub(super) const LANGUAGES: [&str; 3] = ["en", "es", "de"];
+/// Agents among whom the calls that people take first are spread.
+const AGENTS: u64 = 40;
+/// Calls a customer makes, on average.
+const CALLS_PER_CUSTOMER: u64 = 2;
+/// The days the calls are spread over.
+const DAYS: u64 = 84;
+/// 2026-03-02T00:00:00Z, a Monday.
+const FIRST_DAY_MS: i64 = 1_772_409_600_000;
+
+/// What a data set is like. Effects are those of AI less human.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Scenario {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for.
+    pub purpose: &'static str,
+    /// Effect on the probability of being resolved.
+    pub resolved_effect: f64,
+    /// AI's times to resolution as a multiple of people's.
+    pub time_ratio: f64,
+    /// Effect on customer sentiment, points.
+    pub sentiment_effect: f64,
+    /// Probability that the easiest and the hardest calls go to AI; linear between.
+    pub to_ai: (f64, f64),
+    /// How much harder calls are less often resolved, from the easiest to the hardest.
+    pub difficulty: f64,
+    /// Spread of what customers have in common, sentiment points.
+    pub customer_spread: f64,
+    /// Probability that the scorer turns a call's outcome around, for AI's calls and people's.
+    pub scorer_error: (f64, f64),
+    /// The number of calls where it is not asked for, or more may not be.
+    pub most_calls: u64,
+}
+
+/// What most scenarios have in common.
+const BASE: Scenario = Scenario {
+    name: "confounded",
+    purpose: "AI gets the easy calls: raw differences flatter it",
+    resolved_effect: -0.05,
+    time_ratio: 0.6,
+    sentiment_effect: -0.2,
+    to_ai: (0.85, 0.25),
+    difficulty: 0.35,
+    customer_spread: 0.6,
+    scorer_error: (0.0, 0.0),
+    most_calls: u64::MAX,
+};
+
+impl Scenario {
+    /// All that there are.
+    pub const ALL: [Self; 7] = [
+        BASE,
+        Self {
+            name: "null",
+            purpose: "nothing differs between the arms but who gets which calls",
+            resolved_effect: 0.0,
+            time_ratio: 1.0,
+            sentiment_effect: 0.0,
+            ..BASE
+        },
+        Self {
+            name: "simpson",
+            purpose: "AI gets the hard calls and does better on each kind, yet looks worse on average",
+            resolved_effect: 0.08,
+            time_ratio: 0.8,
+            sentiment_effect: 0.3,
+            to_ai: (0.1, 0.9),
+            difficulty: 0.45,
+            ..BASE
+        },
+        Self {
+            name: "no-overlap",
+            purpose: "AI gets all easy calls and people all hard ones: no adjustment can help",
+            to_ai: (2.0, -1.0),
+            ..BASE
+        },
+        Self { name: "three-calls", purpose: "too little to tell anything", most_calls: 3, ..BASE },
+        Self {
+            name: "margin",
+            purpose: "sentiment is worse by exactly the margin: a non-inferiority test may be wrong 5 times of 100",
+            sentiment_effect: -0.3,
+            ..BASE
+        },
+        Self {
+            name: "scorer-error",
+            purpose: "the scorer errs on people's calls more than on AI's",
+            scorer_error: (0.05, 0.15),
+            ..BASE
+        },
+    ];
+
+    /// The scenario of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.name == name)
+    }
+}
+
+/// What happens to a call in one arm.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Potential {
+    /// How it ends.
+    pub ended: Ended,
+    /// Milliseconds until it was settled, or ended otherwise.
+    pub end_ms: i64,
+    /// When a person takes over from the AI, ms.
+    pub handoff_ms: Option<i64>,
+    /// Customer sentiment.
+    pub sentiment: f64,
+}
+
+/// One call with what would have happened in both arms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SimulatedCall {
+    /// Index into `ISSUES`, `QUEUES`, `LANGUAGES`.
+    pub codes: [usize; 3],
+    /// The customer.
+    pub customer: u64,
+    /// The agent who takes it when a person does.
+    pub agent: u64,
+    /// When it begins, ms since 1970.
+    pub started_at: i64,
+    /// Whether it went to the AI.
+    pub ai: bool,
+    /// With people first, with AI first.
+    pub potential: [Potential; 2],
+    /// The outcome as the scorer sees it.
+    pub scored: Ended,
+    /// Whether the customer asks for a person.
+    pub asks: bool,
+    /// Where there is no sentiment to score.
+    pub silent: bool,
+    /// Average probability of the recognised words.
+    pub asr_confidence: f64,
+}
+
+impl SimulatedCall {
+    /// What happened.
+    pub fn happened(&self) -> Potential {
+        self.potential[usize::from(self.ai)]
+    }
+}
+
+/// Call `number` of `calls`.
+pub fn draw(scenario: &Scenario, seed: u64, calls: u64, number: u64) -> SimulatedCall {
+    let mut draws = Draws::new(seed, number);
+    let customer = draws.below((calls / CALLS_PER_CUSTOMER).max(1));
+    let customer_mood = (Draws::new(seed ^ 0xC0FF_EE00, customer).uniform() - 0.5) * 12.0_f64.sqrt();
+    let issue = draws.pick(&[0.25, 0.15, 0.2, 0.2, 0.12, 0.08]);
+    let hardness = issue as f64 / (ISSUES.len() - 1) as f64;
+    let queue = if draws.chance(0.8) { issue / 2 } else { draws.below(3) as usize };
+    let language = draws.pick(&[0.7, 0.2, 0.1]);
+    let to_ai = scenario.to_ai.0 + (scenario.to_ai.1 - scenario.to_ai.0) * hardness
+        - if language == 2 { 0.05 } else { 0.0 };
+    let ai = draws.chance(to_ai);
+    let agent = draws.below(AGENTS);
+    let (luck, pace, mood) = (draws.uniform(), draws.normal(), draws.normal());
+    let (leaves, hands_over) = (draws.uniform(), draws.uniform());
+    let arm = |ai: bool| {
+        let effect = f64::from(ai);
+        let probability =
+            0.85 - scenario.difficulty * hardness + scenario.resolved_effect * effect + 0.03 * customer_mood;
+        let resolved = luck < probability;
+        let escalates = ai && hands_over < 0.05 + 0.3 * hardness;
+        let ratio = if ai { scenario.time_ratio } else { 1.0 };
+        // A handoff costs the first part again.
+        let minutes = (1.4 + 0.8 * hardness + 0.5 * pace).exp() * ratio * if escalates { 1.6 } else { 1.0 };
+        let end_ms = (minutes * 60_000.0).clamp(5_000.0, 7_200_000.0) as i64;
+        let ended = match (resolved, escalates) {
+            (true, false) => Ended::Resolved,
+            (true, true) => Ended::EscalatedResolved,
+            _ if leaves < 0.35 => Ended::Abandoned,
+            _ if leaves < 0.55 => Ended::Transferred,
+            _ if leaves < 0.9 => Ended::Unresolved,
+            _ => Ended::Unknown,
+        };
+        let sentiment = 0.8 - 1.5 * hardness
+            + scenario.sentiment_effect * effect
+            + scenario.customer_spread * customer_mood
+            + 0.8 * mood;
+        Potential {
+            ended,
+            end_ms,
+            handoff_ms: escalates.then_some(end_ms * 2 / 5),
+            sentiment: sentiment.clamp(-5.0, 5.0),
+        }
+    };
+    let potential = [arm(false), arm(true)];
+    let seconds = draws.below(DAYS * 86_400) as i64;
+    let error = if ai { scenario.scorer_error.0 } else { scenario.scorer_error.1 };
+    let truth = potential[usize::from(ai)].ended;
+    let scored = match (draws.chance(error), truth) {
+        (true, ended) if ended.is_resolved() => Ended::Unresolved,
+        (true, _) => Ended::Resolved,
+        (false, ended) => ended,
+    };
+    SimulatedCall {
+        codes: [issue, queue, language],
+        customer,
+        agent,
+        started_at: FIRST_DAY_MS + seconds * 1000,
+        ai,
+        potential,
+        scored,
+        asks: draws.chance(if ai { 0.12 + 0.2 * hardness } else { 0.03 }),
+        silent: draws.chance(0.06),
+        asr_confidence: (if ai { 0.9 } else { 0.84 } + 0.08 * draws.normal()).clamp(0.2, 1.0),
+    }
+}
+
+/// The average effects over all calls, AI less human: (share resolved, minutes until resolved with those that are not
+/// counted as `limit_minutes`, sentiment).
+pub fn true_effects(calls: impl Iterator<Item = SimulatedCall>, limit_minutes: f64) -> [f64; 3] {
+    let (mut sums, mut count) = ([0.0; 3], 0.0);
+    for call in calls {
+        let of = |p: &Potential| {
+            let minutes = p.end_ms as f64 / 60_000.0;
+            let waited = if p.ended.is_resolved() { minutes.min(limit_minutes) } else { limit_minutes };
+            [f64::from(p.ended.is_resolved()), waited, p.sentiment]
+        };
+        let (human, ai) = (of(&call.potential[0]), of(&call.potential[1]));
+        for (sum, (a, h)) in sums.iter_mut().zip(ai.iter().zip(human)) {
+            *sum += a - h;
+        }
+        count += 1.0;
+    }
+    sums.map(|sum| if count > 0.0 { sum / count } else { f64::NAN })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_truth_is_what_the_scenario_says() {
+        let scenario = Scenario::named("confounded").unwrap();
+        let effects = true_effects((0..50_000).map(|i| draw(&scenario, 1, 50_000, i)), 30.0);
+        assert!((effects[0] + 0.05).abs() < 0.004, "{effects:?}");
+        assert!((effects[2] + 0.2).abs() < 0.002, "{effects:?}");
+    }
+
+    #[test]
+    fn a_call_is_the_same_whenever_it_is_drawn() {
+        let scenario = Scenario::ALL[0];
+        assert_eq!(draw(&scenario, 9, 100, 7), draw(&scenario, 9, 100, 7));
+        assert_ne!(draw(&scenario, 9, 100, 7), draw(&scenario, 8, 100, 7));
+    }
+}

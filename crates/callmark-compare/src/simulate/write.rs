@@ -1,0 +1,206 @@
+//! Simulated calls as an ordinary dataset: the same writer and the same commits as scored ones.
+
+use super::model::{ISSUES, LANGUAGES, QUEUES, Scenario, SimulatedCall, draw, true_effects};
+use callmark_store::{Batch, Dataset, SourceKey, StoreError};
+use callmark_types::{
+    AudioColumns, CallId, CallRecord, ConversationMetrics, Event, EventKind, Handler, HandlerSegment,
+    HumanAccess, Lineage, Millis, Outcome, Resolution, ScoredCall, SentimentRollup, SentimentScores,
+    SourcePosition, Span, Speaker, Timestamp, Trust, Turn,
+};
+use serde::Serialize;
+use std::path::Path;
+
+/// Calls in one commit.
+const CALLS_PER_COMMIT: u64 = 100_000;
+/// Name of the file with the truth, in the dataset's folder.
+const TRUTH_FILE: &str = "truth.json";
+/// The limit of restricted means in the truth, minutes: the comparison's default.
+const LIMIT_MINUTES: f64 = 30.0;
+
+/// Why no data set was made.
+#[derive(Debug, thiserror::Error)]
+pub enum SimulateError {
+    /// The dataset cannot be written.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The truth cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Truth {
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// What is true of a simulated data set.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Truth {
+    /// The scenario and its parameters.
+    pub scenario: Scenario,
+    /// The seed.
+    pub seed: u64,
+    /// Calls.
+    pub calls: u64,
+    /// Average effect on the share resolved, AI less human, over all calls.
+    pub resolved_difference: f64,
+    /// On the minutes until resolved, those that are not counted as 30.
+    pub restricted_minutes_difference: f64,
+    /// On customer sentiment, points.
+    pub sentiment_difference: f64,
+}
+
+/// Writes `calls` calls of `scenario` into the dataset at `out`, with the truth beside them in `truth.json`.
+pub fn simulate(scenario: &Scenario, calls: u64, seed: u64, out: &Path) -> Result<Truth, SimulateError> {
+    let calls = calls.min(scenario.most_calls);
+    let (mut dataset, _) = Dataset::open_for_writing(out)?;
+    for first in (0..calls).step_by(CALLS_PER_COMMIT as usize) {
+        let numbers = first..calls.min(first + CALLS_PER_COMMIT);
+        let name = |number: u64| format!("sim-{}-{seed}-{number:08}", scenario.name);
+        let key = |number: u64| SourceKey::of_parts(&["simulated", &name(number)]);
+        if dataset.is_committed(&key(first)) {
+            continue;
+        }
+        let scored = numbers.filter_map(|number| {
+            let id = CallId::new(name(number)).ok()?;
+            Some((key(number), row(id, &draw(scenario, seed, calls, number))))
+        });
+        dataset.commit(&Batch::of_files(scored.collect(), Vec::new()))?;
+    }
+    let [resolved, minutes, sentiment] =
+        true_effects((0..calls).map(|number| draw(scenario, seed, calls, number)), LIMIT_MINUTES);
+    let truth = Truth {
+        scenario: *scenario,
+        seed,
+        calls,
+        resolved_difference: resolved,
+        restricted_minutes_difference: minutes,
+        sentiment_difference: sentiment,
+    };
+    let path = out.join(TRUTH_FILE);
+    let text = serde_json::to_string_pretty(&truth).unwrap_or_default();
+    std::fs::write(&path, text + "\n")
+        .map_err(|source| SimulateError::Truth { path: path.display().to_string(), source })?;
+    Ok(truth)
+}
+
+fn outcome(ended: crate::cohort::Ended) -> Outcome {
+    use crate::cohort::Ended;
+    match ended {
+        Ended::Resolved => Outcome::Resolved,
+        Ended::EscalatedResolved => Outcome::EscalatedResolved,
+        Ended::Transferred => Outcome::Transferred,
+        Ended::Abandoned => Outcome::Abandoned,
+        Ended::Unresolved => Outcome::Unresolved,
+        Ended::Unknown => Outcome::Unknown,
+    }
+}
+
+/// The call as a row, with the few turns and events that its numbers come from.
+fn row(call_id: CallId, call: &SimulatedCall) -> ScoredCall {
+    let happened = call.happened();
+    let ended = call.scored;
+    let end = Millis(happened.end_ms);
+    let total = Millis(end.0 + 5_000);
+    let agent = format!("h-{:03}", call.agent);
+    let segment = |handler, start, end, agent_id: &str| HandlerSegment {
+        handler,
+        span: Span { start, end },
+        agent_id: Some(agent_id.to_owned()),
+    };
+    let handoff = happened.handoff_ms.map(Millis);
+    let handler_segments = match (call.ai, handoff) {
+        (false, _) => vec![segment(Handler::Human, Millis::ZERO, total, &agent)],
+        (true, None) => vec![segment(Handler::Ai, Millis::ZERO, total, "bot-1")],
+        (true, Some(at)) => {
+            vec![segment(Handler::Ai, Millis::ZERO, at, "bot-1"), segment(Handler::Human, at, total, &agent)]
+        }
+    };
+    let asked_at = Millis(end.0 / 5);
+    let reached = if call.ai { handoff.filter(|_| call.asks) } else { None };
+    let first = if call.ai { Handler::Ai } else { Handler::Human };
+    let last = if handoff.is_some() || !call.ai { Handler::Human } else { Handler::Ai };
+    let deflected = call.asks && call.ai && handoff.is_none();
+    let sentiment = (!call.silent).then_some(happened.sentiment);
+    let scores = SentimentScores {
+        overall: sentiment,
+        start: sentiment.map(|s| (s - 0.3).max(-5.0)),
+        end: sentiment.map(|s| (s + 0.2).min(5.0)),
+        ..SentimentScores::default()
+    };
+    let record = CallRecord {
+        call_id,
+        started_at: Timestamp::from_epoch_millis(call.started_at),
+        source: SourcePosition::default(),
+        first_handler: Some(first),
+        final_handler: Some(last),
+        agent_ids: handler_segments.iter().filter_map(|s| s.agent_id.clone()).collect(),
+        handler_segments,
+        customer_key: Some(format!("C-{}", call.customer)),
+        queue: Some(QUEUES[call.codes[1]].to_owned()),
+        issue_type: Some(ISSUES[call.codes[0]].to_owned()),
+        language: Some(LANGUAGES[call.codes[2]].to_owned()),
+        audio: AudioColumns { total_conversation_duration: Some(total), ..AudioColumns::default() },
+        conversation: ConversationMetrics::default(),
+        sentiment: SentimentRollup { customer: scores, ..SentimentRollup::default() },
+        human_access: HumanAccess {
+            human_request_count: i32::from(call.asks),
+            first_human_request: call.asks.then_some(asked_at),
+            deflection_count: i32::from(deflected),
+            human_reached: reached,
+            time_to_human: reached.map(|at| Millis((at.0 - asked_at.0).max(0))),
+            human_request_honoured: call.asks.then_some(reached.is_some()),
+        },
+        resolution: Resolution {
+            outcome: outcome(ended),
+            resolved_at: ended.is_resolved().then_some(end),
+            resolution_time: ended.is_resolved().then_some(end),
+            confidence: if ended.is_resolved() { 0.9 } else { 0.7 },
+            evidence_turn: Some(0),
+        },
+        trust: Trust {
+            asr_confidence: Some(call.asr_confidence),
+            hallucination_risk: Some(0.0),
+            non_speech_ratio: None,
+            flags: Vec::new(),
+        },
+        lineage: Lineage {
+            pipeline_version: concat!("simulated-", env!("CARGO_PKG_VERSION")).to_owned(),
+            rules_sha256: "simulated".to_owned(),
+            ..Lineage::default()
+        },
+    };
+    let span = Span { start: Millis::ZERO, end: Millis(2_000) };
+    let turns = vec![Turn {
+        index: 0,
+        channel: None,
+        speaker: Speaker::Customer,
+        span: Some(span),
+        text: "simulated".to_owned(),
+        words: Vec::new(),
+        asr_confidence: Some(call.asr_confidence),
+        no_speech_probability: None,
+        loudness_dbfs: None,
+        dropped_reason: None,
+    }];
+    ScoredCall { record, turn_sentiment: vec![sentiment], turns, events: events(call, asked_at, deflected) }
+}
+
+fn events(call: &SimulatedCall, asked_at: Millis, deflected: bool) -> Vec<Event> {
+    let at = |start: Millis| Span { start, end: Millis(start.0 + 1_000) };
+    let mut events = Vec::new();
+    if call.ai && call.agent % 10 != 0 {
+        events.push(Event::lasting(EventKind::AiDisclosure, at(Millis::ZERO)));
+    }
+    if call.asks {
+        events.push(Event::lasting(EventKind::HumanRequest, at(asked_at)));
+    }
+    if deflected {
+        events.push(Event::lasting(EventKind::Deflection, at(Millis(asked_at.0 + 1_500))));
+    }
+    if let Some(handoff) = call.happened().handoff_ms {
+        events.push(Event::lasting(EventKind::Handoff, at(Millis(handoff))));
+    }
+    events.sort_by_key(|e| e.span.map(|s| s.start));
+    events
+}

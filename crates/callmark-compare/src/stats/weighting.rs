@@ -1,0 +1,301 @@
+//! Inverse-propensity weighting: each call counts as many times as calls like it went to either arm.
+//!
+//! Normalised (Hájek) weights with trimming of propensities (Crump et al. 2009); the interval allows for the propensity
+//! being estimated (stacked estimating equations, Lunceford & Davidian 2004). Balance by standardised mean differences
+//! before and after (Austin 2009). What cannot be compared is left out by [`Support`] and counted: the estimate is then
+//! about the calls that are left, and where too many go the caller must refuse.
+
+use super::clusters::{Clusters, variance_of_sum};
+use super::estimate::Estimate;
+use super::linear::dot;
+use super::logistic::{self, Logistic};
+use super::strata::{ArmSums, Cells, Covariate};
+
+/// Whether each cell can be compared, and what does not take part.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Support {
+    /// The propensity of each cell: the probability of the treated arm.
+    pub propensity: Vec<f64>,
+    /// Whether each cell takes part.
+    pub inside: Vec<bool>,
+    /// Share of each arm's calls that takes part; index 1 is the treated arm.
+    pub share: [f64; 2],
+    /// Kish's effective number of calls of each arm after weighting.
+    pub effective: [f64; 2],
+    /// Probability that a treated call has a higher propensity than another: 0.5 when case mix is alike, 1 when
+    /// the arms do not mix.
+    pub concordance: f64,
+}
+
+/// A fitted propensity model with its support.
+#[derive(Debug, Clone)]
+pub struct Propensity {
+    /// The model.
+    pub model: Logistic,
+    /// The cells that take part.
+    pub support: Support,
+}
+
+impl Propensity {
+    /// Fits the probability of the treated arm on the cells' main effects. Cells without calls of both arms, and with
+    /// propensities outside `trim`, do not take part. `None` where an arm is empty.
+    pub fn fit(cells: &Cells, sums: &ArmSums, trim: (f64, f64)) -> Option<Self> {
+        let trials: Vec<f64> = (0..cells.len()).map(|c| sums.both(c)).collect();
+        let model = logistic::fit(&cells.design, &trials, &sums.count[1])?;
+        let propensity: Vec<f64> = cells.design.iter().map(|row| model.probability(row)).collect();
+        let inside: Vec<bool> = (0..cells.len())
+            .map(|c| {
+                sums.count[0][c] > 0.0 && sums.count[1][c] > 0.0 && (trim.0..=trim.1).contains(&propensity[c])
+            })
+            .collect();
+        let kept = |arm: usize| {
+            let inside = (0..cells.len()).filter(|c| inside[*c]).map(|c| sums.count[arm][c]);
+            inside.sum::<f64>() / sums.total(arm)
+        };
+        let effective = |arm: usize| {
+            let (mut sum, mut squares) = (0.0, 0.0);
+            for c in (0..cells.len()).filter(|c| inside[*c]) {
+                let weight = weight_of(propensity[c], arm);
+                sum += sums.count[arm][c] * weight;
+                squares += sums.count[arm][c] * weight * weight;
+            }
+            if squares > 0.0 { sum * sum / squares } else { 0.0 }
+        };
+        let support = Support {
+            share: [kept(0), kept(1)],
+            effective: [effective(0), effective(1)],
+            concordance: concordance(&propensity, sums),
+            propensity,
+            inside,
+        };
+        Some(Self { model, support })
+    }
+}
+
+/// 1 / P(the arm the call went to).
+fn weight_of(propensity: f64, arm: usize) -> f64 {
+    if arm == 1 { 1.0 / propensity } else { 1.0 / (1.0 - propensity) }
+}
+
+fn concordance(propensity: &[f64], sums: &ArmSums) -> f64 {
+    let mut order: Vec<usize> = (0..propensity.len()).collect();
+    order.sort_by(|a, b| propensity[*a].total_cmp(&propensity[*b]));
+    let (mut below, mut pairs) = (0.0, 0.0);
+    for tied in order.chunk_by(|a, b| propensity[*a] == propensity[*b]) {
+        let count = |arm: usize| tied.iter().map(|c| sums.count[arm][*c]).sum::<f64>();
+        pairs += count(1) * (below + count(0) / 2.0);
+        below += count(0);
+    }
+    pairs / (sums.total(0) * sums.total(1))
+}
+
+/// Weighted means of both arms, and their difference.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adjusted {
+    /// Treated less control.
+    pub difference: Estimate,
+    /// Mean of the treated arm, as if all calls had gone there.
+    pub treated: Estimate,
+    /// Mean of the control arm, likewise.
+    pub control: Estimate,
+    /// Calls that took part.
+    pub calls: usize,
+}
+
+/// The calls, column by column.
+#[derive(Debug, Clone, Copy)]
+pub struct Calls<'a> {
+    /// Whether each call is in the treated arm.
+    pub treated: &'a [bool],
+    /// The outcome of each call.
+    pub outcome: &'a [f64],
+    /// Which calls belong together.
+    pub clusters: Clusters<'a>,
+}
+
+/// Weighted means from sums by cell: (control, treated).
+pub fn weighted_means(support: &Support, sums: &ArmSums) -> [f64; 2] {
+    [0, 1].map(|arm| {
+        let (mut total, mut weights) = (0.0, 0.0);
+        for c in (0..support.inside.len()).filter(|c| support.inside[*c]) {
+            let weight = weight_of(support.propensity[c], arm);
+            total += weight * sums.sum[arm][c];
+            weights += weight * sums.count[arm][c];
+        }
+        total / weights
+    })
+}
+
+/// The estimate with its interval; `None` where nothing takes part or there are too few clusters for a variance.
+pub fn inverse_propensity(
+    cells: &Cells,
+    propensity: &Propensity,
+    sums: &ArmSums,
+    calls: Calls,
+    level: f64,
+) -> Option<Adjusted> {
+    let support = &propensity.support;
+    let means = weighted_means(support, sums);
+    let denominators = [0, 1].map(|arm| {
+        let inside = (0..cells.len()).filter(|c| support.inside[*c]);
+        inside.map(|c| weight_of(support.propensity[c], arm) * sums.count[arm][c]).sum::<f64>()
+    });
+    let slopes = [0, 1].map(|arm| slope(cells, support, sums, means[arm], denominators[arm], arm));
+    // How the means move with the coefficients, carried back to each call's share in estimating them.
+    let shifts = slopes.map(|slope| propensity.model.covariance.times(&slope));
+    let influence = |arm: usize| -> Vec<f64> {
+        let by_cell: Vec<f64> = cells.design.iter().map(|row| dot(row, &shifts[arm])).collect();
+        (0..calls.treated.len())
+            .map(|i| {
+                let cell = cells.of_call[i] as usize;
+                let treated = calls.treated[i];
+                let score = f64::from(treated) - support.propensity[cell];
+                let own = if usize::from(treated) == arm && support.inside[cell] {
+                    weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm])
+                        / denominators[arm]
+                } else {
+                    0.0
+                };
+                own + score * by_cell[cell]
+            })
+            .collect()
+    };
+    let (control, treated) = (influence(0), influence(1));
+    let difference: Vec<f64> = treated.iter().zip(&control).map(|(t, c)| t - c).collect();
+    let estimate = |value: f64, influence: &[f64]| {
+        let variance = variance_of_sum(influence, calls.clusters)?;
+        (value.is_finite()).then(|| Estimate::wald(value, variance.sqrt(), level))
+    };
+    Some(Adjusted {
+        difference: estimate(means[1] - means[0], &difference)?,
+        treated: estimate(means[1], &treated)?,
+        control: estimate(means[0], &control)?,
+        calls: inside_count(cells, support),
+    })
+}
+
+/// How many calls take part.
+pub fn inside_count(cells: &Cells, support: &Support) -> usize {
+    cells.of_call.iter().filter(|c| support.inside[**c as usize]).count()
+}
+
+/// The derivative of an arm's weighted mean by the coefficients of the propensity model.
+fn slope(
+    cells: &Cells,
+    support: &Support,
+    sums: &ArmSums,
+    mean: f64,
+    denominator: f64,
+    arm: usize,
+) -> Vec<f64> {
+    let mut slope = vec![0.0; cells.design.first().map_or(0, Vec::len)];
+    for c in (0..cells.len()).filter(|c| support.inside[*c]) {
+        let e = support.propensity[c];
+        let residual = sums.sum[arm][c] - mean * sums.count[arm][c];
+        // d(1/e)/dβ = -(1-e)/e x, d(1/(1-e))/dβ = e/(1-e) x.
+        let factor = if arm == 1 { -(1.0 - e) / e } else { e / (1.0 - e) };
+        slope.iter_mut().zip(&cells.design[c]).for_each(|(s, x)| *s += factor * residual * x / denominator);
+    }
+    slope
+}
+
+/// How one level of a covariate is spread over the arms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Balance {
+    /// The covariate.
+    pub covariate: String,
+    /// The level.
+    pub level: String,
+    /// Share of the treated arm's calls, before weighting.
+    pub treated: f64,
+    /// Share of the control arm's calls, before weighting.
+    pub control: f64,
+    /// Standardised mean difference before weighting.
+    pub before: f64,
+    /// And after.
+    pub after: f64,
+}
+
+/// The balance of every level of every covariate.
+pub fn balance(cells: &Cells, covariates: &[Covariate], sums: &ArmSums, support: &Support) -> Vec<Balance> {
+    let mut table = Vec::new();
+    for (position, covariate) in covariates.iter().enumerate() {
+        for (code, level) in covariate.levels.iter().enumerate() {
+            let share = |arm: usize, weighted: bool| {
+                let (mut with, mut all) = (0.0, 0.0);
+                for c in (0..cells.len()).filter(|c| !weighted || support.inside[*c]) {
+                    let weight = if weighted { weight_of(support.propensity[c], arm) } else { 1.0 };
+                    let calls = weight * sums.count[arm][c];
+                    all += calls;
+                    if usize::from(cells.levels[c][position]) == code {
+                        with += calls;
+                    }
+                }
+                if all > 0.0 { with / all } else { 0.0 }
+            };
+            let (treated, control) = (share(1, false), share(0, false));
+            // The spread before weighting is the measure for both, so that weighting cannot look better by it.
+            let spread = f64::midpoint(treated * (1.0 - treated), control * (1.0 - control)).sqrt();
+            let standardised = |difference: f64| if spread > 0.0 { difference / spread } else { 0.0 };
+            table.push(Balance {
+                covariate: covariate.name.clone(),
+                level: level.clone(),
+                treated,
+                control,
+                before: standardised(treated - control),
+                after: standardised(share(1, true) - share(0, true)),
+            });
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2 cells; the treated arm has mostly the hard one. True effect +1.
+    fn confounded() -> (Cells, Vec<Covariate>, Vec<bool>, Vec<f64>) {
+        let mut codes = Vec::new();
+        let (mut treated, mut outcome) = (Vec::new(), Vec::new());
+        for i in 0..400u32 {
+            let hard = i % 2 == 0;
+            let arm = if hard { i % 8 != 0 } else { i % 8 == 1 };
+            codes.push(u16::from(hard));
+            treated.push(arm);
+            outcome.push(f64::from(arm) - 3.0 * f64::from(hard) + f64::from(i % 5) * 0.1);
+        }
+        let covariate =
+            Covariate { name: "issue".to_owned(), levels: vec!["easy".to_owned(), "hard".to_owned()], codes };
+        (Cells::new(400, std::slice::from_ref(&covariate)), vec![covariate], treated, outcome)
+    }
+
+    #[test]
+    fn weighting_takes_out_what_case_mix_put_in() {
+        let (cells, covariates, treated, outcome) = confounded();
+        let sums = ArmSums::new(&cells, &treated, &outcome, |_| 1.0);
+        let raw = sums.mean(1) - sums.mean(0);
+        let propensity = Propensity::fit(&cells, &sums, (0.01, 0.99)).unwrap();
+        let clusters = Clusters { customer: &vec![Clusters::ALONE; 400], agent: None };
+        let calls = Calls { treated: &treated, outcome: &outcome, clusters };
+        let found = inverse_propensity(&cells, &propensity, &sums, calls, 0.95).unwrap();
+        assert!(raw < 0.0, "{raw}");
+        assert!((found.difference.value - 1.0).abs() < 0.05, "{found:?}");
+        let table = balance(&cells, &covariates, &sums, &propensity.support);
+        assert!(table.iter().all(|row| row.after.abs() < 1e-6 && row.before.abs() > 0.5));
+    }
+
+    #[test]
+    fn a_cell_with_one_arm_only_does_not_take_part() {
+        let covariate = Covariate {
+            name: "issue".to_owned(),
+            levels: vec!["a".to_owned(), "b".to_owned()],
+            codes: vec![0, 0, 0, 1, 1],
+        };
+        let cells = Cells::new(5, &[covariate]);
+        let sums = ArmSums::new(&cells, &[true, false, true, true, true], &[1.0; 5], |_| 1.0);
+        let propensity = Propensity::fit(&cells, &sums, (0.01, 0.99)).unwrap();
+        assert_eq!(propensity.support.inside, [true, false]);
+        assert_eq!(propensity.support.share, [1.0, 0.5]);
+    }
+}

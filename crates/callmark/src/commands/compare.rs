@@ -1,0 +1,66 @@
+//! `callmark compare`: AI versus human handling, as a report.
+
+use crate::cli::{CompareArguments, Format};
+use crate::exit::{Exit, UsageError, say};
+use anyhow::Context;
+use callmark_compare::{analysis, claim, cohort, config::CompareConfig, report};
+use callmark_query::Tables;
+use std::io::Write;
+use std::path::Path;
+
+pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
+    let config = match &arguments.config {
+        None => CompareConfig::default(),
+        Some(path) => {
+            CompareConfig::parse(&read(path)?).map_err(|e| UsageError(format!("{}: {e}", path.display())))?
+        }
+    };
+    let published = match &arguments.claim {
+        None => None,
+        Some(path) => Some(
+            claim::Claim::parse(&read(path)?).map_err(|e| UsageError(format!("{}: {e}", path.display())))?,
+        ),
+    };
+    let own = match &arguments.dataset {
+        None => None,
+        Some(dataset) => {
+            let calls = super::runtime()?.block_on(async {
+                let tables = Tables::open(dataset).await?;
+                Ok::<_, anyhow::Error>(cohort::extract(&tables, &config, false).await?)
+            })?;
+            let name = dataset.file_name().map_or("dataset".into(), |n| n.to_string_lossy());
+            Some(analysis::compare(&calls, &config, &name))
+        }
+    };
+    let mut shown = own.clone().unwrap_or_default();
+    if let Some(published) = published {
+        let mut checked = claim::check(&published, own.as_ref());
+        if own.is_none() {
+            shown.title = checked.title;
+        }
+        shown.sections.append(&mut checked.sections);
+        shown.figures.append(&mut checked.figures);
+    }
+    if let Some(path) = &arguments.html {
+        write(path, &report::html(&shown))?;
+    }
+    let json = format!("{:#}\n", report::json(&shown));
+    if let Some(path) = &arguments.json {
+        write(path, &json)?;
+    }
+    let summary = report::markdown(&shown);
+    let printed = if arguments.format == Format::Json { &json } else { &summary };
+    std::io::stdout().lock().write_all(printed.as_bytes())?;
+    Ok(Exit::Done)
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    Ok(std::fs::read_to_string(path)
+        .map_err(|e| UsageError(format!("cannot read {}: {e}", path.display())))?)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    say(&format!("{} written", path.display()));
+    Ok(())
+}
