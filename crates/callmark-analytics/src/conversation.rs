@@ -66,6 +66,9 @@ fn metrics(
     let responses = turn_taking::responses(speech, &waiting);
     let both = intersect(&speech.customer, &speech.agent);
     let side = |side: Side| {
+        if !speech.knows(side) {
+            return SideMetrics::default();
+        }
         let talk_time = total(speech.of_side(side));
         let caused: Vec<&Interruption> = interruptions.iter().filter(|i| i.by == side).collect();
         let pauses: Vec<Millis> =
@@ -88,7 +91,9 @@ fn metrics(
     ConversationMetrics {
         agent: side(Side::Agent),
         customer: side(Side::Customer),
-        talk_time_total: Some(total(&Span::union(speech.customer.iter().chain(&speech.agent).copied()))),
+        talk_time_total: Some(total(&Span::union(
+            speech.customer.iter().chain(&speech.agent).chain(&speech.unplaced).copied(),
+        ))),
         non_talk_time_total: Some(within_call(&not_talking)),
         overlap_time: Some(total(&both)),
         hold_time: Some(within_call(hold)),

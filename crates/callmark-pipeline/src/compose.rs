@@ -170,6 +170,8 @@ fn audio_flags(call: &HeardCall, turns: &[Turn], metadata: &CallMetadata) -> Vec
     [
         (TrustFlag::Truncated, call.facts.format.truncation.is_some()),
         (TrustFlag::SpeakersEstimated, voices.len() > 1),
+        (TrustFlag::OneVoice, call.mixed_channel.is_some() && voices.len() == 1),
+        (TrustFlag::SpeakersUnknown, turns.iter().any(|t| t.is_kept() && t.speaker == Speaker::Unknown)),
         (
             TrustFlag::NoSpeech,
             Span::union(call.facts.channels.iter().flat_map(|c| c.speech.clone())).is_empty(),

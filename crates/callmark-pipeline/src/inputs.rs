@@ -98,6 +98,13 @@ fn add_file(
 ) {
     if is_conversations(&path) {
         match conversation_lines(&path) {
+            Ok(tasks) if tasks.is_empty() => {
+                plan.tasks.push(Task::refused_input(
+                    path,
+                    None,
+                    "the file is empty: it holds no conversation",
+                ));
+            }
             Ok(tasks) => plan.tasks.extend(tasks),
             Err(e) => {
                 plan.tasks.push(Task::refused_input(path, None, format!("cannot read the file: {e}")));
@@ -205,12 +212,12 @@ impl Rows {
         let asked = |file: &Path| inputs.iter().any(|input| is_below(file, input));
         for file in order {
             match by_file.remove(&file) {
-                Some(Row::Bad(bad)) => plan.tasks.push(Task::refused_row(file, None, bad)),
+                Some(Row::Bad(bad)) if asked(&file) => plan.tasks.push(Task::refused_row(file, None, bad)),
                 Some(Row::Good(row)) if !file.exists() && asked(&file) => {
                     let reason = "call metadata names this recording, and there is no such file";
                     plan.tasks.push(Task::refused_input(file, Some(row.metadata.call_id), reason));
                 }
-                Some(Row::Good(_)) => plan.unused_rows += 1,
+                Some(_) => plan.unused_rows += 1,
                 None => {}
             }
         }
@@ -251,7 +258,14 @@ fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut usize) 
     for input in inputs {
         match std::fs::metadata(input) {
             Err(e) => found.push(Found::Unusable(input.clone(), format!("no such input: {e}"))),
-            Ok(meta) if meta.is_dir() => list_folder(input, exclude, 0, &mut found, ignored),
+            Ok(meta) if meta.is_dir() => {
+                let before = found.len();
+                list_folder(input, exclude, 0, &mut found, ignored);
+                if found.len() == before {
+                    let reason = "the folder holds no recordings and no conversations".to_owned();
+                    found.push(Found::Unusable(input.clone(), reason));
+                }
+            }
             Ok(meta) if !meta.is_file() => found.push(Found::special(input.clone())),
             Ok(_) => found.push(Found::File(input.clone())),
         }
@@ -403,6 +417,19 @@ mod tests {
         let found = ids(&laid_out(&[folder.path().to_owned()], None));
         assert_eq!(found[0], "x");
         assert!(found[1].starts_with("refused: call id `x` is taken by"), "{found:?}");
+    }
+
+    #[test]
+    fn an_input_without_calls_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        touch(folder.path(), "notes.txt", "no recording");
+        let plan = laid_out(&[folder.path().to_owned()], None);
+        assert!(
+            matches!(&plan.tasks[..], [Task::Refused { reason, .. }] if reason.contains("no recordings"))
+        );
+        let empty = touch(folder.path(), "chats.jsonl", "");
+        let plan = laid_out(&[empty], None);
+        assert!(matches!(&plan.tasks[..], [Task::Refused { reason, .. }] if reason.contains("is empty")));
     }
 
     #[test]

@@ -2,9 +2,12 @@
 
 use arrow::array::RecordBatch;
 use callmark_store::{Table, arrow_schema};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Field, SchemaBuilder};
+use datafusion::catalog::TableProvider;
+use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -15,6 +18,9 @@ use std::sync::Arc;
 /// What sorting, grouping and joining may hold in memory, in bytes. Beyond it they go to temporary files, and what
 /// cannot ends with an error that says so.
 const QUERY_MEMORY_BYTES: usize = 1 << 30;
+
+/// Partition column of the tables, the UTC day of the call's start.
+const PARTITION: &str = "date";
 
 /// Why a question could not be answered.
 #[derive(Debug, thiserror::Error)]
@@ -86,21 +92,35 @@ impl Tables {
 async fn register(context: &SessionContext, dir: &Path, table: Table) -> Result<(), QueryError> {
     let unreadable = |reason: String| QueryError::Unreadable { path: dir.to_owned(), reason };
     let folder = std::path::absolute(dir.join(table.name())).map_err(|e| unreadable(e.to_string()))?;
-    std::fs::create_dir_all(&folder).map_err(|e| unreadable(e.to_string()))?;
-    let url =
-        ListingTableUrl::parse(format!("{}/", folder.display())).map_err(|e| unreadable(e.to_string()))?;
-    // The partition is text here: an unknown day stands as `__HIVE_DEFAULT_PARTITION__`, which no date can hold.
-    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
-        .with_file_extension(".parquet")
-        .with_table_partition_cols(vec![("date".to_owned(), DataType::Utf8)]);
-    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(arrow_schema(table));
-    let listing = ListingTable::try_new(config).map_err(|e| unreadable(e.to_string()))?;
     let files = format!("{}_files", table.name());
-    context.register_table(&files, Arc::new(listing)).map_err(|e| unreadable(e.to_string()))?;
+    let provider: Arc<dyn TableProvider> = if folder.is_dir() {
+        Arc::new(listing(&folder, table).map_err(unreadable)?)
+    } else {
+        Arc::new(nothing(table).map_err(|e| unreadable(e.strip_backtrace()))?)
+    };
+    context.register_table(&files, provider).map_err(|e| unreadable(e.to_string()))?;
     let view = format!(
         "create view {} as select * except (date), try_cast(date as date) as date from {files}",
         table.name()
     );
     context.sql(&view).await.map_err(|e| unreadable(e.strip_backtrace()))?;
     Ok(())
+}
+
+/// The files of a table that are below `folder`, with their partition.
+fn listing(folder: &Path, table: Table) -> Result<ListingTable, String> {
+    let url = ListingTableUrl::parse(format!("{}/", folder.display())).map_err(|e| e.to_string())?;
+    // The partition is text here: an unknown day stands as `__HIVE_DEFAULT_PARTITION__`, which no date can hold.
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default()))
+        .with_file_extension(".parquet")
+        .with_table_partition_cols(vec![(PARTITION.to_owned(), DataType::Utf8)]);
+    let config = ListingTableConfig::new(url).with_listing_options(options).with_schema(arrow_schema(table));
+    ListingTable::try_new(config).map_err(|e| e.to_string())
+}
+
+/// A table of which nothing was ever written: calls in which nobody spoke have no turns.
+fn nothing(table: Table) -> Result<MemTable, DataFusionError> {
+    let mut fields = SchemaBuilder::from(arrow_schema(table).fields());
+    fields.push(Field::new(PARTITION, DataType::Utf8, true));
+    MemTable::try_new(Arc::new(fields.finish()), vec![Vec::new()])
 }

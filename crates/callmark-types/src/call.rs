@@ -26,6 +26,10 @@ pub enum TrustFlag {
     RolesDetected,
     /// Speakers of a mixed channel were told apart by voice.
     SpeakersEstimated,
+    /// Who speaks some turns could not be worked out; measures of the sides leave them out.
+    SpeakersUnknown,
+    /// All speech of a channel that may hold both sides was taken for one voice.
+    OneVoice,
     /// Which handler took the call was worked out from the words, not told.
     HandlersDetected,
     /// Nobody speaks.
@@ -47,6 +51,8 @@ impl TrustFlag {
             Self::Truncated => "truncated",
             Self::RolesDetected => "roles_detected",
             Self::SpeakersEstimated => "speakers_estimated",
+            Self::SpeakersUnknown => "speakers_unknown",
+            Self::OneVoice => "one_voice",
             Self::HandlersDetected => "handlers_detected",
             Self::NoSpeech => "no_speech",
             Self::TextDropped => "text_dropped",

@@ -11,6 +11,7 @@ mod progress;
 
 use clap::Parser;
 use exit::Exit;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -37,11 +38,18 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is logged where nothing else is said. What a decoder has to say of a file becomes its dead letter.
+const QUIET: &str = "error,callmark=warn,callmark_pipeline=warn,symphonia=off,symphonia_core=off,\
+    symphonia_bundle_flac=off,symphonia_bundle_mp3=off,symphonia_codec_aac=off,symphonia_codec_vorbis=off,\
+    symphonia_format_caf=off,symphonia_format_isomp4=off,symphonia_format_mkv=off,symphonia_format_ogg=off,\
+    symphonia_format_riff=off,symphonia_metadata=off";
+
 /// Logs to stderr, warnings by default; `CALLMARK_LOG` sets the level (`info`, `callmark_pipeline=debug`).
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CALLMARK_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error,callmark=warn,callmark_pipeline=warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(QUIET));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
 }
 
 /// A panic costs its own call and becomes a dead letter; what is printed is where it happened, never its message,

@@ -14,6 +14,8 @@ pub(super) struct Speech {
     pub(super) customer: Vec<Span>,
     /// AI and human agents; no announcements, no menus.
     pub(super) agent: Vec<Span>,
+    /// Somebody of whom nothing tells the side.
+    pub(super) unplaced: Vec<Span>,
     /// Anybody, announcements and menus included.
     pub(super) any: Vec<Span>,
     /// End of the call.
@@ -39,6 +41,7 @@ impl Speech {
         }
         speech.customer = speech.inside(&speech.customer);
         speech.agent = speech.inside(&speech.agent);
+        speech.unplaced = speech.inside(&speech.unplaced);
         speech.any = speech.inside(&speech.any);
         speech.drop_bleed(call);
         Some(speech)
@@ -51,6 +54,11 @@ impl Speech {
         }
     }
 
+    /// Whether this side can be measured: it speaks, or nobody speaks whose side is not known.
+    pub(super) fn knows(&self, side: Side) -> bool {
+        self.unplaced.is_empty() || !self.of_side(side).is_empty()
+    }
+
     fn add_channel(&mut self, call: &Conversation<'_>, channel: &ChannelFacts) {
         let turns: Vec<&Turn> =
             call.turns.iter().filter(|turn| turn.channel == Some(channel.channel)).collect();
@@ -61,6 +69,9 @@ impl Speech {
                 self.agent.extend(subtract(&believed, &announcements(&turns)));
             }
             Some(ChannelRole::Mixed) => self.add_turns(&turns, Some(&believed)),
+            None if turns.iter().any(|turn| turn.is_kept() && turn.speaker == Speaker::Unknown) => {
+                self.unplaced.extend(&believed);
+            }
             None => {}
         }
         self.any.extend(believed);
@@ -77,6 +88,7 @@ impl Speech {
             match Side::of(turn.speaker) {
                 Some(Side::Customer) => self.customer.extend(&spoken),
                 Some(Side::Agent) => self.agent.extend(&spoken),
+                None if turn.speaker == Speaker::Unknown => self.unplaced.extend(&spoken),
                 None => {}
             }
             self.any.extend(spoken);

@@ -2,7 +2,7 @@ use super::{hold_and_queue_spans, measure};
 use crate::Conversation;
 use callmark_types::{
     AudioFacts, AudioFormat, CallId, CallMetadata, ChannelFacts, ChannelRole, DroppedReason, Event,
-    EventKind, Handler, HandlerSegment, Millis, Span, Speaker, Tone, ToneKind, Turn,
+    EventKind, Handler, HandlerSegment, Millis, SideMetrics, Span, Speaker, Tone, ToneKind, Turn,
 };
 use proptest::prelude::*;
 
@@ -200,6 +200,24 @@ fn invented_words_echoes_and_clicks_are_no_talk() {
 }
 
 #[test]
+fn speech_of_nobody_knows_who_is_talk_and_leaves_the_sides_unmeasured() {
+    let mut call = Call::of(vec![turn(Speaker::Unknown, 0, 1_000, 4_000, "the lazy dog")]);
+    call.metadata.channel_roles.clear();
+    let (metrics, _) = measure(&call.conversation(), &[], &[]);
+    assert_eq!(metrics.talk_time_total, Some(Millis(3_000)));
+    assert_eq!((metrics.agent.talk_time, metrics.customer.talk_time), (None, None));
+    // Who is known is measured; of the other side nothing is said.
+    let mut call = Call::of(vec![
+        turn(Speaker::Unknown, 0, 1_000, 4_000, "the lazy dog"),
+        turn(Speaker::HumanAgent, 1, 5_000, 7_000, "how can I help"),
+    ]);
+    call.metadata.channel_roles.clear();
+    let (metrics, _) = measure(&call.conversation(), &[], &[]);
+    assert_eq!(metrics.talk_time_total, Some(Millis(5_000)));
+    assert_eq!((metrics.agent.talk_time, metrics.customer.talk_time), (Some(Millis(2_000)), None));
+}
+
+#[test]
 fn menus_are_neither_the_agents_talk_nor_silence() {
     let call = Call::of(vec![
         turn(Ivr, 1, 0, 20_000, "Press one for sales."),
@@ -337,13 +355,17 @@ proptest! {
             return Ok(());
         }
         let duration = Millis(60_000);
-        let (agent, customer) = (metrics.agent.talk_time.unwrap(), metrics.customer.talk_time.unwrap());
+        let all_known = conversation.turns.iter().all(|turn| turn.speaker != Speaker::Unknown);
+        prop_assert!(!all_known || metrics.agent.talk_time.is_some() && metrics.customer.talk_time.is_some());
+        let talk = |side: &SideMetrics| side.talk_time.unwrap_or_default();
+        let (agent, customer) = (talk(&metrics.agent), talk(&metrics.customer));
         let (total, overlap) = (metrics.talk_time_total.unwrap(), metrics.overlap_time.unwrap());
-        prop_assert_eq!(total + overlap, agent + customer);
+        prop_assert!(total + overlap >= agent + customer);
+        prop_assert!(!all_known || total + overlap == agent + customer);
         prop_assert!(overlap <= agent.min(customer) && total <= duration);
         prop_assert!(metrics.non_talk_time_total.unwrap() <= duration);
         for side in [&metrics.agent, &metrics.customer] {
-            prop_assert!(side.interruptions_time.unwrap() <= overlap);
+            prop_assert!(side.interruptions_time.unwrap_or_default() <= overlap);
             prop_assert!(side.response_time_average.unwrap_or_default() >= Millis::ZERO);
             prop_assert!(side.response_time_average <= side.response_time_maximum);
             prop_assert!(side.talk_speed_wpm.is_none_or(|pace| pace > 0.0));
