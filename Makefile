@@ -47,6 +47,12 @@ build: deps ## Build the command, target/release/callmark
 model: build ## Fetch and verify the speech model (MODEL=base)
 	$(CALLMARK) models pull $(MODEL)
 
+.PHONY: report
+report: run ## Compare AI with people: on the demo calls, and on 100,000 simulated ones
+	$(CALLMARK) simulate --calls 100000 --out $(OUT)/simulated
+	$(CALLMARK) compare $(OUT)/demo --html $(OUT)/report-demo.html --json $(OUT)/report-demo.json
+	$(CALLMARK) compare $(OUT)/simulated --html $(OUT)/report-simulated.html --json $(OUT)/report-simulated.json
+
 .PHONY: demo
 demo: ## Make the demo recordings again from their scripts
 	@.make/deps.sh $(DEMO_DEPS)
@@ -60,7 +66,7 @@ kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KA
 ##@ Check
 
 .PHONY: test
-test: lint test-unit test-readers test-kill test-s3 ## Everything that CI runs
+test: lint test-unit test-readers test-compare test-kill test-s3 ## Everything that CI runs
 
 .PHONY: lint
 lint: deps ## Formatting, lints, documentation, licences
@@ -87,15 +93,24 @@ test-readers: test-build test-deps ## DuckDB, Polars, pyarrow, pandas and Spark 
 	python=$$($(VENV) crates/callmark-store/tests/readers/requirements.txt) && \
 	  $$python crates/callmark-store/tests/readers/read_tables.py $(OUT)/readers/tables $(OUT)/readers/expected.json
 
+.PHONY: test-compare
+test-compare: test-build test-deps ## The comparison's statistics against lifelines, scipy and statsmodels
+	python=$$($(VENV) crates/callmark-compare/tests/reference/requirements.txt) && \
+	  $$python crates/callmark-compare/tests/reference/compare_reference.py $(TARGET)/release/examples/statistics_cases
+
+.PHONY: simulation-study
+simulation-study: test-build ## Bias and coverage of the comparison's estimators on data sets with known truth
+	$(TARGET)/release/examples/simulation_study > crates/callmark-compare/SIMULATION.md
+
 .PHONY: test-kill
 test-kill: test-build test-deps ## Kill the command ten times over the demo calls: none lost, none twice
 	python=$$($(VENV) .make/requirements.txt) && $$python .make/kill_test.py --callmark $(CALLMARK) \
 	  --input pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --work $(OUT)/kill
 
 .PHONY: test-s3
-test-s3: test-deps ## Commits on a real S3 server: the store's suite, crashes, races, refused connections
+test-s3: test-build test-deps ## Commits on a real S3 server: the store's suite, crashes, races, refused connections
 	python=$$($(VENV) .make/s3-requirements.txt) && \
-	  $$python .make/s3_server.py exec cargo test $(CARGO_FLAGS) -p callmark-store --test store s3:: -- --ignored
+	  $$python .make/s3_server.py exec cargo test $(CARGO_FLAGS) --workspace --test store s3:: -- --ignored
 
 .PHONY: test-deps
 test-deps: deps

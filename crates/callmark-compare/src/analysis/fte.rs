@@ -11,7 +11,7 @@ use crate::report::{Block, Figure, Plot, Report, Series, Unit};
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
 
 /// Full-time posts for `hours` of talking a week.
-pub fn posts(hours: f64, concurrency: f64, hours_per_week: f64, shrinkage: f64, occupancy: f64) -> f64 {
+fn posts(hours: f64, concurrency: f64, hours_per_week: f64, shrinkage: f64, occupancy: f64) -> f64 {
     hours / concurrency / (hours_per_week * (1.0 - shrinkage) * occupancy)
 }
 

@@ -1,0 +1,305 @@
+"""Holds every estimator against lifelines, scipy and statsmodels on the same data.
+
+    compare_reference.py STATISTICS_CASES
+
+STATISTICS_CASES is the example of that name of callmark-compare. Each estimator runs on at least five data sets, with ties,
+an arm in which nothing happens, an empty arm, a single cluster and tiny samples among them. Equal to 1e-6, bootstraps to
+their Monte-Carlo error. Exit code 1 when anything differs.
+"""
+
+import json
+import subprocess
+import sys
+import warnings
+
+import lifelines
+import numpy as np
+import scipy.stats
+import statsmodels.api as sm
+from statsmodels.duration.survfunc import CumIncidenceRight
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind
+from statsmodels.treatment.treatment_effects import TreatmentEffect
+
+warnings.filterwarnings("ignore")
+Z = scipy.stats.norm.ppf(0.975)
+TOLERANCE = 1e-6
+CASES = []
+
+
+def case(name, request, check):
+    CASES.append((name, request, check))
+
+
+def listed(values):
+    return [float(v) for v in values]
+
+
+def close(found, wanted, what, tolerance=TOLERANCE):
+    found, wanted = np.asarray(found, float), np.asarray(wanted, float)
+    if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True):
+        raise AssertionError(f"{what}: {found} is not {wanted}")
+
+
+def shares():
+    for k, n in [(0, 1), (3, 3), (1, 7), (50, 100), (99_999, 100_000), (0, 40)]:
+        def check(found, k=k, n=n):
+            low, high = proportion_confint(k, n, method="wilson")
+            close([found[0], found[2], found[3]], [k / n, low, high], "wilson")
+        case(f"wilson {k}/{n}", {"estimator": "wilson", "successes": k, "trials": n}, check)
+    case("wilson of nothing", {"estimator": "wilson", "successes": 0, "trials": 0}, none)
+    for k1, n1, k2, n2 in [(1, 3, 2, 3), (40, 100, 30, 100), (5, 5, 1, 9), (7, 10, 0, 10), (900, 1000, 880, 1000)]:
+        def check(found, a=(k1, n1, k2, n2)):
+            low, high = confint_proportions_2indep(*a, method="newcomb", compare="diff")
+            close(found[2:], [low, high], "newcombe")
+        case(f"newcombe {k1}/{n1} {k2}/{n2}", {"estimator": "newcombe", "k1": k1, "n1": n1, "k2": k2, "n2": n2}, check)
+
+
+def none(found):
+    if found is not None:
+        raise AssertionError(f"{found} where there is nothing to tell")
+
+
+def incidence():
+    rng = np.random.default_rng(1)
+    sets = {
+        "without ties": (rng.permutation(60) + 1.0, rng.choice(3, 60, p=[0.2, 0.5, 0.3])),
+        "ties": (rng.integers(1, 9, 80).astype(float), rng.choice(3, 80, p=[0.2, 0.5, 0.3])),
+        "nothing censored": (rng.permutation(40) + 1.0, rng.choice([1, 2], 40)),
+        "all censored": (np.arange(1.0, 11.0), np.zeros(10, int)),
+        "tiny": (np.array([1.0, 2.0, 3.0]), np.array([1, 0, 2])),
+        "one cause": (rng.permutation(50) + 1.0, rng.choice([0, 1], 50)),
+        "large": (rng.permutation(2000) + 1.0, rng.choice(3, 2000)),
+    }
+    case("incidence of an empty arm", {"estimator": "incidence", "times": [], "causes": [], "at": [], "limit": 5}, none)
+    for name, (times, causes) in sets.items():
+        limit = float(np.quantile(times, 0.8))
+        at = listed(np.unique(np.quantile(times, [0.1, 0.3, 0.5, 0.7, 0.9]).round()))
+
+        def check(found, times=times, causes=causes, at=at, limit=limit, name=name):
+            order = np.argsort(times)
+            own = curve(times, causes)
+            close([a[0] for a in found["at"]], [own(t)[0] for t in at], "incidence")
+            close([a[1] for a in found["at"]], [own(t)[1] for t in at], "incidence's error, by its formula written out")
+            if causes.max() > 0:
+                reference = CumIncidenceRight(times[order], causes[order])
+                f = np.r_[0, reference.cinc[0]]
+                close([a[0] for a in found["at"]], f[np.searchsorted(reference.times, at, "right")], "statsmodels")
+                steps = np.r_[0, reference.times]
+                grid = np.unique(np.r_[steps[steps < limit], limit])
+                area = sum((b - a) * (1 - own(a)[0]) for a, b in zip(grid[:-1], grid[1:]))
+                close(found["restricted_mean"][0], area, "restricted mean")
+            if causes.max() > 0 and name not in ("ties", "tiny"):
+                fitter = lifelines.AalenJohansenFitter(calculate_variance=True).fit(times, causes, event_of_interest=1)
+                f = fitter.cumulative_density_.iloc[:, 0]
+                for t, a in zip(at, found["at"]):
+                    row = f.index.get_indexer([t], method="ffill")[0]
+                    low_high = sorted(fitter.confidence_interval_.iloc[row])
+                    close(a[0], f.iloc[row], "lifelines")
+                    if 0 < a[0] < 1:
+                        close(a[1], np.sqrt(fitter.variance_.iloc[row]), "lifelines' error")
+                        close(a[2:], low_high, "lifelines' interval")
+                reached = f.index[f.to_numpy() >= 0.5 - 1e-12]
+                median = float(reached[0]) if len(reached) else None
+                if found["median"][0] != median:
+                    raise AssertionError(f"median {found['median'][0]} is not {median}")
+            if name == "one cause":
+                km = lifelines.KaplanMeierFitter().fit(times, causes)
+                rmst = lifelines.utils.restricted_mean_survival_time(km, t=limit)
+                close(found["restricted_mean"][0], rmst, "lifelines' restricted mean")
+            if name == "nothing censored":
+                waits = np.where((causes == 1) & (times < limit), times, limit)
+                close(found["restricted_mean"][1], waits.std() / np.sqrt(len(waits)), "restricted mean's error")
+        request = {"estimator": "incidence", "times": listed(times), "causes": listed(causes), "at": at, "limit": limit}
+        case(f"incidence, {name}", request, check)
+
+
+def curve(times, causes):
+    """The estimator and its variance as the book has them, by brute force."""
+    steps, survival, f = [], 1.0, 0.0
+    for t in np.unique(times):
+        n, d, j = (times >= t).sum(), ((times == t) & (causes > 0)).sum(), ((times == t) & (causes == 1)).sum()
+        f += survival * j / n
+        steps.append((t, n, d, j, survival, f))
+        survival *= 1 - d / n
+
+    def at(time):
+        past = [s for s in steps if s[0] <= time]
+        if not past:
+            return 0.0, 0.0
+        f_t = past[-1][5]
+        v = 0.0
+        for _, n, d, j, s, f_i in past:
+            v += (f_t - f_i) ** 2 * (d / (n * (n - d)) if n > d else 0) + s**2 * j * (n - j) / n**3
+            v -= 2 * (f_t - f_i) * s * j / n**2
+        return f_t, np.sqrt(max(v, 0))
+
+    return at
+
+
+def two_samples():
+    rng = np.random.default_rng(2)
+    return {
+        "plain": (rng.normal(0, 1, 30), rng.normal(0.3, 1.5, 40)),
+        "ties": (rng.integers(0, 5, 25).astype(float), rng.integers(0, 5, 31).astype(float)),
+        "tiny": (np.array([1.0, 2.0]), np.array([1.5, 4.0, 2.0])),
+        "skewed": (rng.lognormal(1, 1, 50), rng.lognormal(1.2, 1, 45)),
+        "unequal": (rng.normal(5, 0.1, 10), rng.normal(5, 3, 200)),
+    }
+
+
+def ranks_and_margins():
+    for name, (x, y) in two_samples().items():
+        def ranks(found, x=x, y=y):
+            test = scipy.stats.mannwhitneyu(y, x, method="asymptotic", use_continuity=False)
+            close(found["probability"], test.statistic / (len(x) * len(y)), "scipy's U")
+            close(found["p"], test.pvalue, "scipy's p")
+            wins = (x[:, None] < y) + 0.5 * (x[:, None] == y)
+            delong = wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y)
+            close(found["delong"], np.sqrt(delong), "DeLong")
+            pairs = np.sort((x[:, None] - y).ravel())
+            reach = Z * np.sqrt(len(pairs) * (len(x) + len(y) + 1) / 12)
+            rank = int(max(np.floor(len(pairs) / 2 - reach), 0))
+            close(found["shift"], [np.median(pairs), pairs[rank], pairs[-1 - rank]], "Hodges-Lehmann")
+        case(f"ranks, {name}", {"estimator": "ranks", "first": listed(x), "second": listed(y)}, ranks)
+
+        def margins(found, x=x, y=y):
+            means = CompareMeans(DescrStatsW(x), DescrStatsW(y))
+            close(found["interval"], means.tconfint_diff(usevar="unequal"), "statsmodels' Welch interval")
+            p, (_, p_low, df), _ = ttost_ind(x, y, -0.5, 0.5, usevar="unequal")
+            close([found["equivalence"], found["non_inferiority"], found["degrees"]], [p, p_low, df], "statsmodels' TOST")
+            test = scipy.stats.ttest_ind(x + 0.5, y, equal_var=False, alternative="greater")
+            close(found["non_inferiority"], test.pvalue, "scipy's one-sided t")
+            sd = np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
+            close(found["power"], NormalIndPower(ddof=0).power(0.5 / sd, 2, 0.05, 1.0), "statsmodels' power")
+            power = NormalIndPower().power(found["minimum_detectable"] / sd, 2, 0.05, 1.0)
+            close(power, 0.8, "power at the minimum detectable difference", 1e-4)
+        request = {"estimator": "margin", "first": listed(x), "second": listed(y), "margin": 0.5}
+        case(f"margin, {name}", request, margins)
+    case("ranks of an empty arm", {"estimator": "ranks", "first": [], "second": [1]}, none)
+    case("margin of one value", {"estimator": "margin", "first": [1], "second": [1, 2], "margin": 1}, none)
+
+
+def clusters():
+    rng = np.random.default_rng(3)
+    for groups, size in [(20, 1), (20, 5), (50, 3), (200, 2), (8, 10)]:
+        cluster = np.repeat(np.arange(groups), size)
+        values = rng.normal(0, 1, groups)[cluster] + rng.normal(0, 1, groups * size)
+
+        def check(found, values=values, cluster=cluster, groups=groups):
+            model = sm.OLS(values, np.ones(len(values)))
+            fit = model.fit(cov_type="cluster", cov_kwds={"groups": cluster, "use_correction": False})
+            wanted = fit.bse[0] * np.sqrt(groups / (groups - 1))
+            close([found["mean"], found["standard_error"]], [fit.params[0], wanted], "statsmodels' clusters")
+            close(found["bootstrap"] / (wanted * np.sqrt((groups - 1) / groups)), 1.0, "bootstrap", 0.12 + 1 / groups)
+        request = {"estimator": "cluster_mean", "values": listed(values), "cluster": listed(cluster)}
+        case(f"{groups} clusters of {size}", request, check)
+    case("a single cluster", {"estimator": "cluster_mean", "values": [1, 2, 3], "cluster": [0, 0, 0]}, none)
+
+
+def case_mix():
+    rng = np.random.default_rng(4)
+    for number, n in enumerate([200, 400, 800, 1500, 3000]):
+        a, b = rng.integers(0, 4, n), rng.integers(0, 3, n)
+        e = 1 / (1 + np.exp(0.8 - 0.5 * a + 0.3 * b))
+        treated = (rng.random(n) < e).astype(int)
+        outcome = treated * 0.5 - a + 0.4 * b + rng.normal(0, 1, n)
+        if number == 2:
+            outcome = (outcome > 0).astype(float)
+
+        def check(found, a=a, b=b, treated=treated, outcome=outcome, n=n):
+            columns = [np.ones(n)] + [(a == k).astype(float) for k in range(1, 4)] + [(b == k).astype(float) for k in (1, 2)]
+            x = np.column_stack(columns)
+            fit = sm.Logit(treated, x).fit(disp=0, tol=1e-12)
+            close(found["coefficients"], fit.params, "statsmodels' logit")
+            effect = TreatmentEffect(sm.OLS(outcome, x), treated, results_select=fit)
+            close(found["weighted"][0], effect.ipw(return_results=False)[0], "statsmodels' IPW")
+            close(found["doubly_robust"][0], effect.aipw(return_results=False)[0], "statsmodels' AIPW")
+            # Stacked estimating equations by brute force.
+            p = fit.predict(x)
+            t = treated
+            m1, m0 = (t * outcome / p).sum() / (t / p).sum(), ((1 - t) * outcome / (1 - p)).sum() / ((1 - t) / (1 - p)).sum()
+            phi = t * (outcome - m1) / p / (t / p).sum() - (1 - t) * (outcome - m0) / (1 - p) / ((1 - t) / (1 - p)).sum()
+            slope = (-t * (1 - p) / p * (outcome - m1) / (t / p).sum()
+                     - (1 - t) * p / (1 - p) * (outcome - m0) / ((1 - t) / (1 - p)).sum()) @ x
+            information = (x * (p * (1 - p))[:, None]).T @ x
+            phi = phi + ((t - p)[:, None] * x) @ np.linalg.solve(information, slope)
+            close(found["weighted"][1], np.sqrt((phi**2).sum() * n / (n - 1)), "IPW's error")
+            f1, f0 = (sm.OLS(outcome[t == k], x[t == k]).fit().predict(x) for k in (1, 0))
+            psi = f1 - f0 + t * (outcome - f1) / p - (1 - t) * (outcome - f0) / (1 - p)
+            close(found["doubly_robust"][1], psi.std(ddof=1) / np.sqrt(n), "AIPW's error")
+            strata = [(a == i) & (b == j) for i in range(4) for j in range(3)]
+            strata = [s for s in strata if 0 < t[s].sum() < s.sum()]
+            total = sum(s.sum() for s in strata)
+            wanted = sum(s.sum() / total * (outcome[s & (t == 1)].mean() - outcome[s & (t == 0)].mean()) for s in strata)
+            close(found["standardised"][0], wanted, "standardisation")
+        request = {"estimator": "case_mix", "treated": listed(treated), "outcome": listed(outcome), "a": listed(a),
+                   "b": listed(b), "cluster": listed(range(n))}
+        case(f"case mix of {n} calls", request, check)
+    request = {"estimator": "case_mix", "treated": [1, 1], "outcome": [1, 2], "a": [0, 1], "b": [0, 0], "cluster": [0, 1]}
+    case("case mix with one arm empty", request, none)
+
+
+def the_rest():
+    rng = np.random.default_rng(5)
+    for n in [1, 2, 5, 20, 100]:
+        p = rng.random(n) ** 2
+        p[: n // 3] = p[0]
+
+        def check(found, p=p):
+            close(found["holm"], multipletests(p, method="holm")[1], "Holm")
+            close(found["bh"], multipletests(p, method="fdr_bh")[1], "Benjamini-Hochberg")
+        case(f"{n} p-values", {"estimator": "p_values", "p": listed(p)}, check)
+    for k, n, tp, fp, tn, fn in [(40, 100, 45, 5, 40, 10), (10, 1000, 9, 20, 80, 1), (3, 4, 2, 0, 2, 0), (50, 60, 30, 9, 20, 3),
+                                 (500, 1000, 80, 20, 70, 30)]:
+        def check(found, v=(k, n, tp, fp, tn, fn)):
+            k, n, tp, fp, tn, fn = v
+            se, sp, p = tp / (tp + fn), tn / (tn + fp), k / n
+            value = (p + sp - 1) / (se + sp - 1)
+            # The delta method with numerical derivatives.
+            def f(a):
+                return (a[0] + a[2] - 1) / (a[1] + a[2] - 1)
+            at, variances = np.array([p, se, sp]), np.array([p * (1 - p) / n, se * (1 - se) / (tp + fn), sp * (1 - sp) / (tn + fp)])
+            slope = np.array([(f(at + h) - f(at - h)) / 2e-6 for h in np.eye(3) * 1e-6])
+            close(found[0], np.clip(value, 0, 1), "Rogan-Gladen")
+            close(found[1], np.sqrt((slope**2 * variances).sum()), "Rogan-Gladen's error", 1e-5)
+        case(f"Rogan-Gladen {k}/{n}", {"estimator": "rogan_gladen", "k": k, "n": n, "tp": tp, "fp": fp, "tn": tn, "fn": fn}, check)
+    for n, m in [(2, 2), (50, 10), (1000, 100), (300, 300), (20, 5)]:
+        predictions, labels = rng.random(n), rng.integers(0, 2, m).astype(float)
+        paired = labels * 0.7 + rng.random(m) * 0.3
+
+        def check(found, predictions=predictions, labels=labels, paired=paired):
+            error = labels - paired
+            se = np.sqrt(predictions.var() / len(predictions) + error.var() / len(error))
+            value = predictions.mean() + error.mean()
+            close(found, [value, se, value - Z * se, value + Z * se], "prediction-powered")
+        request = {"estimator": "prediction_powered", "predictions": listed(predictions), "labels": listed(labels),
+                   "labelled_predictions": listed(paired)}
+        case(f"prediction-powered {n}+{m}", request, check)
+
+
+def main():
+    for make in (shares, incidence, ranks_and_margins, clusters, case_mix, the_rest):
+        make()
+    requests = "".join(json.dumps(request) + "\n" for _, request, _ in CASES)
+    answers = subprocess.run([sys.argv[1]], input=requests, capture_output=True, text=True, check=True).stdout.splitlines()
+    if len(answers) != len(CASES):
+        sys.exit(f"{len(answers)} answers to {len(CASES)} cases")
+    failed = 0
+    for (name, _, check), answer in zip(CASES, answers):
+        found = json.loads(answer)
+        try:
+            if found is None and check is not none:
+                raise AssertionError("no answer")
+            check(found)
+        except AssertionError as error:
+            failed += 1
+            print(f"{name}: {error}", file=sys.stderr)
+    print(f"{len(CASES) - failed} of {len(CASES)} cases agree with the references")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
