@@ -183,13 +183,13 @@ pub(crate) fn card(report: &mut Report, cohort: &Cohort) -> Vec<Block> {
     )];
     if refused {
         blocks.push(Block::Alarm(
-            "Whether AI does as well on the same kind of calls cannot be told from these data: {{resolved_difference_adjusted}}."
+            "Whether AI does as well on the same kind of calls is {{resolved_difference_adjusted}}."
                 .to_owned(),
         ));
     } else {
         blocks.push(Block::Text(
-            "On like calls AI settles {{resolved_difference_adjusted}} (raw {{resolved_difference_raw}}) and takes \
-             {{minutes_difference_adjusted}} (raw {{minutes_difference_raw}}), AI less people."
+            "On like calls the share settled differs by {{resolved_difference_adjusted}} (raw {{resolved_difference_raw}}) and the time \
+             until settled by {{minutes_difference_adjusted}} (raw {{minutes_difference_raw}}), AI less people."
                 .to_owned(),
         ));
         blocks.push(Block::Text(format!(

@@ -34,7 +34,10 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
         fte::add(&mut body, cohort, config);
         trust::add(&mut body, cohort, config);
         over_time::add(&mut body, cohort, config);
-        crate::claim::card(&mut body, cohort)
+        let mut card = crate::claim::card(&mut body, cohort);
+        let case_mix = body.sections.iter().filter(|s| s.id == "case-mix").flat_map(|s| &s.blocks);
+        card.extend(case_mix.filter(|b| matches!(b, Block::Alarm(_))).cloned());
+        card
     } else {
         vec![Block::Alarm(format!(
             "These data cannot tell whether AI does as well as people: AI took {ai} of the calls first and people \

@@ -255,5 +255,6 @@ pub(super) fn share(
         wilson_clustered(successes, trials, error, level),
         "Wilson with the design effect of customers and agents",
     );
+    let figure = if trials > 0.0 { figure } else { figure.because("there are no such calls") };
     report.figure(id, figure.with("calls", successes).with("of", trials).at_level(level))
 }

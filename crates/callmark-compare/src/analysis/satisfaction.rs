@@ -122,8 +122,8 @@ fn test_row(
     vec![
         label.to_owned(),
         words(verdict(low, high, margin)).to_owned(),
-        number("non_inferiority_p", found.non_inferiority_p(margin), Unit::Number),
-        number("equivalence_p", found.equivalence_p(margin), Unit::Number),
+        number("non_inferiority_p", found.non_inferiority_p(margin), Unit::PValue),
+        number("equivalence_p", found.equivalence_p(margin), Unit::PValue),
         number("minimum_detectable", found.minimum_detectable(config.level, POWER), Unit::Points),
         number("non_inferiority_power", found.non_inferiority_power(margin, config.alpha), Unit::Share),
     ]

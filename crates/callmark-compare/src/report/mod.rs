@@ -37,6 +37,8 @@ pub enum Unit {
     Count,
     /// A plain number.
     Number,
+    /// A probability under a hypothesis.
+    PValue,
 }
 
 /// One number with its interval, and where it comes from.
@@ -216,6 +218,8 @@ impl Figure {
             Unit::PointsDifference => (format!("{value:+.2}"), ""),
             Unit::Count => (thousands(value), ""),
             Unit::Number => (format!("{value:.2}"), ""),
+            Unit::PValue if value < 0.001 => ("below 0.001".to_owned(), ""),
+            Unit::PValue => (format!("{value:.3}"), ""),
         };
         if with_unit { number + unit } else { number }
     }

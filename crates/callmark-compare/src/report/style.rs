@@ -21,12 +21,12 @@ table{border-collapse:collapse;font-size:.92rem;min-width:100%}\
 caption{text-align:left;font-weight:600;padding:.3rem 0}\
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}\
 th{color:var(--soft);font-weight:600}td .figure{font-weight:400}\
-figure{margin:1.2rem 0}figcaption{font-size:.92rem;color:var(--soft)}\
-svg{display:block;width:100%;height:auto;font:13px system-ui,sans-serif}\
+figure{margin:1.2rem 0;overflow-x:auto}figcaption{font-size:.92rem;color:var(--soft)}\
+svg{display:block;width:100%;min-width:34rem;height:auto;font:13px system-ui,sans-serif}\
 svg text{fill:var(--soft)}svg .axis{stroke:var(--line)}\
 svg .s0{stroke:var(--ai);fill:var(--ai)}svg .s1{stroke:var(--human);fill:var(--human)}\
 svg .s2{stroke:var(--third);fill:var(--third)}\
 svg .line{fill:none;stroke-width:2}svg .band{stroke:none;opacity:.18}svg .dash{stroke-dasharray:6 4}\
 svg .name{stroke:none;font-weight:600}\
 @media print{:root{--page:#fff;--ink:#000;--soft:#333;--card:#fff}nav{display:none}h2{break-after:avoid}\
-figure,tr{break-inside:avoid}.scroll{overflow:visible}}";
+svg{min-width:0}figure,tr{break-inside:avoid}.scroll{overflow:visible}}";

@@ -31,6 +31,8 @@ pub struct Scenario {
     pub resolved_effect: f64,
     /// AI's times to resolution as a multiple of people's.
     pub time_ratio: f64,
+    /// How many times as long a call takes that is handed over.
+    pub handoff_cost: f64,
     /// Effect on customer sentiment, points.
     pub sentiment_effect: f64,
     /// Probability that the easiest and the hardest calls go to AI; linear between.
@@ -50,7 +52,8 @@ const BASE: Scenario = Scenario {
     name: "confounded",
     purpose: "AI gets the easy calls: raw differences flatter it",
     resolved_effect: -0.05,
-    time_ratio: 0.6,
+    time_ratio: 0.4,
+    handoff_cost: 1.6,
     sentiment_effect: -0.2,
     to_ai: (0.85, 0.25),
     difficulty: 0.35,
@@ -68,6 +71,7 @@ impl Scenario {
             purpose: "nothing differs between the arms but who gets which calls",
             resolved_effect: 0.0,
             time_ratio: 1.0,
+            handoff_cost: 1.0,
             sentiment_effect: 0.0,
             ..BASE
         },
@@ -176,7 +180,9 @@ pub fn draw(scenario: &Scenario, seed: u64, calls: u64, number: u64) -> Simulate
         let escalates = ai && hands_over < 0.05 + 0.3 * hardness;
         let ratio = if ai { scenario.time_ratio } else { 1.0 };
         // A handoff costs the first part again.
-        let minutes = (1.4 + 0.8 * hardness + 0.5 * pace).exp() * ratio * if escalates { 1.6 } else { 1.0 };
+        let minutes = (1.4 + 0.8 * hardness + 0.5 * pace).exp()
+            * ratio
+            * if escalates { scenario.handoff_cost } else { 1.0 };
         let end_ms = (minutes * 60_000.0).clamp(5_000.0, 7_200_000.0) as i64;
         let ended = match (resolved, escalates) {
             (true, false) => Ended::Resolved,

@@ -10,6 +10,11 @@ use super::estimate::Estimate;
 use super::linear::dot;
 use super::logistic::{self, Logistic};
 use super::strata::{ArmSums, Cells, Covariate};
+use std::collections::HashMap;
+
+/// A cell without calls of an arm of which the model expects this many lacks it by design: chance would do that less than
+/// once in a hundred times.
+const MISSED: f64 = 5.0;
 
 /// Whether each cell can be compared, and what does not take part.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,17 +42,13 @@ pub struct Propensity {
 }
 
 impl Propensity {
-    /// Fits the probability of the treated arm on the cells' main effects. Cells without calls of both arms, and with
-    /// propensities outside `trim`, do not take part. `None` where an arm is empty.
+    /// Fits the probability of the treated arm on the cells' main effects. Cells that lack
+    /// an arm by more than chance, or have propensities outside `trim`, do not take part. `None` where an arm is empty.
     pub fn fit(cells: &Cells, sums: &ArmSums, trim: (f64, f64)) -> Option<Self> {
         let trials: Vec<f64> = (0..cells.len()).map(|c| sums.both(c)).collect();
         let model = logistic::fit(&cells.design, &trials, &sums.count[1])?;
         let propensity: Vec<f64> = cells.design.iter().map(|row| model.probability(row)).collect();
-        let inside: Vec<bool> = (0..cells.len())
-            .map(|c| {
-                sums.count[0][c] > 0.0 && sums.count[1][c] > 0.0 && (trim.0..=trim.1).contains(&propensity[c])
-            })
-            .collect();
+        let inside = inside(cells, sums, &propensity, trim);
         let kept = |arm: usize| {
             let inside = (0..cells.len()).filter(|c| inside[*c]).map(|c| sums.count[arm][c]);
             inside.sum::<f64>() / sums.total(arm)
@@ -70,6 +71,30 @@ impl Propensity {
         };
         Some(Self { model, support })
     }
+}
+
+/// Which cells take part: the propensity is inside `trim`, each of their levels has calls of both arms, and they lack an
+/// arm by chance at most. A small cell that happens to have one arm only stays in: leaving it out because of who went
+/// where would itself bias what is left.
+fn inside(cells: &Cells, sums: &ArmSums, propensity: &[f64], trim: (f64, f64)) -> Vec<bool> {
+    let covariates = cells.levels.first().map_or(0, Vec::len);
+    let mut seen = vec![HashMap::<u16, [f64; 2]>::new(); covariates];
+    for (c, levels) in cells.levels.iter().enumerate() {
+        for (seen, level) in seen.iter_mut().zip(levels) {
+            let counts = seen.entry(*level).or_default();
+            (counts[0], counts[1]) = (counts[0] + sums.count[0][c], counts[1] + sums.count[1][c]);
+        }
+    }
+    let both_arms = |c: usize| {
+        seen.iter().zip(&cells.levels[c]).all(|(seen, level)| seen[level].iter().all(|count| *count > 0.0))
+    };
+    let by_chance = |c: usize| {
+        let expected = [1.0 - propensity[c], propensity[c]].map(|p| p * sums.both(c));
+        (0..2).all(|arm| sums.count[arm][c] > 0.0 || expected[arm] < MISSED)
+    };
+    (0..cells.len())
+        .map(|c| (trim.0..=trim.1).contains(&propensity[c]) && both_arms(c) && by_chance(c))
+        .collect()
 }
 
 /// 1 / P(the arm the call went to).
