@@ -4,9 +4,11 @@ mod classify;
 mod dead_letters;
 mod doctor;
 mod export;
+mod feed;
 mod models;
 mod score;
 mod sql;
+mod stream;
 
 use crate::cli::{Arguments, Command};
 use crate::exit::Exit;
@@ -16,6 +18,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.command {
         Command::Score(arguments) => score::score(arguments),
         Command::Run(arguments) => score::run_file(&arguments),
+        Command::Feed(arguments) => feed::feed(arguments),
         Command::Sql(arguments) => sql::sql(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Classify(arguments) => classify::classify(&arguments),
