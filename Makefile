@@ -24,7 +24,9 @@ VENV := .make/venv.sh $(CALLMARK_CACHE)/venv
 # One profile for everything, so that a dependency (and whisper.cpp with it) is compiled once.
 CARGO_FLAGS := --release --locked
 
-BUILD_DEPS := cc:build-essential c++:build-essential cmake clang libclang-dev pkg-config curl ca-certificates
+# The last three are what librdkafka is compiled with.
+BUILD_DEPS := cc:build-essential c++:build-essential cmake clang libclang-dev pkg-config curl ca-certificates \
+  libssl-dev zlib1g-dev libcurl4-openssl-dev
 TEST_DEPS := python3 python3-venv java:default-jre-headless
 DEMO_DEPS := python3 flite sox ffmpeg
 KAFKA_DEPS := python3 mvn:maven java:default-jre-headless
@@ -66,7 +68,7 @@ kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KA
 ##@ Check
 
 .PHONY: test
-test: lint test-unit test-readers test-compare test-kill test-s3 ## Everything that CI runs
+test: lint test-unit test-readers test-compare test-kill test-s3 test-kafka-short ## Everything that CI runs
 
 .PHONY: lint
 lint: deps ## Formatting, lints, documentation, licences
@@ -111,6 +113,17 @@ test-kill: test-build test-deps ## Kill the command ten times over the demo call
 test-s3: test-build test-deps ## Commits on a real S3 server: the store's suite, crashes, races, refused connections
 	python=$$($(VENV) .make/s3-requirements.txt) && \
 	  $$python .make/s3_server.py exec cargo test $(CARGO_FLAGS) --workspace --test store s3:: -- --ignored
+CHAOS := .make/kafka_chaos.py --worker "$(CALLMARK) run" --feed "$(CALLMARK) feed"
+
+.PHONY: test-kafka-short
+test-kafka-short: test-build test-deps ## Kill and shake workers and a real broker for half a minute: none lost, none twice
+	@.make/deps.sh $(KAFKA_DEPS)
+	python=$$($(VENV) .make/requirements.txt) && $$python $(CHAOS) --calls 400 --seconds 30
+
+.PHONY: test-kafka
+test-kafka: test-build test-deps ## The same with 3,000 recordings, every step of a commit, zombies and storms: some minutes
+	@.make/deps.sh $(KAFKA_DEPS)
+	python=$$($(VENV) .make/requirements.txt) && $$python $(CHAOS) --calls 3000 --seconds 240
 
 .PHONY: test-deps
 test-deps: deps

@@ -1,7 +1,7 @@
 //! One call from its source to a scored call or a dead letter. Runs on a call thread; never panics outward.
 
 use crate::compose::{compose_heard, compose_written};
-use crate::hear::{Ear, StageError};
+use crate::hear::{Ear, Recording, StageError};
 use crate::inputs::Task;
 use crate::spool::Spool;
 use crate::transcripts::{call_id_of_line, parse_conversation};
@@ -99,6 +99,7 @@ pub(crate) fn dead_letter(
         metadata_uri: metadata_uri.map(str::to_owned),
         // The bytes stay where they are: the letter names the file.
         payload: None,
+        envelope: None,
     }
 }
 
@@ -132,7 +133,7 @@ fn recording(
         let ear = context
             .ear
             .ok_or_else(|| StageError::new("internal", "no transcriber was started for a recording"))?;
-        let heard = ear.hear(path, metadata)?;
+        let heard = ear.hear(Recording::File(path), metadata)?;
         // A checkpoint that cannot be written is no loss; the commit will meet the same disk and say so.
         let _ = context.spool.save(&key, metadata, &heard);
         heard
@@ -227,7 +228,7 @@ fn read_at(path: &Path, offset: u64, bytes: u64) -> std::io::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         // Writing to a text cannot fail.
         let _ = write!(text, "{byte:02x}");

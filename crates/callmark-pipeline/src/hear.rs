@@ -4,7 +4,7 @@ use crate::assemble::Heard;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_asr::{TranscribeOptions, WorkerPool, model_language};
-use callmark_audio::{AudioError, DecodeLimits, DecodeOptions, DecodedAudio, decode_file};
+use callmark_audio::{AudioError, DecodeLimits, DecodeOptions, DecodedAudio, decode_bytes, decode_file};
 use callmark_types::{AudioFacts, CallMetadata, ChannelRole, Millis, Span};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,24 +36,56 @@ impl StageError {
     }
 }
 
+/// Where a recording is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Recording<'a> {
+    /// In a file.
+    File(&'a Path),
+    /// In memory, as it comes in a message.
+    Bytes {
+        /// What errors call it; its extension may tell a codec.
+        name: &'a str,
+        content_type: Option<&'a str>,
+        bytes: &'a [u8],
+    },
+}
+
+impl Recording<'_> {
+    fn decode(self, options: &DecodeOptions) -> Result<DecodedAudio, AudioError> {
+        match self {
+            Self::File(path) => decode_file(path, options),
+            Self::Bytes { name, content_type, bytes } => {
+                decode_bytes(name, content_type, bytes.to_vec(), options)
+            }
+        }
+    }
+}
+
 impl Ear {
     /// Decodes a recording; with a long one comes the right to hold it.
-    fn decode(&self, path: &Path) -> Result<(DecodedAudio, Option<MutexGuard<'_, ()>>), AudioError> {
+    fn decode(
+        &self,
+        recording: Recording<'_>,
+    ) -> Result<(DecodedAudio, Option<MutexGuard<'_, ()>>), AudioError> {
         let limits = self.decode.limits;
         let short = DecodeLimits { max_duration: limits.max_duration.min(LONG_CALL), ..limits };
-        match decode_file(path, &DecodeOptions { limits: short, ..self.decode }) {
+        match recording.decode(&DecodeOptions { limits: short, ..self.decode }) {
             Err(AudioError::TooLong { .. }) if limits.max_duration > LONG_CALL => {
                 let alone = self.long_calls.lock().unwrap_or_else(PoisonError::into_inner);
-                Ok((decode_file(path, &self.decode)?, Some(alone)))
+                Ok((recording.decode(&self.decode)?, Some(alone)))
             }
             decoded => Ok((decoded?, None)),
         }
     }
 
     /// Decodes, measures and transcribes one recording.
-    pub(crate) fn hear(&self, path: &Path, metadata: &CallMetadata) -> Result<HeardCall, StageError> {
+    pub(crate) fn hear(
+        &self,
+        recording: Recording<'_>,
+        metadata: &CallMetadata,
+    ) -> Result<HeardCall, StageError> {
         let (DecodedAudio { format, channels }, _long_call) =
-            self.decode(path).map_err(|e| StageError::new("decode", e.to_string()))?;
+            self.decode(recording).map_err(|e| StageError::new("decode", e.to_string()))?;
         let facts = analyse(&channels, &self.acoustics);
         let mixed = mixed_channel(channels.len(), &metadata.channel_roles);
         let voices = mixed.map_or_else(Vec::new, |(channel, minimum_voices)| {

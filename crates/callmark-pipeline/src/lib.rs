@@ -14,16 +14,23 @@ mod config;
 mod frontier;
 mod hear;
 mod inputs;
+mod kafka;
 mod metadata_file;
+mod pipeline_file;
 mod recogniser;
 mod run;
 mod spool;
 mod transcripts;
 
-pub use config::{ConfigError, DEFAULT_BATCH_CALLS, DeviceChoice, MAX_BATCH_CALLS, Pipeline};
+pub use config::{ConfigError, DEFAULT_BATCH_CALLS, DeviceChoice, EngineChoice, MAX_BATCH_CALLS, Pipeline};
+pub use kafka::{
+    FeedOptions, FeedReport, KafkaFinding, KafkaPipeline, LiveFeed, Properties, Start, StreamError,
+    StreamKind, StreamReport, examine_kafka, feed, resend, run_stream,
+};
 pub use metadata_file::{
     BadRow, MetadataError, MetadataRow, MetadataTable, parse_channel_role, read_metadata,
 };
+pub use pipeline_file::PipelineFile;
 pub use recogniser::Recogniser;
 pub use run::{Progress, RunError, RunReport, run, run_with};
 pub use transcripts::{WrittenConversation, parse_conversation};

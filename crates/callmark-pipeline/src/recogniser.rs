@@ -1,8 +1,28 @@
 //! Opens the recogniser that a pipeline asks for: model found and verified, workers started.
 
-use crate::config::Pipeline;
+use crate::call::hex;
+use crate::config::{EngineChoice, Pipeline};
 use crate::run::RunError;
-use callmark_asr::WorkerPool;
+use callmark_asr::{EngineConfig, Script, WorkerPool};
+use callmark_types::Millis;
+use sha2::{Digest, Sha256};
+
+/// What the scripted recogniser hears in speech of about that length: greetings, requests for a person, refusals,
+/// problems and their ends, so that every table gets rows.
+const SCRIPT: [(Millis, &str); 6] = [
+    (Millis(600), "Hello."),
+    (Millis(1_500), "I am sorry, I can help you with that."),
+    (Millis(3_000), "No, I want to speak to a human agent please, can I speak to a real person?"),
+    (Millis(5_000), "My order has not arrived and this is really terrible, I am very angry about it."),
+    (
+        Millis(9_000),
+        "I have sent you a new one today and refunded the delivery, is there anything else I can do for you?",
+    ),
+    (
+        Millis(15_000),
+        "Great, that solves it, thank you very much for your help, I am happy with that, have a nice day and goodbye.",
+    ),
+];
 
 /// A running recogniser, and what rows say of it.
 #[derive(Debug)]
@@ -20,9 +40,12 @@ impl Recogniser {
     #[cfg(feature = "whisper")]
     pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
         use crate::config::DeviceChoice;
-        use callmark_asr::{Device, EngineConfig, WhisperConfig};
+        use callmark_asr::{Device, WhisperConfig};
         use callmark_models::ModelStore;
 
+        if pipeline.engine == EngineChoice::Scripted {
+            return Self::scripted(pipeline);
+        }
         let model = ModelStore::open(ModelStore::default_dir()?)?.resolve(&pipeline.model)?;
         let device = match pipeline.device {
             DeviceChoice::Auto => Device::Auto,
@@ -37,8 +60,21 @@ impl Recogniser {
 
     /// A build without a recogniser reads transcripts only.
     #[cfg(not(feature = "whisper"))]
-    pub fn open(_pipeline: &Pipeline) -> Result<Self, RunError> {
-        Err(RunError::NoRecogniser)
+    pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
+        match pipeline.engine {
+            EngineChoice::Scripted => Self::scripted(pipeline),
+            EngineChoice::Whisper => Err(RunError::NoRecogniser),
+        }
+    }
+
+    /// Hears made-up text that depends on the length of what is said alone.
+    fn scripted(pipeline: &Pipeline) -> Result<Self, RunError> {
+        let lines = SCRIPT.iter().map(|(length, line)| (*length, (*line).to_owned())).collect();
+        let engine = EngineConfig::Scripted(Script::by_length(lines));
+        let workers = WorkerPool::start(engine, pipeline.workers.unwrap_or_else(available_cores))?;
+        let text: String = SCRIPT.iter().map(|(length, line)| format!("{} {line}\n", length.0)).collect();
+        let model_sha256 = hex(&Sha256::digest(text.as_bytes()));
+        Ok(Self { workers, model: "scripted".to_owned(), model_sha256 })
     }
 }
 

@@ -219,7 +219,7 @@ fn forget_mended_rows(
     Ok(())
 }
 
-fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
+pub(crate) fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
     let raw = pipeline.raw_codec.as_deref().map(raw_format);
     let limits = DecodeLimits {
         max_duration: pipeline.max_duration,

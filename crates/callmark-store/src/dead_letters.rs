@@ -3,6 +3,7 @@
 //! One dead letter is `DIR/_dead_letters/<id>.json`, and `<id>.bin` where its bytes are kept. The id follows from
 //! where the input came from, so an input that fails again replaces its letter, and one that succeeds removes it.
 
+use crate::envelope::Envelope;
 use crate::error::StoreError;
 use crate::hex;
 use crate::place::{Backend, Location, TEMPORARY_SUFFIX};
@@ -83,6 +84,8 @@ pub struct DeadLetter {
     pub metadata_uri: Option<String>,
     /// Its bytes, where they cannot be had again from the source.
     pub payload: Option<Vec<u8>>,
+    /// Key and headers, where it was a message.
+    pub envelope: Option<Envelope>,
 }
 
 impl DeadLetter {
@@ -122,6 +125,9 @@ pub struct StoredDeadLetter {
     pub metadata_uri: Option<String>,
     /// Size of its bytes, where they are kept.
     pub payload_bytes: Option<u64>,
+    /// Key and headers, where it was a message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub envelope: Option<Envelope>,
 }
 
 impl From<&DeadLetter> for StoredDeadLetter {
@@ -140,6 +146,7 @@ impl From<&DeadLetter> for StoredDeadLetter {
             first_seen: letter.first_seen,
             metadata_uri: letter.metadata_uri.clone(),
             payload_bytes: letter.payload.as_ref().map(|payload| payload.len() as u64),
+            envelope: letter.envelope.clone(),
         }
     }
 }

@@ -51,8 +51,10 @@ mod check;
 mod commit;
 mod dataset;
 pub mod dead_letters;
+mod envelope;
 mod error;
 mod hex;
+pub mod json;
 mod layout;
 mod lock;
 mod place;
@@ -66,6 +68,7 @@ pub use check::{ConsistencyReport, Problem, check};
 pub use commit::{CommitStep, Receipt};
 pub use dataset::{Dataset, Totals};
 pub use dead_letters::{DeadLetter, DeadLetterId};
+pub use envelope::Envelope;
 pub use error::StoreError;
 pub use layout::{
     CommitRecord, FileEntry, NULL_DATE_PARTITION, committed_files, read_commits, read_committed_file,

@@ -30,6 +30,8 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Write a synthetic dataset whose true effects are known
     Simulate(SimulateArguments),
+    /// Send recordings, or live chunks in real time, into Kafka
+    Feed(FeedArguments),
     /// Query a dataset with SQL: tables calls, turns, events
     Sql(SqlArguments),
     /// Print calls in the shape other tools read
@@ -111,6 +113,61 @@ pub(crate) struct RunArguments {
     /// How the summary is printed
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  callmark feed recordings/ --calls calls.csv --topic calls.recordings
+  callmark feed recordings/ --by-uri --topic calls.recordings
+  callmark feed recordings/ --live --speed 1 --concurrent 20
+  callmark feed call.wav --brokers kafka:9093 -X security.protocol=SASL_SSL -X sasl.password=env:KAFKA_PASSWORD")]
+pub(crate) struct FeedArguments {
+    /// Recordings, JSONL conversations, or folders of them
+    #[arg(required = true)]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// Call metadata, CSV or JSONL, with columns call_id, file, and what else is known
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calls: Option<PathBuf>,
+    /// The topic; calls.recordings, or calls.audio with --live, when absent
+    #[arg(long)]
+    pub(crate) topic: Option<String>,
+    /// Kafka's brokers
+    #[arg(long, value_name = "HOST:PORT,…", default_value = "127.0.0.1:9092")]
+    pub(crate) brokers: String,
+    /// Send where a recording is rather than what is in it
+    #[arg(long, conflicts_with = "live")]
+    pub(crate) by_uri: bool,
+    /// Send chunks and events, as they come from calls that go on
+    #[arg(long)]
+    pub(crate) live: bool,
+    /// Times real time, with --live; 0 sends as fast as the broker takes it
+    #[arg(long, value_name = "X", default_value_t = 1.0)]
+    pub(crate) speed: f64,
+    /// Length of a chunk in ms, 20 to 2000, with --live
+    #[arg(long, value_name = "MS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(20..=2000))]
+    pub(crate) chunk_ms: u64,
+    /// Codec of chunks, with --live
+    #[arg(long, value_enum, default_value_t = ChunkCodec::PcmS16le)]
+    pub(crate) codec: ChunkCodec,
+    /// Calls that go on at the same time, with --live
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) concurrent: usize,
+    /// Topic of call events, with --live
+    #[arg(long, value_name = "TOPIC", default_value = "calls.events")]
+    pub(crate) events_topic: String,
+    /// A property of librdkafka; a value `env:NAME` is taken from the environment
+    #[arg(short = 'X', value_name = "NAME=VALUE")]
+    pub(crate) properties: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ChunkCodec {
+    /// Signed linear samples, 16 kHz
+    #[value(name = "pcm_s16le")]
+    PcmS16le,
+    /// G.711 mu-law, 8 kHz
+    Pcmu,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -262,16 +319,27 @@ pub(crate) enum DeadLetterCommand {
         dataset: PathBuf,
         /// Its id, from the list
         id: String,
+        /// Write its original bytes, where they are kept, into this file
+        #[arg(long, value_name = "FILE")]
+        payload: Option<PathBuf>,
     },
     /// Try the dead letters' inputs again, under the ids they had
     ///
     /// Call metadata is read again from the file that was used at the time; --calls names another one. Other flags are
     /// those of `score`: give those that the inputs were scored with.
+    /// Messages from Kafka are sent again as they came to the topic they came from, and their letters removed once the
+    /// broker has them: --pipeline or --brokers says where.
     Replay {
         /// The dataset
         dataset: PathBuf,
         /// Ids to replay; all when absent
         ids: Vec<String>,
+        /// The pipeline file of the stream, for messages from Kafka
+        #[arg(long, value_name = "FILE")]
+        pipeline: Option<PathBuf>,
+        /// Kafka's brokers, where there is no pipeline file
+        #[arg(long, value_name = "HOST:PORT,…", conflicts_with = "pipeline")]
+        brokers: Option<String>,
         #[command(flatten)]
         hearing: HearingArguments,
     },
@@ -324,6 +392,9 @@ pub(crate) enum ModelCommand {
 pub(crate) struct DoctorArguments {
     /// A dataset to check
     pub(crate) dataset: Option<PathBuf>,
+    /// A pipeline file that reads from Kafka: are its brokers, topics, rights and group in order?
+    #[arg(long, value_name = "PIPELINE")]
+    pub(crate) kafka: Option<PathBuf>,
     /// The model that is going to be used
     #[arg(long, default_value = "base", value_name = "NAME|FILE")]
     pub(crate) model: String,

@@ -1,6 +1,6 @@
 //! Exit codes, and how errors become them.
 
-use callmark_pipeline::RunError;
+use callmark_pipeline::{RunError, StreamError};
 use callmark_query::QueryError;
 use std::io::Write;
 use std::process::ExitCode;
@@ -41,6 +41,10 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
     let is_usage = error.is::<UsageError>()
         || matches!(error.downcast_ref::<QueryError>(), Some(QueryError::BadQuery(_)))
         || matches!(error.downcast_ref::<RunError>(), Some(RunError::Config(_) | RunError::Metadata(_)))
+        || matches!(
+            error.downcast_ref::<StreamError>(),
+            Some(StreamError::Config(_) | StreamError::Recogniser(RunError::Config(_)))
+        )
         || error.is::<callmark_pipeline::ConfigError>();
     (if is_usage { Exit::Usage } else { Exit::Nothing }, message_of(error))
 }

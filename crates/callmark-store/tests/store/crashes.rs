@@ -35,6 +35,7 @@ fn failed(number: u32) -> DeadLetter {
         metadata_uri: None,
         first_seen: None,
         payload: Some(vec![number as u8; 100]),
+        envelope: None,
     }
 }
 

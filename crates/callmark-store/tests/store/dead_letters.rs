@@ -14,6 +14,7 @@ fn letter(uri: &str, reason: &str, payload: Option<Vec<u8>>) -> DeadLetter {
         first_seen: Timestamp::parse("2026-09-14T09:12:31Z").ok(),
         metadata_uri: Some("/data/calls.csv".to_owned()),
         payload,
+        envelope: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cli::{DeadLetterCommand, Format, HearingArguments};
 use crate::exit::{Exit, UsageError, say};
-use callmark_pipeline::Pipeline;
+use callmark_pipeline::{KafkaPipeline, Pipeline, Properties, resend};
 use callmark_store::DeadLetterId;
 use callmark_store::dead_letters::{StoredDeadLetter, list, show};
 use callmark_types::CallId;
@@ -14,16 +14,60 @@ use std::path::{Path, PathBuf};
 pub(crate) fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<Exit> {
     match command {
         DeadLetterCommand::List { dataset, format } => print_list(&dataset, format),
-        DeadLetterCommand::Show { dataset, id } => {
+        DeadLetterCommand::Show { dataset, id, payload } => {
             let letter = show(require(&dataset)?, &parse_id(id)?)?;
+            if let Some(file) = payload {
+                let bytes = callmark_store::dead_letters::payload(&dataset, &letter.id)?;
+                let bytes = bytes.ok_or_else(|| {
+                    UsageError("no bytes are kept of it: they are where `uri` says".to_owned())
+                })?;
+                std::fs::write(file, bytes)?;
+            }
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&letter)?)?;
             Ok(Exit::Done)
         }
-        DeadLetterCommand::Replay { dataset, ids, hearing } => {
-            let letters = chosen(&dataset, ids)?;
-            replay(&dataset, &letters, &hearing)
+        DeadLetterCommand::Replay { dataset, ids, pipeline, brokers, hearing } => {
+            let (messages, files): (Vec<_>, Vec<_>) =
+                chosen(&dataset, ids)?.into_iter().partition(|letter| letter.topic.is_some());
+            if messages.is_empty() {
+                return replay(&dataset, &files, &hearing);
+            }
+            let sent = send_again(&dataset, messages, pipeline.as_deref(), brokers)?;
+            Ok(if files.is_empty() { sent } else { sent.max(replay(&dataset, &files, &hearing)?) })
         }
     }
+}
+
+/// Sends messages to where they came from; the stream deals with them anew, so their letters go.
+fn send_again(
+    dataset: &Path,
+    letters: Vec<StoredDeadLetter>,
+    pipeline: Option<&Path>,
+    brokers: Option<String>,
+) -> anyhow::Result<Exit> {
+    let (brokers, properties) = match (pipeline, brokers) {
+        (Some(file), _) => {
+            let pipeline = KafkaPipeline::from_file(file)?;
+            (pipeline.brokers, pipeline.properties)
+        }
+        (None, Some(brokers)) => (brokers, Properties::default()),
+        (None, None) => {
+            let hint = "these letters came from Kafka: give --pipeline FILE or --brokers HOST:PORT";
+            return Err(UsageError(hint.to_owned()).into());
+        }
+    };
+    let mut messages = Vec::new();
+    for letter in letters {
+        let bytes = callmark_store::dead_letters::payload(dataset, &letter.id)?;
+        messages.push((letter, bytes.unwrap_or_default()));
+    }
+    let ids: Vec<DeadLetterId> = messages.iter().map(|(letter, _)| letter.id.clone()).collect();
+    resend(&brokers, &properties, messages)?;
+    for id in &ids {
+        callmark_store::dead_letters::remove(dataset, id)?;
+    }
+    say(&format!("{} messages sent again; the stream deals with them anew", ids.len()));
+    Ok(Exit::Done)
 }
 
 /// What letters that share a file of call metadata ask to be tried again.
@@ -116,6 +160,14 @@ fn source_of(letter: &StoredDeadLetter) -> Option<Source> {
     }
 }
 
+/// Where a letter's input came from: its URI, or its place in a topic.
+fn source_text(letter: &StoredDeadLetter) -> String {
+    match (&letter.topic, letter.partition, letter.offset) {
+        (Some(topic), Some(partition), Some(offset)) => format!("{topic}/{partition}@{offset}"),
+        _ => letter.uri.clone().unwrap_or_default(),
+    }
+}
+
 fn print_list(dataset: &Path, format: Format) -> anyhow::Result<Exit> {
     let letters = list(require(dataset)?)?;
     let mut out = std::io::stdout().lock();
@@ -130,11 +182,12 @@ fn print_list(dataset: &Path, format: Format) -> anyhow::Result<Exit> {
             table.load_style(presets::UTF8_FULL_CONDENSED);
             table.set_header(["id", "call", "stage", "source", "reason"]);
             for letter in &letters {
+                let source = source_text(letter);
                 table.add_row([
                     letter.id.as_str(),
                     letter.call_id.as_ref().map_or("", |id| id.as_str()),
                     &letter.stage,
-                    letter.uri.as_deref().unwrap_or(""),
+                    &source,
                     &letter.reason,
                 ]);
             }

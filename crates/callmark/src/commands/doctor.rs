@@ -23,6 +23,11 @@ pub(crate) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
     if let Some(dataset) = &arguments.dataset {
         findings.extend(consistency(dataset));
     }
+    if let Some(file) = &arguments.kafka {
+        let pipeline = callmark_pipeline::KafkaPipeline::from_file(file)?;
+        let found = callmark_pipeline::examine_kafka(&pipeline);
+        findings.extend(found.into_iter().map(|f| Finding { good: f.good, subject: "kafka", what: f.what }));
+    }
     let mut out = std::io::stdout().lock();
     for finding in &findings {
         let mark = if finding.good { "ok  " } else { "BAD " };

@@ -5,10 +5,12 @@ mod compare;
 mod dead_letters;
 mod doctor;
 mod export;
+mod feed;
 mod models;
 mod score;
 mod simulate;
 mod sql;
+mod stream;
 
 use crate::cli::{Arguments, Command};
 use crate::exit::Exit;
@@ -20,6 +22,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Run(arguments) => score::run_file(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Feed(arguments) => feed::feed(arguments),
         Command::Sql(arguments) => sql::sql(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Classify(arguments) => classify::classify(&arguments),

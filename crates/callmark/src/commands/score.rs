@@ -3,7 +3,7 @@
 use crate::cli::{Device, Format, HearingArguments, RunArguments, ScoreArguments};
 use crate::exit::{Exit, UsageError, say};
 use crate::progress::{ProgressDisplay, human_seconds};
-use callmark_pipeline::{DeviceChoice, Pipeline, RunReport, parse_channel_role, run};
+use callmark_pipeline::{DeviceChoice, Pipeline, PipelineFile, RunReport, parse_channel_role, run};
 use callmark_query::{QueryError, SUMMARY_SQL, Tables, render_json, render_table};
 use callmark_types::Millis;
 use serde_json::json;
@@ -41,7 +41,10 @@ pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> an
 }
 
 pub(crate) fn run_file(arguments: &RunArguments) -> anyhow::Result<Exit> {
-    run_pipeline(&Pipeline::from_file(&arguments.pipeline)?, arguments.format)
+    match PipelineFile::read(&arguments.pipeline)? {
+        PipelineFile::Files(pipeline) => run_pipeline(&pipeline, arguments.format),
+        PipelineFile::Kafka(pipeline) => super::stream::run(&pipeline, arguments.format),
+    }
 }
 
 /// Runs `pipeline`, shows its progress and prints the summary of its dataset.
@@ -58,7 +61,7 @@ pub(crate) fn run_pipeline(pipeline: &Pipeline, format: Format) -> anyhow::Resul
 }
 
 /// The first signal lets the calls in flight finish; the second ends the process (what is committed stays).
-async fn stop_on_signal(stop: Arc<AtomicBool>) {
+pub(super) async fn stop_on_signal(stop: Arc<AtomicBool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut interrupt), Ok(mut terminate)) =
         (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))

@@ -1,0 +1,278 @@
+//! Opens partitions of the dataset and commits batches, on threads of their own: this is where a stream waits.
+//!
+//! The order is: outputs sent and acknowledged, dataset's commit, then the broker's offset. What fails because of the
+//! surroundings is tried again with growing pauses, and at last stops the process; nothing is lost by that.
+
+use super::config::Start;
+use super::event::{Epoch, Event, PartitionNumber};
+use super::failpoint;
+use super::failure::StreamError;
+use super::metrics::Metrics;
+use super::outputs::Outputs;
+use super::partition::{BatchToCommit, Dead, Finished};
+use super::workshop::dead;
+use crate::call::id_is_taken;
+use callmark_store::{DeadLetter, SourceId, SourceKey, StoreError, StreamBatch, StreamPartition};
+use callmark_types::{CallId, ScoredCall};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender};
+use std::time::{Duration, Instant};
+
+/// First pause after a failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// Longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long the broker may take to say how long a partition is.
+const WATERMARK_LIMIT: Duration = Duration::from_secs(10);
+
+/// What is asked of a store thread.
+pub(crate) enum StoreJob {
+    Open { partition: PartitionNumber, epoch: Epoch },
+    Close { partition: PartitionNumber, epoch: Epoch },
+    Commit { partition: PartitionNumber, epoch: Epoch, batch: BatchToCommit },
+}
+
+/// What store threads share.
+#[derive(Clone)]
+pub(crate) struct StoreSettings {
+    pub(crate) out: PathBuf,
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) start: Start,
+    pub(crate) give_up_after: Duration,
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// A batch, sorted out.
+struct Settled {
+    last: i64,
+    calls: Vec<(SourceKey, ScoredCall)>,
+    dead: Vec<Dead>,
+    repeats: usize,
+}
+
+/// How a commit ended, where it ended.
+enum Ended {
+    Committed,
+    LostRace,
+}
+
+/// Works off the jobs of its partitions until the coordinator hangs up.
+pub(crate) struct StoreThread {
+    settings: StoreSettings,
+    events: Sender<Event>,
+    partitions: HashMap<PartitionNumber, (Epoch, StreamPartition)>,
+}
+
+impl StoreThread {
+    pub(crate) fn new(settings: StoreSettings, events: Sender<Event>) -> Self {
+        Self { settings, events, partitions: HashMap::new() }
+    }
+
+    pub(crate) fn run(mut self, jobs: &Receiver<StoreJob>) {
+        for job in jobs {
+            let event = match job {
+                StoreJob::Open { partition, epoch } => self.open(partition, epoch),
+                StoreJob::Close { partition, epoch } => {
+                    if self.partitions.get(&partition).is_some_and(|(open, _)| *open == epoch) {
+                        self.partitions.remove(&partition);
+                    }
+                    None
+                }
+                StoreJob::Commit { partition, epoch, batch } => self.commit(partition, epoch, batch),
+            };
+            if event.is_some_and(|event| self.events.send(event).is_err()) {
+                return;
+            }
+        }
+    }
+
+    fn open(&mut self, partition: PartitionNumber, epoch: Epoch) -> Option<Event> {
+        let opened = self.persist(|this| this.try_open(partition));
+        match opened {
+            Ok(open) => {
+                let next = open.next_offset();
+                self.partitions.insert(partition, (epoch, open));
+                Some(Event::Opened { partition, epoch, next })
+            }
+            Err(error) => Some(Event::StoreFailed(error)),
+        }
+    }
+
+    fn try_open(&self, partition: PartitionNumber) -> Result<StreamPartition, Trouble> {
+        let source = SourceId::new(&self.settings.name, &partition.to_string())?;
+        let (mut open, recovery) =
+            StreamPartition::open_with_step_hook(&self.settings.out, source, failpoint::at_step)?;
+        if recovery.published_files + recovery.removed_attempts > 0 {
+            tracing::info!(
+                partition,
+                published = recovery.published_files,
+                removed = recovery.removed_attempts,
+                "what a worker left in the dataset is put right"
+            );
+        }
+        if open.next_offset().is_none() && self.settings.start == Start::Latest {
+            // Where it begins is written down, so that nothing is passed over when the worker starts again.
+            let (_, high) = self
+                .settings
+                .outputs
+                .publisher
+                .client()
+                .fetch_watermarks(&self.settings.topic, partition, WATERMARK_LIMIT)
+                .map_err(|error| Trouble::Broker(error.to_string()))?;
+            if high > 0 {
+                open.commit(StreamBatch { last: high - 1, calls: Vec::new(), dead_letters: Vec::new() })?;
+            }
+        }
+        Ok(open)
+    }
+
+    fn commit(&mut self, partition: PartitionNumber, epoch: Epoch, batch: BatchToCommit) -> Option<Event> {
+        let (open_epoch, open) = self.partitions.remove(&partition)?;
+        if open_epoch != epoch {
+            self.partitions.insert(partition, (open_epoch, open));
+            return None;
+        }
+        let begun = Instant::now();
+        let BatchToCommit { last, results, held } = batch;
+        let settled = settle(&open, last, results);
+        let calls: Vec<&ScoredCall> = settled.calls.iter().map(|(_, call)| call).collect();
+        let messages = self.settings.outputs.messages_of(&calls, &settled.dead);
+        if let Err(error) = self.settings.outputs.publisher.send(messages, self.settings.give_up_after) {
+            return Some(Event::StoreFailed(error));
+        }
+        failpoint::reached("OutputsSent");
+        match self.commit_settled(partition, open, &settled) {
+            Ok((Ended::Committed, open)) => {
+                failpoint::reached("Committed");
+                drop(held);
+                self.settings.metrics.committed(partition, &settled.calls, &settled.dead, settled.repeats);
+                self.settings.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
+                self.partitions.insert(partition, (epoch, open));
+                Some(Event::Committed { partition, epoch, next: last + 1 })
+            }
+            Ok((Ended::LostRace, _)) => {
+                self.settings.metrics.lost_races.inc();
+                Some(Event::LostRace { partition, epoch })
+            }
+            Err(error) => Some(Event::StoreFailed(error)),
+        }
+    }
+
+    /// Commits, however often that takes. After a failure the dataset says whether the batch is in it.
+    fn commit_settled(
+        &self,
+        partition: PartitionNumber,
+        open: StreamPartition,
+        settled: &Settled,
+    ) -> Result<(Ended, StreamPartition), StreamError> {
+        let before = open.next_offset();
+        let letters: Vec<DeadLetter> = settled.dead.iter().map(|dead| dead.letter.clone()).collect();
+        let mut current = Some(open);
+        self.persist(|this| {
+            let mut open = match current.take() {
+                Some(open) => open,
+                None => this.try_open(partition)?,
+            };
+            if open.next_offset() != before {
+                let ours = open.next_offset() == Some(settled.last + 1);
+                return Ok((if ours { Ended::Committed } else { Ended::LostRace }, open));
+            }
+            let batch = StreamBatch {
+                last: settled.last,
+                calls: settled.calls.clone(),
+                dead_letters: letters.clone(),
+            };
+            match open.commit(batch) {
+                Ok(_) => Ok((Ended::Committed, open)),
+                Err(StoreError::LostRace { .. }) => Ok((Ended::LostRace, open)),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+
+    /// Tries again with growing pauses what the surroundings made fail.
+    fn persist<T>(&self, mut attempt: impl FnMut(&Self) -> Result<T, Trouble>) -> Result<T, StreamError> {
+        let deadline = Instant::now() + self.settings.give_up_after;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let trouble = match attempt(self) {
+                Ok(done) => return Ok(done),
+                Err(trouble) => trouble,
+            };
+            if !trouble.may_pass() || Instant::now() + pause >= deadline {
+                return Err(trouble.into_error(self.settings.give_up_after));
+            }
+            tracing::warn!(reason = %trouble, "the dataset cannot be written, trying again");
+            self.settings.metrics.store_retries.inc();
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Why an attempt failed.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Broker(String),
+}
+
+impl Trouble {
+    /// Whether waiting may help.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Broker(_) => true,
+            Self::Store(error) => !matches!(
+                error,
+                StoreError::NotADirectory { .. }
+                    | StoreError::NotADataset { .. }
+                    | StoreError::ForeignData { .. }
+                    | StoreError::NewerFormat { .. }
+                    | StoreError::DamagedRecord { .. }
+                    | StoreError::InvalidBatch { .. }
+            ),
+        }
+    }
+
+    fn into_error(self, patience: Duration) -> StreamError {
+        match self {
+            Self::Store(source) => {
+                StreamError::Store { source: Box::new(source), seconds: patience.as_secs() }
+            }
+            Self::Broker(reason) => StreamError::Broker(reason),
+        }
+    }
+}
+
+/// Sorts a batch: a call that the dataset has already is passed over, one with other content under the same id is a
+/// dead letter.
+fn settle(open: &StreamPartition, last: i64, results: Vec<Finished>) -> Settled {
+    let mut settled = Settled { last, calls: Vec::new(), dead: Vec::new(), repeats: 0 };
+    let mut ids: HashMap<CallId, SourceKey> = HashMap::new();
+    for finished in results {
+        match finished {
+            Finished::Dead(dead) => settled.dead.push(*dead),
+            Finished::Scored { key, call, original } => {
+                let id = call.record.call_id.clone();
+                match ids.get(&id).or_else(|| open.committed_call(&id)) {
+                    None => {
+                        ids.insert(id, key);
+                        settled.calls.push((key, *call));
+                    }
+                    Some(owner) if *owner == key => settled.repeats += 1,
+                    Some(_) => {
+                        let error = id_is_taken(&id);
+                        settled.dead.push(dead(call.record.source, Some(id), error, 1, *original));
+                    }
+                }
+            }
+        }
+    }
+    settled
+}

@@ -1,0 +1,131 @@
+//! From a message to a scored call or a dead letter. Runs on call threads; never panics outward.
+
+use super::event::Incoming;
+use super::message::{Request, attempts_before, call_of_key, read_request};
+use super::partition::{Dead, Finished, Original};
+use super::uri::UriGate;
+use crate::call::hex;
+use crate::compose::{compose_heard, compose_written};
+use crate::hear::{Ear, Recording, StageError};
+use callmark_analytics::Ruleset;
+use callmark_store::{DeadLetter, Envelope, SourceKey};
+use callmark_types::{CallId, CallMetadata, ChannelRole, Lineage, ScoredCall, SourcePosition, Timestamp};
+use sha2::{Digest, Sha256};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Everything that call threads need; shared by all of them.
+pub(crate) struct Workshop {
+    pub(crate) topic: String,
+    pub(crate) ear: Ear,
+    pub(crate) rules: Ruleset,
+    pub(crate) lineage: Lineage,
+    pub(crate) gate: UriGate,
+    pub(crate) channels: Vec<ChannelRole>,
+    pub(crate) max_bytes: u64,
+}
+
+/// What is known of a message's call when it fails.
+struct Subject {
+    call_id: Option<CallId>,
+    source: SourcePosition,
+}
+
+impl Workshop {
+    /// Works off one message. A panic in a stage costs its own call only.
+    pub(crate) fn process(&self, message: Incoming) -> Finished {
+        let source = SourcePosition {
+            topic: Some(self.topic.clone()),
+            partition: Some(message.partition),
+            offset: Some(message.offset),
+            ..SourcePosition::default()
+        };
+        let mut subject = Subject { call_id: call_of_key(&message), source };
+        let result = catch_unwind(AssertUnwindSafe(|| self.attempt(&message, &mut subject)));
+        let attempts = attempts_before(&message).saturating_add(1);
+        let original = Original { key: message.key, headers: message.headers, value: message.value };
+        let error = match result {
+            Ok(Ok((key, call))) => {
+                return Finished::Scored { key, call: Box::new(call), original: Box::new(original) };
+            }
+            Ok(Err(error)) => error,
+            // The payload may quote what was said on the call: it is not passed on.
+            Err(_) => StageError::new(
+                "internal",
+                "the program failed on this call: please report it with the recording's format",
+            ),
+        };
+        Finished::Dead(Box::new(dead(subject.source, subject.call_id, error, attempts, original)))
+    }
+
+    fn attempt(
+        &self,
+        message: &Incoming,
+        subject: &mut Subject,
+    ) -> Result<(SourceKey, ScoredCall), StageError> {
+        match read_request(message, self.max_bytes)? {
+            Request::Recording { metadata, content_type } => {
+                let bytes = message.value.as_deref().unwrap_or_default();
+                self.recording(metadata, "recording", content_type.as_deref(), bytes, subject)
+            }
+            Request::Remote { metadata, uri } => {
+                subject.call_id = Some(metadata.call_id.clone());
+                subject.source.uri = Some(uri.clone());
+                let bytes = self.gate.fetch(&uri, self.max_bytes)?;
+                let name = uri.rsplit('/').next().unwrap_or("recording");
+                self.recording(metadata, name, None, &bytes, subject)
+            }
+            Request::Written(conversation) => {
+                let bytes = message.value.as_deref().unwrap_or_default();
+                subject.call_id = Some(conversation.metadata.call_id.clone());
+                let sha256 = hex(&Sha256::digest(bytes.trim_ascii()));
+                subject.source.sha256 = Some(sha256.clone());
+                let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
+                // No recogniser had a part in it.
+                let lineage = Lineage { asr_model: None, asr_model_sha256: None, ..self.lineage.clone() };
+                Ok((key, compose_written(&self.rules, *conversation, subject.source.clone(), lineage)))
+            }
+        }
+    }
+
+    fn recording(
+        &self,
+        mut metadata: CallMetadata,
+        name: &str,
+        content_type: Option<&str>,
+        bytes: &[u8],
+        subject: &mut Subject,
+    ) -> Result<(SourceKey, ScoredCall), StageError> {
+        subject.call_id = Some(metadata.call_id.clone());
+        let sha256 = hex(&Sha256::digest(bytes));
+        subject.source.sha256 = Some(sha256.clone());
+        if metadata.channel_roles.is_empty() {
+            metadata.channel_roles = self.channels.iter().copied().map(Some).collect();
+        }
+        let heard = self.ear.hear(Recording::Bytes { name, content_type, bytes }, &metadata)?;
+        let key = SourceKey::of_file(&metadata.call_id, &sha256);
+        let call = compose_heard(&self.rules, &metadata, heard, subject.source.clone(), self.lineage.clone());
+        Ok((key, call))
+    }
+}
+
+/// A dead letter of a message.
+pub(crate) fn dead(
+    source: SourcePosition,
+    call_id: Option<CallId>,
+    error: StageError,
+    attempts: u32,
+    original: Original,
+) -> Dead {
+    let letter = DeadLetter {
+        source,
+        call_id,
+        stage: error.stage.to_owned(),
+        reason: error.reason,
+        attempts,
+        first_seen: Some(Timestamp::now()),
+        metadata_uri: None,
+        payload: Some(original.value.clone().unwrap_or_default()),
+        envelope: Some(Envelope { key: original.key.clone(), headers: original.headers.clone() }),
+    };
+    Dead { letter, original }
+}
