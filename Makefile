@@ -96,9 +96,12 @@ test-readers: test-build test-deps ## DuckDB, Polars, pyarrow, pandas and Spark 
 	  $$python crates/callmark-store/tests/readers/read_tables.py $(OUT)/readers/tables $(OUT)/readers/expected.json
 
 .PHONY: test-compare
-test-compare: test-build test-deps ## The comparison's statistics against lifelines, scipy and statsmodels
+test-compare: test-build test-deps ## The comparison against lifelines, scipy and statsmodels; its SQL in DuckDB and Spark
 	python=$$($(VENV) crates/callmark-compare/tests/reference/requirements.txt) && \
 	  $$python crates/callmark-compare/tests/reference/compare_reference.py $(TARGET)/release/examples/statistics_cases
+	rm -rf $(OUT)/compare-sql && $(CALLMARK) simulate --calls 5000 --out $(OUT)/compare-sql > /dev/null
+	python=$$($(VENV) crates/callmark-store/tests/readers/requirements.txt) && \
+	  $$python crates/callmark-compare/tests/reference/compare_sql.py $(CALLMARK) $(OUT)/compare-sql
 
 .PHONY: simulation-study
 simulation-study: test-build ## Bias and coverage of the comparison's estimators on data sets with known truth
