@@ -124,8 +124,9 @@ test-kafka-short: test-build test-deps ## Kill and shake workers and a real brok
 	python=$$($(VENV) .make/requirements.txt) && $$python $(CHAOS) --calls 400 --seconds 30
 
 .PHONY: test-kafka
-test-kafka: test-build test-deps ## The same with 3,000 recordings, every step of a commit, zombies and storms: some minutes
+test-kafka: test-build test-deps ## The same with 3,000 recordings; and logins, rights, topics and messages that are wrong: some minutes
 	@.make/deps.sh $(KAFKA_DEPS)
+	python3 .make/kafka_faults.py --worker "$(CALLMARK) run" --feed "$(CALLMARK) feed"
 	python=$$($(VENV) .make/requirements.txt) && $$python $(CHAOS) --calls 3000 --seconds 240
 
 .PHONY: test-deps

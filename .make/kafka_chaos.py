@@ -104,6 +104,8 @@ class Workers:
             status = worker.poll()
             if status is not None:
                 self.running.remove(worker)
+                if status == -signal.SIGABRT:
+                    self.count("died at a step")
                 if status > 0:
                     raise AssertionError(f"a worker ended with exit status {status}: see {self.log.name}")
         while len(self.running) < number:

@@ -89,7 +89,9 @@ pub(crate) fn lasting(code: RDKafkaErrorCode) -> Option<&'static str> {
             "the user may not do that on this topic: grant Read and Describe on topics that are read, Write and Describe on those that are written"
         }
         RDKafkaErrorCode::GroupAuthorizationFailed => "the user may not use this group: grant Read on it",
-        RDKafkaErrorCode::ClusterAuthorizationFailed => "the user may not do that on this cluster",
+        RDKafkaErrorCode::ClusterAuthorizationFailed => {
+            "the user may not write: grant Write and Describe on the topics that are written"
+        }
         RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::Authentication => {
             "the broker refuses the login: check sasl.mechanism, sasl.username and sasl.password"
         }
