@@ -74,7 +74,7 @@ fn an_empty_dataset_cannot_tell_either() {
 }
 
 #[test]
-fn columns_that_a_dataset_lacks_are_taken_for_unknown() {
+fn a_dataset_that_lacks_required_columns_is_an_error_that_names_one() {
     let dataset = folder("columns");
     let day = dataset.join("calls/date=2026-05-01");
     std::fs::create_dir_all(&day).unwrap();
@@ -90,10 +90,13 @@ fn columns_that_a_dataset_lacks_are_taken_for_unknown() {
     let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
     writer.write(&batch).unwrap();
     writer.close().unwrap();
-    let report = compare(&dataset);
-    assert_eq!(report.figures["resolved_any_ai"].value, Some(0.5));
-    assert_eq!(report.figures["restricted_minutes_ai"].value, None);
-    assert!(html(&report).contains("too few calls to tell"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let found = runtime.block_on(async {
+        let tables = Tables::open(&dataset).await.unwrap();
+        cohort::extract(&tables, &config(), false).await
+    });
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("non-nullable"), "{error}");
 }
 
 #[test]
