@@ -186,7 +186,7 @@ mod tests {
         for (bad, part) in [
             (message("k", &[], b""), "no value"),
             (message("k", &[], &[b'x'; 1001]), "1001 bytes, the limit is 1000"),
-            (message("k", &[], br#"{"call_id":"c","url":"x"}"#), "is it `url`?"),
+            (message("k", &[], br#"{"call_id":"c","uris":"x"}"#), "is it `uris`?"),
             (message("k", &[], br#"{"4111": "#), "not a JSON object: line 1"),
             (message("", &[("content-type", "audio/wav")], b"RIFF"), "the message's key is none"),
             (message("k", &[("call", "4111")], b"RIFF"), "header `call`: not a JSON object"),
