@@ -72,8 +72,8 @@ impl Recogniser {
         let lines = SCRIPT.iter().map(|(length, line)| (*length, (*line).to_owned())).collect();
         let engine = EngineConfig::Scripted(Script::by_length(lines));
         let workers = WorkerPool::start(engine, pipeline.workers.unwrap_or_else(available_cores))?;
-        let text: String = SCRIPT.iter().map(|(length, line)| format!("{} {line}\n", length.0)).collect();
-        let model_sha256 = hex(&Sha256::digest(text.as_bytes()));
+        let lines: Vec<String> = SCRIPT.iter().map(|(length, line)| format!("{} {line}", length.0)).collect();
+        let model_sha256 = hex(&Sha256::digest(lines.join("\n").as_bytes()));
         Ok(Self { workers, model: "scripted".to_owned(), model_sha256 })
     }
 }

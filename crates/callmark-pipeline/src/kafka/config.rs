@@ -29,11 +29,11 @@ const DEFAULT_IN_FLIGHT_MIB: u64 = 256;
 /// Time for calls in flight once the process is told to stop.
 const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
 /// How long what surrounds us (disk, store, broker) may fail before the process stops.
-const DEFAULT_GIVE_UP: Duration = Duration::from_secs(300);
+const DEFAULT_GIVE_UP: Duration = Duration::from_mins(5);
 /// Largest message or recording, where nothing else is said, in bytes: what is in flight is held in memory.
 const DEFAULT_MAX_BYTES: u64 = 256 << 20;
 /// Longest age, timeout or patience that may be set.
-const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
+const MAX_WAIT: Duration = Duration::from_hours(24);
 
 /// Where a partition begins of which the dataset has nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
@@ -254,9 +254,9 @@ impl KafkaPipeline {
                 "1 to 64 letters, digits, '-', '_' or '.': it names the stream in the dataset",
             )
         })?;
-        within("output.batch_calls", self.batch_calls, 1, MAX_BATCH_CALLS)?;
-        within("source.in_flight_calls", self.in_flight_calls, 1, MAX_IN_FLIGHT_CALLS)?;
-        within("source.in_flight_mib", self.in_flight_bytes >> 20, 1, 1 << 20)?;
+        within("output.batch_calls", &self.batch_calls, &1, &MAX_BATCH_CALLS)?;
+        within("source.in_flight_calls", &self.in_flight_calls, &1, &MAX_IN_FLIGHT_CALLS)?;
+        within("source.in_flight_mib", &(self.in_flight_bytes >> 20), &1, &(1 << 20))?;
         for (setting, wait) in [
             ("output.batch_age_ms", self.batch_age),
             ("run.shutdown_timeout_s", self.shutdown_timeout),
@@ -275,9 +275,9 @@ impl KafkaPipeline {
 
 fn within<T: PartialOrd + std::fmt::Display>(
     setting: &str,
-    value: T,
-    least: T,
-    most: T,
+    value: &T,
+    least: &T,
+    most: &T,
 ) -> Result<(), ConfigError> {
     if value >= least && value <= most {
         return Ok(());

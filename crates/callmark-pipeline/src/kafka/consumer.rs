@@ -15,7 +15,7 @@ use rdkafka::consumer::base_consumer::PartitionQueue;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -73,18 +73,18 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 fn report_error(error: &KafkaError, reason: &str, events: &Sender<Event>) {
-    match error.rdkafka_error_code().filter(|code| lasting(*code).is_some()) {
-        Some(code) => {
-            let failure = StreamError::Broker(format!("{} ({reason})", explained("Kafka", code)));
-            let _ = events.send(Event::ConsumerFailed(failure));
-        }
-        None => tracing::warn!(reason, "the broker cannot be reached, trying again"),
+    if let Some(code) = error.rdkafka_error_code().filter(|code| lasting(*code).is_some()) {
+        let failure = StreamError::Broker(format!("{} ({reason})", explained("Kafka", code)));
+        let _ = events.send(Event::ConsumerFailed(failure));
+    } else {
+        tracing::warn!(reason, "the broker cannot be reached, trying again");
     }
 }
 
 impl ConsumerContext for Callbacks {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, code: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        let partitions: Vec<PartitionNumber> = list.elements().iter().map(|e| e.partition()).collect();
+        let partitions: Vec<PartitionNumber> =
+            list.elements().iter().map(TopicPartitionListElem::partition).collect();
         let assigned = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         if self.closing.load(Ordering::Relaxed) {
             let answered = if assigned { Ok(()) } else { give_back(consumer, list) };

@@ -46,6 +46,9 @@ impl State {
     }
 }
 
+/// The assignment of a partition that is open, and where it goes on.
+type Opened = (Epoch, Option<i64>);
+
 /// The coordinator of one worker.
 #[derive(Debug)]
 pub(crate) struct Coordinator {
@@ -53,7 +56,7 @@ pub(crate) struct Coordinator {
     partitions: BTreeMap<PartitionNumber, State>,
     next_epoch: Epoch,
     /// The group waits until these are open: their next offsets, as far as known.
-    assigning: Option<BTreeMap<PartitionNumber, Option<(Epoch, Option<i64>)>>>,
+    assigning: Option<BTreeMap<PartitionNumber, Option<Opened>>>,
     /// The group waits until these are given back, until then at most.
     revoking: Option<(Vec<PartitionNumber>, Instant)>,
     /// Told to stop; calls in flight have until then.

@@ -1,7 +1,7 @@
 //! Orders of events, without a broker.
 
 use super::*;
-use crate::kafka::partition::{BatchToCommit, Dead, Original};
+use crate::kafka::partition::{BatchToCommit, Dead, Finished, Original};
 use callmark_store::DeadLetter;
 use callmark_types::SourcePosition;
 use proptest::prelude::*;

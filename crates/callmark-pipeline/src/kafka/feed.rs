@@ -27,7 +27,7 @@ const BATCH_MESSAGES: usize = 200;
 /// Bytes of them.
 const BATCH_BYTES: usize = 16 << 20;
 /// How long the broker may fail.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Longest pause between two looks at whether to stop.
 const LOOK: Duration = Duration::from_millis(100);
 

@@ -93,8 +93,8 @@ impl LiveCall {
         messages
     }
 
-    fn key(&self) -> Option<Vec<u8>> {
-        Some(self.metadata.call_id.as_str().as_bytes().to_vec())
+    fn key(&self) -> Vec<u8> {
+        self.metadata.call_id.as_str().as_bytes().to_vec()
     }
 
     fn event(&self, mut fields: serde_json::Map<String, Value>, at_ms: i64) -> Outgoing {
@@ -102,7 +102,7 @@ impl LiveCall {
         fields.insert("ts_ms".to_owned(), json!(self.origin_ms + at_ms));
         Outgoing {
             topic: self.live.events_topic.clone(),
-            key: self.key(),
+            key: Some(self.key()),
             headers: vec![header("content-type", b"application/json")],
             value: Some(Value::Object(fields).to_string().into_bytes()),
         }
@@ -117,7 +117,7 @@ impl LiveCall {
         };
         Outgoing {
             topic: self.topic.clone(),
-            key: self.key(),
+            key: Some(self.key()),
             headers: vec![
                 header("codec", codec.as_bytes()),
                 header("rate", rate.to_string().as_bytes()),

@@ -64,7 +64,7 @@ pub(crate) fn read_request(message: &Incoming, max_bytes: u64) -> Result<Request
         Some(json) => object(json).map_err(|e| parse_error(format!("header `call`: {e}")))?,
         None => HashMap::new(),
     };
-    let metadata = metadata_of(message, fields).map_err(|e| parse_error(format!("header `call`: {e}")))?;
+    let metadata = metadata_of(message, &fields).map_err(|e| parse_error(format!("header `call`: {e}")))?;
     Ok(Request::Recording { metadata, content_type })
 }
 
@@ -126,17 +126,17 @@ fn from_json(message: &Incoming, value: &[u8]) -> Result<Request, StageError> {
             return Err(parse_error(format!("no field `uri`{hint} and no field `turns`")));
         }
     };
-    let metadata = metadata_of(message, fields).map_err(parse_error)?;
+    let metadata = metadata_of(message, &fields).map_err(parse_error)?;
     Ok(Request::Remote { metadata, uri })
 }
 
-fn metadata_of(message: &Incoming, fields: HashMap<String, Value>) -> Result<CallMetadata, String> {
+fn metadata_of(message: &Incoming, fields: &HashMap<String, Value>) -> Result<CallMetadata, String> {
     let id = match fields.get("call_id") {
         Some(Value::String(id)) => CallId::new(id.clone()).map_err(|e| format!("field `call_id`: {e}"))?,
         Some(_) => return Err("field `call_id` is not a text".to_owned()),
         None => call_of_key(message).ok_or("no field `call_id`, and the message's key is none")?,
     };
-    metadata_from_fields(id, &fields).map_err(|e| e.replace("column `", "field `"))
+    metadata_from_fields(id, fields).map_err(|e| e.replace("column `", "field `"))
 }
 
 #[cfg(test)]
@@ -186,7 +186,7 @@ mod tests {
         for (bad, part) in [
             (message("k", &[], b""), "no value"),
             (message("k", &[], &[b'x'; 1001]), "1001 bytes, the limit is 1000"),
-            (message("k", &[], br#"{"call_id":"c","url":"x"}"#), "is it `url`?"),
+            (message("k", &[], br#"{"call_id":"c","uris":"x"}"#), "is it `uris`?"),
             (message("k", &[], br#"{"4111": "#), "not a JSON object: line 1"),
             (message("", &[("content-type", "audio/wav")], b"RIFF"), "the message's key is none"),
             (message("k", &[("call", "4111")], b"RIFF"), "header `call`: not a JSON object"),

@@ -173,14 +173,11 @@ impl Metrics {
     /// How far the dataset is in a partition; `None` when it is not this worker's any more.
     pub(crate) fn at(&self, partition: PartitionNumber, next: Option<i64>) {
         let mut all = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        match next {
-            Some(next) => {
-                all.insert(partition, next);
-            }
-            None => {
-                all.remove(&partition);
-                self.lag.remove(&PartitionLabel { partition: i64::from(partition) });
-            }
+        if let Some(next) = next {
+            all.insert(partition, next);
+        } else {
+            all.remove(&partition);
+            self.lag.remove(&PartitionLabel { partition: i64::from(partition) });
         }
     }
 

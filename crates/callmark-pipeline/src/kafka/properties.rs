@@ -45,7 +45,7 @@ impl Properties {
     pub(crate) fn of(setting: &str, raw: RawProperties, base: &Path) -> Result<Self, ConfigError> {
         let mut properties = Self::default();
         for (name, value) in raw {
-            properties.take(setting, name, value, base)?;
+            properties.take(setting, name, &value, base)?;
         }
         Ok(properties)
     }
@@ -54,13 +54,13 @@ impl Properties {
         &mut self,
         setting: &str,
         name: String,
-        value: toml::Value,
+        value: &toml::Value,
         base: &Path,
     ) -> Result<(), ConfigError> {
-        if let toml::Value::Table(table) = &value
+        if let toml::Value::Table(table) = value
             && !is_secret(table)
         {
-            for (rest, value) in table.clone() {
+            for (rest, value) in table {
                 self.take(setting, format!("{name}.{rest}"), value, base)?;
             }
             return Ok(());
@@ -70,7 +70,7 @@ impl Properties {
             return Err(invalid(place, format!("Callmark sets it itself: {instead}")));
         }
         let secret = value.is_table() || name.contains("password") || name.contains("secret");
-        let text = secret_text(&place, &value, base)?;
+        let text = secret_text(&place, value, base)?;
         self.0.insert(name, Property { text, secret });
         Ok(())
     }

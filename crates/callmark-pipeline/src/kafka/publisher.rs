@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// How long the broker may take to acknowledge before a message is sent again.
 const DELIVERY_LIMIT_MS: &str = "30000";
 /// How long the client may take to say what became of a message: longer than [`DELIVERY_LIMIT_MS`].
-const CLIENT_LIMIT: Duration = Duration::from_secs(120);
+const CLIENT_LIMIT: Duration = Duration::from_mins(2);
 /// Bytes that wait to be sent, in KiB.
 const QUEUED_KIB: &str = "131072";
 /// Largest message sent: the broker's own bound holds before this one.
@@ -54,12 +54,11 @@ impl ClientContext for Deliveries {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        match error.rdkafka_error_code().filter(|code| lasting(*code).is_some()) {
-            Some(code) => {
-                let said = format!("{} ({reason})", explained("Kafka", code));
-                *self.lasting.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
-            }
-            None => tracing::debug!(reason, "the broker cannot be reached, trying again"),
+        if let Some(code) = error.rdkafka_error_code().filter(|code| lasting(*code).is_some()) {
+            let said = format!("{} ({reason})", explained("Kafka", code));
+            *self.lasting.lock().unwrap_or_else(PoisonError::into_inner) = Some(said);
+        } else {
+            tracing::debug!(reason, "the broker cannot be reached, trying again");
         }
     }
 }

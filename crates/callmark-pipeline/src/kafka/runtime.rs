@@ -131,7 +131,8 @@ impl Threads {
         let (event_sender, events) = channel();
         let (jobs, job_receiver) = channel();
         let job_receiver = Arc::new(Mutex::new(job_receiver));
-        for number in 0..workshop.ear.workers.worker_count() + CALLS_AHEAD_OF_WORKERS {
+        let call_threads = workshop.ear.workers.worker_count() + CALLS_AHEAD_OF_WORKERS;
+        for number in 0..call_threads {
             let (workshop, jobs) = (Arc::clone(workshop), Arc::clone(&job_receiver));
             let (events, metrics) = (event_sender.clone(), Arc::clone(metrics));
             spawn("a call thread", format!("call-{number}"), move || {
@@ -241,7 +242,7 @@ impl Threads {
                 }
             }
             Action::Open { partition, epoch } => {
-                self.store(partition, StoreJob::Open { partition, epoch })?
+                self.store(partition, StoreJob::Open { partition, epoch })?;
             }
             Action::Close { partition, epoch } => {
                 self.metrics.at(partition, None);

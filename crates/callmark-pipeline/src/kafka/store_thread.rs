@@ -75,7 +75,7 @@ impl StoreThread {
     pub(crate) fn run(mut self, jobs: &Receiver<StoreJob>) {
         for job in jobs {
             let event = match job {
-                StoreJob::Open { partition, epoch } => self.open(partition, epoch),
+                StoreJob::Open { partition, epoch } => Some(self.open(partition, epoch)),
                 StoreJob::Close { partition, epoch } => {
                     if self.partitions.get(&partition).is_some_and(|(open, _)| *open == epoch) {
                         self.partitions.remove(&partition);
@@ -90,15 +90,15 @@ impl StoreThread {
         }
     }
 
-    fn open(&mut self, partition: PartitionNumber, epoch: Epoch) -> Option<Event> {
+    fn open(&mut self, partition: PartitionNumber, epoch: Epoch) -> Event {
         let opened = self.persist(|this| this.try_open(partition));
         match opened {
             Ok(open) => {
                 let next = open.next_offset();
                 self.partitions.insert(partition, (epoch, open));
-                Some(Event::Opened { partition, epoch, next })
+                Event::Opened { partition, epoch, next }
             }
-            Err(error) => Some(Event::StoreFailed(error)),
+            Err(error) => Event::StoreFailed(error),
         }
     }
 

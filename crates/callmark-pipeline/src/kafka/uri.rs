@@ -102,16 +102,17 @@ pub(crate) fn is_inner(address: IpAddr) -> bool {
                 || v4.is_broadcast()
                 || shared
         }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_inner(IpAddr::V4(v4)),
-            None => {
+        IpAddr::V6(v6) => {
+            if let Some(v4) = v6.to_ipv4_mapped() {
+                is_inner(IpAddr::V4(v4))
+            } else {
                 let first = v6.segments()[0];
                 v6.is_loopback()
                     || v6.is_unspecified()
                     || (first & 0xfe00) == 0xfc00
                     || (first & 0xffc0) == 0xfe80
             }
-        },
+        }
     }
 }
 
