@@ -53,6 +53,7 @@ fn letter(offset: i64) -> DeadLetter {
         first_seen: None,
         metadata_uri: None,
         payload: Some(vec![0xff, 0]),
+        envelope: None,
     }
 }
 
