@@ -145,7 +145,7 @@ pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> 
         report.calls += record.entries.len() as u64;
     }
     check_entries(&found.records, &mut report.problems);
-    let under_way = files_under_way(directory, &found.intents)?;
+    let under_way = files_under_way(directory, &found.intents);
     for table in Table::ALL {
         for path in layout::table_file_names(directory, table)? {
             if !named.contains(path.as_str()) && !under_way.contains(&path) && !writer_active {
@@ -164,14 +164,14 @@ pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> 
 }
 
 /// On an object store, the files that intents name: they lie where committed ones do.
-fn files_under_way(directory: &dyn Backend, intents: &[String]) -> Result<HashSet<String>, StoreError> {
+fn files_under_way(directory: &dyn Backend, intents: &[String]) -> HashSet<String> {
     if directory.has_staging() {
-        return Ok(HashSet::new());
+        return HashSet::new();
     }
     // One that is gone meanwhile, or that cannot be read, names nothing.
     let contents = intents.iter().filter_map(|path| directory.read(path).ok());
     let intents = contents.filter_map(|bytes| serde_json::from_slice::<Intent>(&bytes).ok());
-    Ok(intents.flat_map(|intent| intent.files).collect())
+    intents.flat_map(|intent| intent.files).collect()
 }
 
 fn check_entries(records: &[CommitRecord], problems: &mut Vec<Problem>) {

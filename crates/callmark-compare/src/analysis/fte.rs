@@ -20,6 +20,7 @@ fn hours_saved(calls_a_week: f64, human_minutes: f64, still_human: f64, after_ca
     calls_a_week * (human_minutes + after_call - still_human).max(0.0) / 60.0
 }
 
+#[allow(clippy::too_many_lines, reason = "one line a figure of the section")]
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
     let fte = &config.fte;
     let (ai_rows, human_rows) = (rows_of(cohort, true), rows_of(cohort, false));

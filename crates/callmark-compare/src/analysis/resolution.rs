@@ -113,6 +113,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     report.section("resolution", "Is the matter settled, and how soon", true, blocks);
 }
 
+#[allow(clippy::too_many_lines, reason = "one line a figure of the table")]
 fn times_table(
     report: &mut Report,
     cohort: &Cohort,

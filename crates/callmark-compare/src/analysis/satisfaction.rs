@@ -9,6 +9,7 @@ use crate::stats::margin::{Difference, Verdict, verdict};
 /// Power that a study should have.
 const POWER: f64 = 0.8;
 
+#[allow(clippy::too_many_lines, reason = "one line a figure of the section")]
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
     let change: Vec<f64> =
         cohort.sentiment_end.iter().zip(&cohort.sentiment_start).map(|(end, start)| end - start).collect();

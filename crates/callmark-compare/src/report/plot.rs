@@ -13,6 +13,7 @@ const BOTTOM: f64 = 46.0;
 const TICKS: f64 = 5.0;
 
 /// The plot as an SVG element; nothing where there is nothing to draw.
+#[allow(clippy::too_many_lines, reason = "one line a part of the drawing, in drawing order")]
 pub(super) fn svg(plot: &Plot) -> String {
     let points = || plot.series.iter().flat_map(|s| &s.points).filter(|p| p.0.is_finite() && p.1.is_finite());
     let (mut x_low, mut x_high, mut y_low, mut y_high) = (f64::MAX, f64::MIN, f64::MAX, f64::MIN);

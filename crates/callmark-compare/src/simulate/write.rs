@@ -97,6 +97,7 @@ fn outcome(ended: crate::cohort::Ended) -> Outcome {
 }
 
 /// The call as a row, with the few turns and events that its numbers come from.
+#[allow(clippy::too_many_lines, reason = "one line a column")]
 fn row(call_id: CallId, call: &SimulatedCall) -> ScoredCall {
     let happened = call.happened();
     let ended = call.scored;

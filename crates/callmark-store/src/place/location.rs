@@ -20,7 +20,7 @@ use url::Url;
 /// Tries of one request to an object store that refuses connections, is overloaded (429) or fails (5xx).
 const REQUEST_RETRIES: usize = 10;
 /// No further try is begun once a request has taken this long.
-const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+const REQUEST_LIMIT: Duration = Duration::from_mins(1);
 /// Pause before the second try; it doubles from try to try, with some chance in it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// Longest pause between two tries.

@@ -67,23 +67,9 @@ impl ObjectDirectory {
         relative: &str,
         request: impl Future<Output = object_store::Result<T>> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.ask(request)
+        ask(request)
             .map_err(|e| StoreError::io(action, &self.path(relative), e))?
             .map_err(|e| self.failed(action, relative, e))
-    }
-
-    /// The same without a message: the outer error is of this machine, the inner one the store's.
-    fn ask<T: Send + 'static>(
-        &self,
-        request: impl Future<Output = object_store::Result<T>> + Send + 'static,
-    ) -> io::Result<object_store::Result<T>> {
-        let runtime = RUNTIME.as_ref().map_err(|e| io::Error::new(e.kind(), e.to_string()))?;
-        let (sender, receiver) = mpsc::sync_channel(1);
-        runtime.spawn(async move {
-            // The receiver waits below for as long as this runs.
-            let _ = sender.send(request.await);
-        });
-        receiver.recv().map_err(|_| io::Error::other("the request was broken off"))
     }
 
     fn put(
@@ -94,8 +80,7 @@ impl ObjectDirectory {
     ) -> Result<io::Result<object_store::Result<()>>, StoreError> {
         let (store, object) = (Arc::clone(&self.store), self.object(relative)?);
         let options = PutOptions { mode, ..PutOptions::default() };
-        Ok(self
-            .ask(async move { store.put_opts(&object, PutPayload::from(bytes), options).await.map(|_| ()) }))
+        Ok(ask(async move { store.put_opts(&object, PutPayload::from(bytes), options).await.map(|_| ()) }))
     }
 
     /// The content of an object; `None` where there is none.
@@ -135,6 +120,19 @@ fn is_refusal(error: &object_store::Error) -> bool {
             | Error::Generic { .. }
             | Error::JoinError { .. }
     )
+}
+
+/// Runs one request; the outer error is of this machine, the inner one the store's.
+fn ask<T: Send + 'static>(
+    request: impl Future<Output = object_store::Result<T>> + Send + 'static,
+) -> io::Result<object_store::Result<T>> {
+    let runtime = RUNTIME.as_ref().map_err(|e| io::Error::new(e.kind(), e.to_string()))?;
+    let (sender, receiver) = mpsc::sync_channel(1);
+    runtime.spawn(async move {
+        // The receiver waits below for as long as this runs.
+        let _ = sender.send(request.await);
+    });
+    receiver.recv().map_err(|_| io::Error::other("the request was broken off"))
 }
 
 impl Backend for ObjectDirectory {
