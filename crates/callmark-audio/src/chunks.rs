@@ -71,7 +71,10 @@ pub struct ChunkDecoder {
 
 impl std::fmt::Debug for ChunkDecoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ChunkDecoder").field("codec", &self.codec).field("rate_hz", &self.rate_hz).finish()
+        f.debug_struct("ChunkDecoder")
+            .field("codec", &self.codec)
+            .field("rate_hz", &self.rate_hz)
+            .finish_non_exhaustive()
     }
 }
 
