@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn silence_is_no_speech_and_every_chunk_has_a_probability() {
-        let found = streamed(&[0; 16_000 * 3 + 5], &[777]);
+        let found = streamed(&vec![0; 16_000 * 3 + 5], &[777]);
         assert_eq!(found, vec![0.0; (16_000 * 3 + 5_usize).div_ceil(CHUNK_SAMPLES)]);
     }
 

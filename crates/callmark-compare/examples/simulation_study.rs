@@ -3,6 +3,8 @@
 //! `cargo run --release -p callmark-compare --example simulation_study [REPLICATIONS [CALLS]]` prints a Markdown table.
 //! The truth is the average effect over four million calls of the scenario.
 
+#![allow(clippy::similar_names, reason = "cells and calls are what the formulas call them")]
+
 use callmark_compare::simulate::{Scenario, SimulatedCall, draw, true_effects};
 use callmark_compare::stats::clusters::{Clusters, variance_of_mean};
 use callmark_compare::stats::doubly_robust::doubly_robust;

@@ -1,6 +1,8 @@
 //! Reads cases as JSON lines, `{"estimator": …, …}`, and prints one line of results each: the Rust side of the test against
 //! reference implementations in `tests/reference`.
 
+#![allow(clippy::similar_names, reason = "cells and calls are what the formulas call them")]
+
 use callmark_compare::stats::bootstrap::Bootstrap;
 use callmark_compare::stats::clusters::{Clusters, variance_of_mean};
 use callmark_compare::stats::correction::{Agreement, prediction_powered, rogan_gladen};

@@ -141,7 +141,7 @@ impl CompareConfig {
         if !(20..=MAX_REPLICATES).contains(&config.replicates) {
             return refuse("replicates", config.replicates.to_string(), "20 to 10000");
         }
-        if !(config.sentiment_margin > 0.0) {
+        if config.sentiment_margin.is_nan() || config.sentiment_margin <= 0.0 {
             return refuse("sentiment_margin", config.sentiment_margin.to_string(), "above 0");
         }
         if !(0.0..0.5).contains(&config.trim.0) || !(0.5..=1.0).contains(&config.trim.1) {
@@ -174,7 +174,9 @@ impl CompareConfig {
 
 /// Milliseconds since 1970 at the start of the UTC day `text`.
 pub(crate) fn day_of(text: &str) -> Option<i64> {
-    callmark_types::Timestamp::parse(&format!("{text}T00:00:00Z")).ok().map(|t| t.epoch_millis())
+    callmark_types::Timestamp::parse(&format!("{text}T00:00:00Z"))
+        .ok()
+        .map(callmark_types::Timestamp::epoch_millis)
 }
 
 #[cfg(test)]

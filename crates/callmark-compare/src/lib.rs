@@ -7,6 +7,8 @@
 //! `stats` is pure and held against reference implementations; `cohort` reads the tables; `analysis` turns calls into
 //! figures; `report` writes them as a page, a summary and JSON; `simulate` makes data sets whose true effects are known.
 
+#![allow(clippy::similar_names, reason = "cells, calls and sums are what the formulas call them")]
+
 pub mod analysis;
 pub mod claim;
 pub mod cohort;

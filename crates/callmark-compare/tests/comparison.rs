@@ -1,5 +1,7 @@
 //! Whole comparisons: datasets with known truth in, reports out.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
+
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use callmark_compare::config::CompareConfig;
 use callmark_compare::report::{Report, html, json, markdown};

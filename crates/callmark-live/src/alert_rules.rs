@@ -92,6 +92,7 @@ struct Collapse {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(clippy::struct_field_names, reason = "named as the keys of the file are, units last")]
 struct Hold {
     enabled: bool,
     hold_s: f64,

@@ -183,7 +183,7 @@ impl Watch {
             && !self.was_given(AlertKind::SentimentCollapse)
         {
             let rule_version = Some(self.rules.version.clone());
-            self.give(Draft { rule_version, known, ..draft }, origin_ms, alerts);
+            self.give(Draft { known, rule_version, ..draft }, origin_ms, alerts);
         }
     }
 

@@ -51,6 +51,7 @@ struct Pending {
 
 /// The instants of a session on the caller's clock.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_field_names, reason = "the unit stands last")]
 struct Instants {
     first_ms: i64,
     last_ms: i64,

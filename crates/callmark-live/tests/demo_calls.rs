@@ -1,5 +1,7 @@
 //! The demo calls as live audio: the alerts that their truth asks for, and calls as good as their recordings.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
+
 mod support;
 
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse};

@@ -1,5 +1,7 @@
 //! What becomes of the sound of a call whose messages are out of order, double, missing, late or broken.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
+
 use callmark_analytics::Ruleset;
 use callmark_asr::ChannelTranscript;
 use callmark_audio::ChunkCodec;
@@ -40,7 +42,7 @@ fn played_with(options: LiveOptions, chunks: &[Chunk]) -> (Vec<FinishedCall>, Se
         while let Some(output) = waiting.pop_front() {
             match output {
                 Output::Transcribe(job) => {
-                    waiting.extend(sessions.on_transcript(job.complete(Ok(ChannelTranscript::default()))))
+                    waiting.extend(sessions.on_transcript(job.complete(Ok(ChannelTranscript::default()))));
                 }
                 Output::Finished(call) => finished.push(*call),
                 Output::Broken(chunk) => broken.push(chunk.reason),

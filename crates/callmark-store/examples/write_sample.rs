@@ -21,7 +21,7 @@ const CALLS_PER_BATCH: u32 = 7;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::args().nth(1).map(PathBuf::from).ok_or("usage: write_sample DIR")?;
-    let (mut dataset, _) = Dataset::open_for_writing(&dir.join("tables"))?;
+    let (mut dataset, _) = Dataset::open_for_writing(dir.join("tables"))?;
     let mut calls = Vec::new();
     for first in (0..CALLS).step_by(CALLS_PER_BATCH as usize) {
         let batch = samples::sample_batch(first..CALLS.min(first + CALLS_PER_BATCH));

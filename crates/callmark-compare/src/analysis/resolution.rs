@@ -92,10 +92,11 @@ impl Curve {
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
     let limit = config.limit_minutes;
     let grid: Vec<f64> = (0..=GRID).map(|i| limit * i as f64 / GRID as f64).collect();
-    let mut blocks = vec![Block::Text(format!(
+    let mut blocks = vec![Block::Text(
         "The clock runs from the customer's first words to the turn that settles the matter, also across a handoff. \
          Calls that end otherwise are not left out: after a transfer or a hang-up the matter stays open."
-    ))];
+            .to_owned(),
+    )];
     let curves = [true, false].map(|ai| curve(cohort, config, ai, &grid));
     if let [Some(ai), Some(human)] = &curves {
         blocks.push(Block::Plot(Plot {

@@ -214,10 +214,9 @@ impl Figure {
             Unit::ShareDifference => (format!("{:+.1}", 100.0 * value), " points"),
             Unit::Minutes => (format!("{value:.2}"), " min"),
             Unit::MinutesDifference => (format!("{value:+.2}"), " min"),
-            Unit::Points => (format!("{value:.2}"), ""),
             Unit::PointsDifference => (format!("{value:+.2}"), ""),
             Unit::Count => (thousands(value), ""),
-            Unit::Number => (format!("{value:.2}"), ""),
+            Unit::Points | Unit::Number => (format!("{value:.2}"), ""),
             Unit::PValue if value < 0.001 => ("below 0.001".to_owned(), ""),
             Unit::PValue => (format!("{value:.3}"), ""),
         };

@@ -190,7 +190,7 @@ fn row(call_id: CallId, call: &SimulatedCall) -> ScoredCall {
 fn events(call: &SimulatedCall, asked_at: Millis, deflected: bool) -> Vec<Event> {
     let at = |start: Millis| Span { start, end: Millis(start.0 + 1_000) };
     let mut events = Vec::new();
-    if call.ai && call.agent % 10 != 0 {
+    if call.ai && !call.agent.is_multiple_of(10) {
         events.push(Event::lasting(EventKind::AiDisclosure, at(Millis::ZERO)));
     }
     if call.asks {

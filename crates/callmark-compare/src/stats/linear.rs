@@ -40,6 +40,7 @@ impl Symmetric {
     }
 
     /// The generalised inverse that leaves out dependent columns.
+    #[must_use]
     pub fn inverse(&self) -> Self {
         let n = self.size;
         let mut work = self.values.clone();

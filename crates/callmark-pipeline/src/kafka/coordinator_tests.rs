@@ -15,12 +15,12 @@ fn coordinator(calls: usize) -> Coordinator {
     })
 }
 
-fn incoming(partition: i32, offset: i64) -> Box<Incoming> {
-    Box::new(Incoming { partition, offset, key: None, headers: Vec::new(), value: None, load: None })
+fn incoming(partition: i32, offset: i64) -> Incoming {
+    Incoming { partition, offset, key: None, headers: Vec::new(), value: None, load: None }
 }
 
 fn message(partition: i32, epoch: Epoch, offset: i64) -> Event {
-    Event::Message { epoch, slot: None, message: incoming(partition, offset) }
+    Event::Message { epoch, slot: None, message: Box::new(incoming(partition, offset)) }
 }
 
 fn finished(partition: i32, epoch: Epoch, sequence: u64) -> Event {
@@ -179,7 +179,7 @@ fn who_lost_a_race_looks_where_the_winner_is_and_goes_on_behind_it() {
     assert!(actions.contains(&Action::Command(restart)), "{actions:?}");
     assert_eq!(coordinator.on(message(0, epoch, 4), now), [], "of the old epoch");
     let actions = coordinator.on(message(0, again, 9), now);
-    assert_eq!(actions, [Action::Process { epoch: again, sequence: 0, message: incoming(0, 9) }]);
+    assert_eq!(actions, [Action::Process { epoch: again, sequence: 0, message: Box::new(incoming(0, 9)) }]);
 }
 
 #[test]
@@ -272,7 +272,7 @@ impl World {
         for action in actions {
             match action {
                 Action::Process { epoch, sequence, .. } if epoch == self.epoch => {
-                    self.under_way.push(sequence)
+                    self.under_way.push(sequence);
                 }
                 Action::Commit { epoch, batch, .. } if epoch == self.epoch => {
                     assert!(self.on_its_way.is_none(), "two commits at once");

@@ -154,7 +154,7 @@ fn an_output_that_is_a_file_or_lies_below_one_is_refused() {
     fs::write(&file, "mine").unwrap();
     let error = Dataset::open_for_writing(&file).unwrap_err();
     assert!(matches!(error, StoreError::NotADirectory { .. }), "{error:?}");
-    let error = Dataset::open_for_writing(&file.join("out")).unwrap_err();
+    let error = Dataset::open_for_writing(file.join("out")).unwrap_err();
     assert!(error.to_string().contains("notes.txt"), "{error}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
 }
