@@ -124,7 +124,10 @@ class Workers:
             worker.send_signal(signal.SIGTERM)
         for worker in self.running:
             status = worker.wait(STOP_LIMIT_S)
-            if status != 0:
+            # One that was told to die at a step may come to it while it stops; whoever starts next mends it.
+            if status == -signal.SIGABRT:
+                self.count("died at a step")
+            elif status != 0:
                 raise AssertionError(f"a worker told to stop ended with {status}")
         self.running.clear()
 
