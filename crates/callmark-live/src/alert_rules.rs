@@ -4,7 +4,7 @@ use callmark_types::Millis;
 use serde::Deserialize;
 
 /// The rules that ship with Callmark.
-const BUILT_IN: &str = include_str!("../../../pipelines/alerts.toml");
+const BUILT_IN: &str = include_str!("../../../pipelines/alerts/live.toml");
 /// Largest bound in seconds that makes sense: a day.
 const MAX_BOUND_S: f64 = 86_400.0;
 /// Most turns that a rule may look back.
@@ -101,7 +101,7 @@ struct Hold {
 
 impl Default for AlertRules {
     fn default() -> Self {
-        Self::parse("alerts.toml", BUILT_IN).expect("a test reads the rules that are built in")
+        Self::parse("alerts/live.toml", BUILT_IN).expect("a test reads the rules that are built in")
     }
 }
 

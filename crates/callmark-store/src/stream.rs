@@ -132,9 +132,21 @@ impl StreamPartition {
         if self.must_reopen {
             return Err(StoreError::MustReopen { path: self.directory.root() });
         }
-        let committed = self.try_commit(batch, positions);
+        let first = self.end.name();
+        let committed = self.try_commit(batch, positions).map_err(|error| self.beaten_or(error, first));
         self.must_reopen = committed.is_err();
         committed
+    }
+
+    /// Whoever takes a name removes what other attempts at it have begun, also under the hands of one that is at work.
+    fn beaten_or(&self, error: StoreError, first: String) -> StoreError {
+        let is_gone =
+            matches!(&error, StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound);
+        let record = layout::record_in(&layout::commit_directory(&self.source), &first);
+        if is_gone && self.directory.exists(&record).unwrap_or(false) {
+            return StoreError::LostRace { first };
+        }
+        error
     }
 
     fn try_commit(
