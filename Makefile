@@ -68,7 +68,7 @@ kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KA
 ##@ Check
 
 .PHONY: test
-test: lint test-unit test-readers test-compare test-kill test-s3 test-kafka-short ## Everything that CI runs
+test: lint test-unit test-readers test-compare test-kill test-kafka-short ## Everything that CI runs
 
 .PHONY: lint
 lint: deps ## Formatting, lints, documentation, licences
