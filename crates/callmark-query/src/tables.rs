@@ -12,6 +12,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -48,13 +49,35 @@ pub enum QueryError {
 }
 
 /// The tables `calls`, `turns` and `events` of one dataset, with the partition column `date`.
+///
+/// Futures are boxed so that the query engine behind them is compiled here, once, and not in every crate that awaits one.
 pub struct Tables {
     context: SessionContext,
 }
 
 impl Tables {
     /// Opens the dataset in `dir`. Only what is committed is seen.
-    pub async fn open(dir: &Path) -> Result<Self, QueryError> {
+    pub fn open(dir: &Path) -> BoxFuture<'_, Result<Self, QueryError>> {
+        Box::pin(Self::opened(dir))
+    }
+
+    /// Runs one read-only statement and returns all of its rows: for questions whose answer is known to be small.
+    pub fn query<'a>(&'a self, sql: &'a str) -> BoxFuture<'a, Result<Vec<RecordBatch>, QueryError>> {
+        Box::pin(self.rows(sql))
+    }
+
+    /// Runs one read-only statement; its rows come as they are made.
+    pub(crate) fn stream<'a>(
+        &'a self,
+        sql: &'a str,
+    ) -> BoxFuture<'a, Result<SendableRecordBatchStream, QueryError>> {
+        Box::pin(async {
+            let frame = self.frame(sql).await?;
+            frame.execute_stream().await.map_err(|e| QueryError::Failed(e.strip_backtrace()))
+        })
+    }
+
+    async fn opened(dir: &Path) -> Result<Self, QueryError> {
         if !dir.join(Table::Calls.name()).is_dir() {
             return Err(QueryError::NoDataset(dir.to_owned()));
         }
@@ -68,17 +91,11 @@ impl Tables {
         Ok(Self { context })
     }
 
-    /// Runs one read-only statement and returns all of its rows: for questions whose answer is known to be small.
-    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
+    async fn rows(&self, sql: &str) -> Result<Vec<RecordBatch>, QueryError> {
         let frame = self.frame(sql).await?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
         let batches = frame.collect().await.map_err(|e| QueryError::Failed(e.strip_backtrace()))?;
         Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
-    }
-
-    /// Runs one read-only statement; its rows come as they are made.
-    pub(crate) async fn stream(&self, sql: &str) -> Result<SendableRecordBatchStream, QueryError> {
-        self.frame(sql).await?.execute_stream().await.map_err(|e| QueryError::Failed(e.strip_backtrace()))
     }
 
     async fn frame(&self, sql: &str) -> Result<DataFrame, QueryError> {
