@@ -116,18 +116,21 @@ test-kill: test-build test-deps ## Kill the command ten times over the demo call
 test-s3: test-build test-deps ## Commits on a real S3 server: the store's suite, crashes, races, refused connections
 	python=$$($(VENV) .make/s3-requirements.txt) && \
 	  $$python .make/s3_server.py exec cargo test $(CARGO_FLAGS) --workspace --test store s3:: -- --ignored
-CHAOS := .make/kafka_chaos.py --worker "$(CALLMARK) run" --feed "$(CALLMARK) feed"
+
+KAFKA_COMMANDS := --worker "$(CALLMARK) run" --feed "$(CALLMARK) feed"
 
 .PHONY: test-kafka-short
-test-kafka-short: test-build test-deps ## Kill and shake workers and a real broker for half a minute: none lost, none twice
+test-kafka-short: test-build test-deps ## Kill and shake workers and a real broker, recordings and live calls, for a minute or two
 	@.make/deps.sh $(KAFKA_DEPS)
-	python=$$($(VENV) .make/requirements.txt) && $$python $(CHAOS) --calls 400 --seconds 30
+	python=$$($(VENV) .make/requirements.txt) && $$python .make/kafka_chaos.py $(KAFKA_COMMANDS) --calls 400 --seconds 30 && \
+	  $$python .make/kafka_live.py $(KAFKA_COMMANDS) --calls 6 --speed 4 --kills 3
 
 .PHONY: test-kafka
-test-kafka: test-build test-deps ## The same with 3,000 recordings; and logins, rights, topics and messages that are wrong: some minutes
+test-kafka: test-build test-deps ## The same with 3,000 recordings and 20 live calls; logins, rights, topics and messages that are wrong
 	@.make/deps.sh $(KAFKA_DEPS)
-	python3 .make/kafka_faults.py --worker "$(CALLMARK) run" --feed "$(CALLMARK) feed"
-	python=$$($(VENV) .make/requirements.txt) && $$python $(CHAOS) --calls 3000 --seconds 240
+	python3 .make/kafka_faults.py $(KAFKA_COMMANDS)
+	python=$$($(VENV) .make/requirements.txt) && $$python .make/kafka_chaos.py $(KAFKA_COMMANDS) --calls 3000 --seconds 240 && \
+	  $$python .make/kafka_live.py $(KAFKA_COMMANDS)
 
 .PHONY: test-deps
 test-deps: deps

@@ -14,53 +14,32 @@ import subprocess
 import sys
 import tempfile
 
-from kafka_broker import Broker, client_properties
+from kafka_broker import Broker
+from kafka_fixtures import SPEECH, TOPIC, add_commands, create_topics, ends_of, feed, told_to, write_pipeline
 
-TOPIC, GROUP = "calls.recordings", "faults"
+GROUP = "faults"
 WORKER_LIMIT_S = 120
 PRODUCER = "org.apache.kafka.tools.ConsoleProducer"
-LARGE_BYTES = 3_000_000
-
-PIPELINE = """\
-version = 1
-[source]
-kind = "kafka_recordings"
-brokers = "{brokers}"
-topic = "{topic}"
-group = "{group}"
-allowed_uri_prefixes = ["{prefix}"]
-stop_when_idle_s = 4
-[source.properties]
-{properties}
-[audio]
-max_bytes = 2000000
-[transcription]
-engine = "scripted"
-language = "en"
-workers = 1
-[output]
-dir = "{out}"
-batch_age_ms = 200
-[run]
-give_up_after_s = 20
-"""
+MAX_BYTES, LARGE_BYTES = 2_000_000, 3_000_000
 
 
 class Faults:
     def __init__(self, options, work):
-        self.worker, self.feed = shlex.split(options.worker), shlex.split(options.feed)
+        self.worker, self.feed = shlex.split(options.worker), options.feed
         self.work, self.passed, self.failed, self.runs = work, 0, 0, 0
 
     def check(self, name, good, detail=""):
         self.passed, self.failed = self.passed + bool(good), self.failed + (not good)
         print(f"{'ok    ' if good else 'FAILED'} {name}" + ("" if good else f"\n       {detail!s:.1500}"), flush=True)
 
-    def run(self, broker, out, properties="", topic=TOPIC, environment=None):
+    def run(self, broker, out, properties=None, topic=TOPIC, environment=None):
         self.runs += 1
-        path = self.work / f"pipeline-{self.runs}.toml"
-        path.write_text(PIPELINE.format(brokers=broker.bootstrap, topic=topic, group=GROUP, out=out,
-                                        prefix=f"file://{self.work}/allowed", properties=properties))
-        done = subprocess.run(self.worker + [str(path)], capture_output=True, text=True, timeout=WORKER_LIMIT_S,
+        path = write_pipeline(
+            self.work / f"pipeline-{self.runs}.toml", broker, GROUP, out,
+            source={"topic": topic, "allowed_uri_prefixes": [f"file://{self.work}/allowed"], "stop_when_idle_s": 4,
+                    "properties": properties or {}},
+            audio={"max_bytes": MAX_BYTES}, output={"batch_age_ms": 200}, run={"give_up_after_s": 20})
+        done = subprocess.run([*self.worker, str(path)], capture_output=True, text=True, timeout=WORKER_LIMIT_S,
                               env={**os.environ, **(environment or {})})
         return done.returncode, done.stdout + done.stderr
 
@@ -69,8 +48,8 @@ class Faults:
 
 
 def login(user):
-    return (f'"security.protocol" = "SASL_PLAINTEXT"\n"sasl.mechanism" = "SCRAM-SHA-512"\n"sasl.username" = "{user}"\n'
-            '"sasl.password" = { env = "FAULTS_PASSWORD" }')
+    return {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512", "sasl.username": user,
+            "sasl.password": {"env": "FAULTS_PASSWORD"}}
 
 
 def test_messages(faults, speech):
@@ -89,15 +68,13 @@ def test_messages(faults, speech):
     (audio / "codec.wav").write_bytes(b"OggS" + bytes(200))
     (audio / "oversize.wav").write_bytes(speech + bytes(LARGE_BYTES))
     with Broker() as broker:
-        for topic in (TOPIC, "calls.scored", "calls.dead-letters"):
-            broker.create_topic(topic, 2, {"max.message.bytes": "16000000"} if topic == TOPIC else None)
+        create_topics(broker, 2, {"max.message.bytes": "16000000"})
         lines = "".join(f"{row['call_id']}\t{json.dumps(row)}\n" for row in rows)
         # The same message again, and a line that is no JSON.
         lines += f"good\t{json.dumps(rows[-2])}\nbroken\t{{\"uri\": \n"
         broker.tool(PRODUCER, "--topic", TOPIC, "--reader-property", "parse.key=true", stdin=lines.encode())
-        sent = subprocess.run(faults.feed + ["--brokers", broker.bootstrap, "--topic", TOPIC, str(audio)],
-                              capture_output=True, text=True, timeout=WORKER_LIMIT_S)
-        faults.check("the feeder sends what is odd", sent.returncode == 0, sent.stderr)
+        sent = feed(faults.feed, broker, audio).wait(WORKER_LIMIT_S)
+        faults.check("the feeder sends what is odd", sent == 0, sent)
         status, said = faults.run(broker, out)
         faults.check("broken messages stop nothing", status == 0, said)
         letters = {letter["call_id"]: letter for letter in faults.letters(out)}
@@ -105,14 +82,13 @@ def test_messages(faults, speech):
         faults.check("every uri outside is refused", all("refused" in (r.get("reason") or "") for r in refused), refused)
         quoted = [p for p in out.glob("_dead_letters/*") if b"root:" in p.read_bytes()]
         faults.check("nothing of what was asked for is quoted", not quoted and "root:" not in said, quoted)
-        for name, stage, words in (("codec", "decode", ""), ("oversize", "read", "the limit is 2000000"),
+        for name, stage, words in (("codec", "decode", ""), ("oversize", "read", f"the limit is {MAX_BYTES}"),
                                    ("nothing", "parse", "no field `uri`"), ("broken", "parse", "not a JSON object")):
             letter = letters.get(name, {})
             good = letter.get("stage") == stage and words in letter.get("reason", "")
             faults.check(f"{name}: a dead letter that says why", good, letter)
         faults.check("no other dead letters", len(letters) == len(uris) + 4, sorted(letters))
-        ends = {key[1]: end for key, end in broker.end_offsets(TOPIC).items() if end}
-        told = {key[1]: offset for key, offset in broker.committed_offsets(GROUP).items()}
+        ends, told = ends_of(broker), told_to(broker, GROUP)
         faults.check("the offsets go on behind the poison", told == ends, (told, ends))
         outside = sum(broker.end_offsets("calls.dead-letters").values())
         faults.check("dead letters are sent, too", outside == len(letters), outside)
@@ -120,7 +96,7 @@ def test_messages(faults, speech):
         faults.check("the same message twice is one call", scored == 1, scored)
         status, said = faults.run(broker, faults.work / "nowhere", topic="calls.recodrings")
         faults.check("a missing topic is named", status == 3 and "no topic calls.recodrings" in said, (status, said))
-        status, said = faults.run(broker, out, properties='"fetch.wait.max.sm" = 5')
+        status, said = faults.run(broker, out, properties={"fetch.wait.max.sm": 5})
         faults.check("an unknown property is named", status == 2 and "fetch.wait.max.sm" in said, (status, said))
 
 
@@ -135,10 +111,7 @@ def test_login(faults, speech):
     acls += [("stranger", "Describe", "topic", "*"), ("stranger", "Read", "topic", "*")]
     users = {"worker": "right-secret", "reader": "reader-secret", "stranger": "stranger-secret", "nobody": "nobody-secret"}
     with Broker(sasl_users=users, acls=acls) as broker:
-        for topic in (TOPIC, "calls.scored", "calls.dead-letters"):
-            broker.create_topic(topic, 1)
-        config = faults.work / "worker.properties"
-        config.write_text(client_properties("worker", users["worker"]))
+        create_topics(broker, 1)
         broker.tool(PRODUCER, "--topic", TOPIC, "--reader-property", "parse.key=true",
                     stdin=b'chat-1\t{"turns":[{"speaker":"customer","text":"Hello"}]}\n')
 
@@ -160,14 +133,12 @@ def test_login(faults, speech):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--worker", required=True)
-    parser.add_argument("--feed", required=True)
+    add_commands(parser)
     options = parser.parse_args()
-    speech = (pathlib.Path(__file__).resolve().parent.parent / "pipelines/demo/fixtures/speech.wav").read_bytes()
     with tempfile.TemporaryDirectory(prefix="faults-") as folder:
         faults = Faults(options, pathlib.Path(folder).resolve())
-        test_messages(faults, speech)
-        test_login(faults, speech)
+        test_messages(faults, SPEECH.read_bytes())
+        test_login(faults, SPEECH.read_bytes())
     print(f"{faults.passed} passed, {faults.failed} failed")
     return 1 if faults.failed else 0
 

@@ -4,15 +4,16 @@
     s3_server.py run [--port PORT] [--bucket NAME] [--with-stdin]
     s3_server.py exec COMMAND...
 
-`exec` runs a command with a server on a free port in its environment, and ends with its status. `run` prints its URL once it answers and serves until SIGTERM or SIGINT, or with --with-stdin until its standard input ends
-(so that it never outlives a test that was killed). Any key and secret will do. From Python:
+`exec` runs a command with a server on a free port in its environment, and ends with its status. `run` prints its URL
+once it answers and serves until SIGTERM or SIGINT, or with --with-stdin until its standard input ends (so that it
+never outlives a test that was killed). Any key and secret will do. From Python:
 
     with S3Server() as server: ... server.url, server.environment() ...
 
 moto looks whether an object is there and writes it in two steps; here each request runs alone, so that
 `If-None-Match: *` has one winner as on S3 itself. Faults, for tests of retries: POST to URL/_faults a JSON object,
 
-    {"refuse_ms": 1500}            close the port for so long
+    {"refuse_ms": 1500}            close the port for so long; what was stored stays
     {"status": 503, "times": 3, "method": "PUT", "contains": "_commits/", "applied": true}
 
 the second answers the next `times` requests that fit with `status` (0: breaks the connection off), where `applied`
@@ -32,6 +33,9 @@ import threading
 import time
 import urllib.request
 
+# Its ports are none that Linux gives to outgoing connections: one of those could be taken while the port is closed.
+from kafka_broker import free_port
+
 HOST = "127.0.0.1"
 BUCKET = "callmark"
 REGION = "us-east-1"
@@ -41,11 +45,6 @@ STOP_LIMIT_S = 10
 MAX_REFUSE_MS = 60_000
 # Largest object that is taken.
 MAX_BODY_BYTES = 512 * 1024 * 1024
-
-
-def free_port():
-    with socket.create_server((HOST, 0)) as probe:
-        return probe.getsockname()[1]
 
 
 class S3Server:
@@ -171,8 +170,8 @@ def run(port, bucket, with_stdin):
     while True:
         application.server = make_server(HOST, port, application, threaded=True)
         if not announced:
-            print(f"http://{HOST}:{application.server.server_address[1]}", flush=True)
-            port, announced = application.server.server_address[1], True
+            print(f"http://{HOST}:{port}", flush=True)
+            announced = True
         application.server.serve_forever(poll_interval=0.01)
         application.server.server_close()
         time.sleep(application.refuse_s or 0)
@@ -182,7 +181,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("run")
-    command.add_argument("--port", type=int, default=0)
+    command.add_argument("--port", type=int)
     command.add_argument("--bucket", default=BUCKET)
     command.add_argument("--with-stdin", action="store_true")
     command = commands.add_parser("exec")
@@ -191,7 +190,7 @@ def main():
     if options.command == "exec":
         with S3Server() as server:
             return subprocess.run(options.arguments, env={**os.environ, **server.environment()}).returncode
-    return run(options.port, options.bucket, options.with_stdin)
+    return run(options.port or free_port(), options.bucket, options.with_stdin)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ mod conversation;
 mod handlers;
 mod hearing;
 mod loops;
+mod mixed;
 mod resolution;
 mod roles;
 mod ruleset;
@@ -20,6 +21,7 @@ mod text;
 mod turns;
 
 pub use classify::{ContextTurn, TextFinding, classify_human_request};
+pub use mixed::mixed_channel;
 pub use roles::{Lane, LaneTurn, Roles, assign_speakers};
 pub use ruleset::{RuleError, Ruleset};
 pub use score::{Conversation, Scores, score};

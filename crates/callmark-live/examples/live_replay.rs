@@ -86,6 +86,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 codec: ChunkCodec::PcmS16le,
                 rate_hz: 16_000,
                 bytes: samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
+                offset: 0,
             };
             let outputs =
                 player.sessions.on_chunk(Position { source: AUDIO, offset: ts_ms }, ts_ms, chunk)?;

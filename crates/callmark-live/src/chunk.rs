@@ -21,6 +21,8 @@ pub struct Chunk {
     pub rate_hz: u32,
     /// The sound.
     pub bytes: Vec<u8>,
+    /// Where its message lies, once it was handed in: for the dead letter, should it turn out to be broken.
+    pub offset: i64,
 }
 
 /// Why a message was not taken. The message becomes a dead letter with this reason; the call goes on without it.
@@ -104,6 +106,7 @@ impl Chunk {
                 .ok_or_else(|| bad_header("codec", &codec, "one of pcmu, pcma, pcm_s16le, opus"))?,
             rate_hz: number("rate", &text("rate")?, "samples a second")?,
             bytes,
+            offset: 0,
         })
     }
 

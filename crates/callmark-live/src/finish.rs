@@ -6,10 +6,9 @@
 use crate::channel::ChannelTrouble;
 use crate::timeline::KeptSound;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, tell_voices_apart};
-use callmark_analytics::HeardUtterance;
+use callmark_analytics::{HeardUtterance, mixed_channel};
 use callmark_types::{
-    AudioFacts, AudioFormat, CallId, CallMetadata, ChannelFacts, ChannelRole, DroppedReason, Millis, Pcm,
-    Span,
+    AudioFacts, AudioFormat, CallId, CallMetadata, ChannelFacts, DroppedReason, Millis, Pcm, Span,
 };
 
 /// An utterance of which less than this share is speech by the measure of the whole call is a leak of the other side.
@@ -181,11 +180,4 @@ fn mark_leak(heard: &mut HeardUtterance, facts: &[ChannelFacts]) {
     if (spoken as f64) < utterance.span.duration().0 as f64 * LEAK_SPEECH_SHARE {
         utterance.dropped_reason.get_or_insert(DroppedReason::NoSpeech);
     }
-}
-
-/// The channel that both sides share, and how many voices are sure to be on it, as for a recording.
-fn mixed_channel(channels: usize, roles: &[Option<ChannelRole>]) -> Option<(u16, u8)> {
-    let role = |channel: usize| roles.get(channel).copied().flatten();
-    let told = (0..channels).find(|c| role(*c) == Some(ChannelRole::Mixed)).map(|c| (c as u16, 2));
-    told.or_else(|| (channels == 1 && role(0).is_none()).then_some((0, 1)))
 }

@@ -5,7 +5,7 @@ use callmark_acoustics::AcousticOptions;
 use callmark_types::Millis;
 
 /// Settings of all sessions.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LiveOptions {
     /// Most calls open at a time; a chunk of one more is refused.
     pub max_sessions: usize,

@@ -76,6 +76,7 @@ impl Sessions {
         chunk: Chunk,
     ) -> Result<Vec<Output>, Refusal> {
         let mut outputs = Vec::new();
+        let chunk = Chunk { offset: position.offset, ..chunk };
         if let Err(refusal) = chunk.check(&self.common.options) {
             return Err(self.refuse(position, refusal));
         }
@@ -172,6 +173,11 @@ impl Sessions {
     /// Whether a call is open, or is known to be over: else ask the dataset before its first message is handed in.
     pub fn knows(&self, call_id: &CallId) -> bool {
         self.open.contains_key(call_id) || self.over.contains(call_id)
+    }
+
+    /// Whether a call goes on.
+    pub fn is_open(&self, call_id: &CallId) -> bool {
+        self.open.contains_key(call_id)
     }
 
     /// Notes a message that was dealt with elsewhere (a dead letter), so that it does not hold the commit back.

@@ -26,6 +26,7 @@ fn chunk(channel: u16, seq: u64) -> Chunk {
         codec: ChunkCodec::PcmS16le,
         rate_hz: 16_000,
         bytes: std::iter::repeat_n(sample, 320).flatten().collect(),
+        offset: 0,
     }
 }
 

@@ -54,6 +54,8 @@ pub struct StreamPartition {
     calls: HashMap<CallId, SourceKey>,
     /// Name of the batch and path of intents that were there before and have no record: dead, or only slow.
     open_intents: Vec<(String, String)>,
+    /// Commits whose calls are remembered.
+    remembered: usize,
     must_reopen: bool,
 }
 
@@ -80,6 +82,18 @@ impl StreamPartition {
         source: SourceId,
         hook: impl FnMut(CommitStep) + Send + 'static,
     ) -> Result<(Self, StreamRecovery), StoreError> {
+        Self::open_remembering(dir, source, REMEMBERED_COMMITS, hook)
+    }
+
+    /// The same, with the calls of the last `commits` commits remembered, or of the usual number where that is more: as
+    /// many as there may be while the oldest message is held that is read again. `hook` is called at each step, for tests
+    /// of crashes.
+    pub fn open_remembering(
+        dir: impl Into<Location>,
+        source: SourceId,
+        commits: usize,
+        hook: impl FnMut(CommitStep) + Send + 'static,
+    ) -> Result<(Self, StreamRecovery), StoreError> {
         let directory = place::open_for_writing(&dir.into())?;
         directory.create_directories(&layout::commit_directory(&source))?;
         directory.create_directories(STAGING)?;
@@ -91,6 +105,7 @@ impl StreamPartition {
             positions: BTreeMap::new(),
             calls: HashMap::new(),
             open_intents: Vec::new(),
+            remembered: commits.max(REMEMBERED_COMMITS),
             must_reopen: false,
         };
         let recovery = partition.recover()?;
@@ -100,6 +115,16 @@ impl StreamPartition {
     /// The first offset that no commit covers; `None` where nothing was ever committed.
     pub fn next_offset(&self) -> Option<i64> {
         self.end.next_offset()
+    }
+
+    /// The name of the commit that comes next: another one after each commit.
+    pub fn next_commit(&self) -> String {
+        self.end.name()
+    }
+
+    /// The calls remembered: those of the last commits of this partition.
+    pub fn committed_calls(&self) -> impl Iterator<Item = &CallId> {
+        self.calls.keys()
     }
 
     /// The newest position of each companion topic that a commit of this partition carried, such as
@@ -208,7 +233,7 @@ impl StreamPartition {
         }
     }
 
-    /// Reads the chain of commits: the names of all, and the newest [`REMEMBERED_COMMITS`] themselves. An intent whose
+    /// Reads the chain of commits: the names of all, and the newest of them themselves. An intent whose
     /// record is there is finished; one that its record does not name lost and is removed; one without a record may
     /// belong to a worker that is only slow, and stays.
     fn recover(&mut self) -> Result<StreamRecovery, StoreError> {
@@ -234,7 +259,7 @@ impl StreamPartition {
         for (_, temporary) in names.temporaries.iter().filter(|(first, _)| names.records.contains(first)) {
             self.directory.remove(temporary)?;
         }
-        let newest = names.records.len().saturating_sub(REMEMBERED_COMMITS);
+        let newest = names.records.len().saturating_sub(self.remembered);
         let newest: Vec<String> =
             names.records.iter().skip(newest).map(|first| layout::record_in(&place, first)).collect();
         let newest = layout::read_records(&*self.directory, &newest)?;

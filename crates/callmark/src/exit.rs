@@ -1,5 +1,6 @@
 //! Exit codes, and how errors become them.
 
+use callmark_models::ModelError;
 use callmark_pipeline::{RunError, StreamError};
 use callmark_query::QueryError;
 use std::io::Write;
@@ -38,13 +39,18 @@ impl std::error::Error for UsageError {}
 
 /// Exit code and message of an error.
 pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
+    let run_error = error.downcast_ref::<RunError>().or(match error.downcast_ref::<StreamError>() {
+        Some(StreamError::Recogniser(inner)) => Some(inner),
+        _ => None,
+    });
     let is_usage = error.is::<UsageError>()
         || matches!(error.downcast_ref::<QueryError>(), Some(QueryError::BadQuery(_)))
-        || matches!(error.downcast_ref::<RunError>(), Some(RunError::Config(_) | RunError::Metadata(_)))
+        || matches!(error.downcast_ref::<ModelError>(), Some(ModelError::Unknown { .. }))
         || matches!(
-            error.downcast_ref::<StreamError>(),
-            Some(StreamError::Config(_) | StreamError::Recogniser(RunError::Config(_)))
+            run_error,
+            Some(RunError::Config(_) | RunError::Metadata(_) | RunError::Model(ModelError::Unknown { .. }))
         )
+        || matches!(error.downcast_ref::<StreamError>(), Some(StreamError::Config(_)))
         || error.is::<callmark_pipeline::ConfigError>();
     (if is_usage { Exit::Usage } else { Exit::Nothing }, message_of(error))
 }

@@ -92,7 +92,7 @@ fn a_missing_or_broken_model_is_named_with_what_to_do() {
         ran.stderr
     );
     let ran = callmark_with(&[&arguments[..], &["--model", "bass"]].concat(), &environment);
-    assert!(ran.code == 3 && ran.stderr.contains("bass"), "{}", ran.stderr);
+    assert!(ran.code == 2 && ran.stderr.contains("bass"), "{}", ran.stderr);
 }
 
 #[test]

@@ -109,6 +109,7 @@ impl Demo {
                     codec: ChunkCodec::PcmS16le,
                     rate_hz: 16_000,
                     bytes: samples.iter().flat_map(|s| s.to_le_bytes()).collect(),
+                    offset: 0,
                 }));
             }
         }

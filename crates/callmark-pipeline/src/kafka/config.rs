@@ -8,7 +8,9 @@ use crate::config::{
     ConfigError, Pipeline, RawAudio, RawTranscription, SourceKind, invalid, parse, read, source_kind,
 };
 use crate::metadata_file::parse_channel_role;
+use callmark_live::{AlertRules, LiveOptions};
 use callmark_store::SourceId;
+use callmark_types::Millis;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,10 @@ const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
 const DEFAULT_GIVE_UP: Duration = Duration::from_mins(5);
 /// Largest message or recording, where nothing else is said, in bytes: what is in flight is held in memory.
 const DEFAULT_MAX_BYTES: u64 = 256 << 20;
+/// Most live calls open in one worker at a time that may be allowed.
+const MAX_SESSIONS: usize = 100_000;
+/// A day, in milliseconds.
+const DAY_MS: i64 = 24 * 3_600_000;
 /// Longest age, timeout or patience that may be set.
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
@@ -92,6 +98,8 @@ pub struct KafkaPipeline {
     pub give_up_after: Duration,
     /// How calls are heard.
     pub hearing: Pipeline,
+    /// How live calls are heard.
+    pub live: LiveOptions,
     /// The dataset.
     pub out: PathBuf,
     /// Calls in one commit.
@@ -118,6 +126,8 @@ struct RawFile {
     audio: RawAudio,
     #[serde(default)]
     transcription: RawTranscription,
+    #[serde(default)]
+    live: RawLive,
     output: RawOutput,
     #[serde(default)]
     run: RawRun,
@@ -147,6 +157,69 @@ struct RawSource {
     stop_when_idle_s: Option<u64>,
     #[serde(default)]
     properties: RawProperties,
+}
+
+/// When the parts of a live call count as over.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawLive {
+    alerts: Option<PathBuf>,
+    max_sessions: Option<usize>,
+    idle_timeout_s: Option<i64>,
+    end_grace_ms: Option<i64>,
+    reorder_window_ms: Option<i64>,
+    utterance_pause_ms: Option<i64>,
+    max_utterance_ms: Option<i64>,
+}
+
+impl RawLive {
+    fn options(self, max_duration: Millis, base: &Path) -> Result<LiveOptions, ConfigError> {
+        let defaults = LiveOptions::default();
+        let alerts = match &self.alerts {
+            None => defaults.alerts.clone(),
+            Some(file) => {
+                let path = base.join(file);
+                AlertRules::parse(&path.display().to_string(), &read(&path)?)
+                    .map_err(|error| invalid("live.alerts", error.to_string()))?
+            }
+        };
+        let millis = |setting: &str, given: Option<i64>, default: Millis, least: i64, most: i64| {
+            let value = given.unwrap_or(default.0);
+            within(&format!("live.{setting}"), &value, &least, &most).map(|()| Millis(value))
+        };
+        let idle_ms = self.idle_timeout_s.map(|seconds| seconds.saturating_mul(1000));
+        let max_sessions = self.max_sessions.unwrap_or(defaults.max_sessions);
+        within("live.max_sessions", &max_sessions, &1, &MAX_SESSIONS)?;
+        Ok(LiveOptions {
+            alerts,
+            max_sessions,
+            max_duration,
+            idle_timeout: millis("idle_timeout_s (ms)", idle_ms, defaults.idle_timeout, 1000, DAY_MS)?,
+            end_grace: millis("end_grace_ms", self.end_grace_ms, defaults.end_grace, 0, 60_000)?,
+            reorder_window: millis(
+                "reorder_window_ms",
+                self.reorder_window_ms,
+                defaults.reorder_window,
+                0,
+                30_000,
+            )?,
+            utterance_pause: millis(
+                "utterance_pause_ms",
+                self.utterance_pause_ms,
+                defaults.utterance_pause,
+                200,
+                5_000,
+            )?,
+            max_utterance: millis(
+                "max_utterance_ms",
+                self.max_utterance_ms,
+                defaults.max_utterance,
+                2_000,
+                29_000,
+            )?,
+            ..defaults
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -191,7 +264,7 @@ impl KafkaPipeline {
     }
 
     fn of(raw: RawFile, kind: StreamKind, base: &Path) -> Result<Self, ConfigError> {
-        let RawFile { source, audio, transcription, output, run, admin, .. } = raw;
+        let RawFile { source, audio, transcription, live, output, run, admin, .. } = raw;
         let default_topic = match kind {
             StreamKind::Recordings => "calls.recordings",
             StreamKind::Live => "calls.audio",
@@ -210,6 +283,7 @@ impl KafkaPipeline {
         };
         Ok(Self {
             kind,
+            live: live.options(hearing.max_duration, base)?,
             brokers: source.brokers,
             events_topic: source.events_topic.unwrap_or_else(|| "calls.events".to_owned()),
             group: source.group,
@@ -237,8 +311,8 @@ impl KafkaPipeline {
     }
 
     fn validated(self) -> Result<Self, ConfigError> {
-        if self.kind == StreamKind::Live {
-            return Err(invalid("source.kind", "this version does not run kafka_live: use kafka_recordings"));
+        if self.kind == StreamKind::Live && self.topic == self.events_topic {
+            return Err(invalid("source.events_topic", "must be another topic than `topic`"));
         }
         let hearing = self.hearing.clone().checked()?;
         for (setting, text) in

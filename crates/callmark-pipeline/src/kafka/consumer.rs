@@ -5,8 +5,8 @@
 //! Each partition has a queue of its own that is left alone while the partition has no free slot; librdkafka then
 //! stops fetching for it once that queue is full.
 
-use super::config::KafkaPipeline;
-use super::event::{Command, Epoch, Event, Incoming, PartitionNumber};
+use super::config::{KafkaPipeline, StreamKind};
+use super::event::{Command, Epoch, Event, Incoming, Lane, PartitionNumber, Start};
 use super::failure::{StreamError, client_refused, explained, lasting};
 use super::flow::{Flow, Gauge};
 use rdkafka::client::ClientContext;
@@ -34,6 +34,8 @@ const OFFSET_RETRY: Duration = Duration::from_secs(2);
 const QUEUED_KIB: &str = "8192";
 /// Bytes of one fetch over all partitions of a broker.
 const FETCH_BYTES: &str = "16777216";
+/// How long the broker may keep a fetch that finds nothing, for live calls.
+const LIVE_FETCH_WAIT_MS: &str = "100";
 /// Largest message taken in: the broker's own bound holds before this one.
 const LARGEST_MESSAGE_BYTES: &str = "134217728";
 
@@ -42,8 +44,10 @@ pub(crate) struct Callbacks {
     events: Sender<Event>,
     /// Set when the consumer is being closed: the group's questions are then answered at once.
     closing: AtomicBool,
+    /// The topic of events, for live calls.
+    events_topic: Option<String>,
     /// Offsets that the broker did not take.
-    refused: std::sync::Mutex<Vec<(PartitionNumber, i64)>>,
+    refused: std::sync::Mutex<Vec<(Lane, PartitionNumber, i64)>>,
 }
 
 impl ClientContext for Callbacks {
@@ -73,6 +77,9 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 }
 
 fn report_error(error: &KafkaError, reason: &str, events: &Sender<Event>) {
+    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+        return;
+    }
     if let Some(code) = error.rdkafka_error_code().filter(|code| lasting(*code).is_some()) {
         let failure = StreamError::Broker(format!("{} ({reason})", explained("Kafka", code)));
         let _ = events.send(Event::ConsumerFailed(failure));
@@ -108,9 +115,11 @@ impl ConsumerContext for Callbacks {
         if let Err(error) = result {
             tracing::warn!(%error, "the broker did not take an offset: it is told again");
             let mut refused = self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            refused.extend(
-                offsets.elements().iter().filter_map(|e| Some((e.partition(), e.offset().to_raw()?))),
-            );
+            refused.extend(offsets.elements().iter().filter_map(|e| {
+                let is_event = self.events_topic.as_deref() == Some(e.topic());
+                let lane = if is_event { Lane::Events } else { Lane::Main };
+                Some((lane, e.partition(), e.offset().to_raw()?))
+            }));
         }
     }
 }
@@ -138,6 +147,10 @@ fn consumer_config(pipeline: &KafkaPipeline) -> ClientConfig {
     if pipeline.properties.get("group.protocol") != Some("consumer") {
         config.set("partition.assignment.strategy", "cooperative-sticky");
     }
+    if pipeline.kind == StreamKind::Live {
+        // What waits for the end of the other topic waits no longer than a fetch.
+        config.set("enable.partition.eof", "true").set("fetch.wait.max.ms", LIVE_FETCH_WAIT_MS);
+    }
     if let Some(id) = &pipeline.instance_id {
         config.set("group.instance.id", id);
     }
@@ -153,14 +166,18 @@ struct Held {
 }
 
 /// The consumer and what it holds. Lives on a thread of its own.
+///
+/// The group deals out the partitions of the main topic. For live calls each brings the partition of events with the
+/// same number along, which the group does not know of: so the two cannot come to different workers.
 pub(crate) struct ConsumerThread {
     consumer: Arc<BaseConsumer<Callbacks>>,
     topic: String,
+    events_topic: Option<String>,
     events: Sender<Event>,
     commands: Receiver<Command>,
-    held: BTreeMap<PartitionNumber, Held>,
-    /// Offsets that the broker is to be told, by partition.
-    to_commit: HashMap<PartitionNumber, i64>,
+    held: BTreeMap<(Lane, PartitionNumber), Held>,
+    /// Offsets that the broker is to be told.
+    to_commit: HashMap<(Lane, PartitionNumber), i64>,
     next_commit: Instant,
     in_flight_calls: usize,
     in_flight_bytes: u64,
@@ -176,8 +193,10 @@ impl ConsumerThread {
         commands: Receiver<Command>,
         gauge: Arc<Gauge>,
     ) -> Result<Self, StreamError> {
+        let events_topic = (pipeline.kind == StreamKind::Live).then(|| pipeline.events_topic.clone());
         let callbacks = Callbacks {
             events: events.clone(),
+            events_topic: events_topic.clone(),
             closing: AtomicBool::new(false),
             refused: std::sync::Mutex::default(),
         };
@@ -187,6 +206,7 @@ impl ConsumerThread {
         Ok(Self {
             consumer: Arc::new(consumer),
             topic: pipeline.topic.clone(),
+            events_topic,
             events,
             commands,
             held: BTreeMap::new(),
@@ -218,10 +238,11 @@ impl ConsumerThread {
                 // Each partition has its own queue before it is fetched; what comes here comes again from there.
                 Some(Ok(message)) => {
                     tracing::warn!(partition = message.partition(), "a message came past its queue");
-                    let partition = message.partition();
-                    let offset = message.offset();
+                    let is_event = self.events_topic.as_deref() == Some(message.topic());
+                    let lane = if is_event { Lane::Events } else { Lane::Main };
+                    let (partition, offset) = (message.partition(), message.offset());
                     drop(message);
-                    self.seek_back(partition, offset);
+                    self.seek_back(lane, partition, offset);
                 }
             }
         }
@@ -231,19 +252,21 @@ impl ConsumerThread {
         match command {
             Command::Assign(partitions) => self.assign(partitions),
             Command::Unassign(partitions) => self.unassign(&partitions),
-            Command::Restart { partition, epoch, offset } => self.restart(partition, epoch, offset),
-            Command::CommitOffset { partition, next } => {
-                self.to_commit.insert(partition, next);
+            Command::Restart { partition, start } => self.restart(partition, start),
+            Command::CommitOffset { partition, next, events_next } => {
+                self.to_commit.insert((Lane::Main, partition), next);
+                if let Some(next) = events_next {
+                    self.to_commit.insert((Lane::Events, partition), next);
+                }
             }
             Command::Pause => self.paused = true,
         }
     }
 
-    fn assign(&mut self, partitions: BTreeMap<PartitionNumber, (Epoch, Option<i64>)>) {
+    fn assign(&mut self, partitions: BTreeMap<PartitionNumber, Start>) {
         let mut list = TopicPartitionList::new();
-        for (partition, (epoch, offset)) in partitions {
-            self.hold(partition, epoch);
-            self.add(&mut list, partition, offset);
+        for (partition, start) in partitions {
+            self.take(&mut list, partition, start);
         }
         let done = match self.consumer.rebalance_protocol() {
             RebalanceProtocol::Cooperative => self.consumer.incremental_assign(&list),
@@ -255,18 +278,48 @@ impl ConsumerThread {
         }
     }
 
-    fn hold(&mut self, partition: PartitionNumber, epoch: Epoch) {
-        let Some(queue) = self.consumer.split_partition_queue(&self.topic, partition) else {
+    /// The lanes of this stream.
+    fn lanes(&self) -> impl Iterator<Item = Lane> + use<> {
+        let events = self.events_topic.as_ref().map(|_| Lane::Events);
+        std::iter::once(Lane::Main).chain(events)
+    }
+
+    fn take(&mut self, list: &mut TopicPartitionList, partition: PartitionNumber, start: Start) {
+        for lane in self.lanes() {
+            self.hold(lane, partition, start.epoch);
+            let next = match lane {
+                Lane::Main => start.next,
+                Lane::Events => start.events_next,
+            };
+            self.add(list, lane, partition, next);
+        }
+    }
+
+    fn hold(&mut self, lane: Lane, partition: PartitionNumber, epoch: Epoch) {
+        let Some(queue) = self.consumer.split_partition_queue(self.topic_of(lane), partition) else {
             tracing::error!(partition, "a partition has no queue");
             return;
         };
         let flow = Flow::new(self.in_flight_calls, Arc::clone(&self.gauge));
-        self.held.insert(partition, Held { epoch, queue, flow });
+        self.held.insert((lane, partition), Held { epoch, queue, flow });
     }
 
-    fn add(&self, list: &mut TopicPartitionList, partition: PartitionNumber, offset: Option<i64>) {
+    fn topic_of(&self, lane: Lane) -> &str {
+        match (lane, &self.events_topic) {
+            (Lane::Events, Some(topic)) => topic,
+            _ => &self.topic,
+        }
+    }
+
+    fn add(
+        &self,
+        list: &mut TopicPartitionList,
+        lane: Lane,
+        partition: PartitionNumber,
+        offset: Option<i64>,
+    ) {
         let offset = offset.map_or(Offset::Beginning, Offset::Offset);
-        if let Err(error) = list.add_partition_offset(&self.topic, partition, offset) {
+        if let Err(error) = list.add_partition_offset(self.topic_of(lane), partition, offset) {
             tracing::error!(%error, partition, "an offset cannot be named");
         }
     }
@@ -277,35 +330,49 @@ impl ConsumerThread {
         self.tell_offsets();
         let mut list = TopicPartitionList::new();
         for partition in partitions {
-            self.held.remove(partition);
-            self.to_commit.remove(partition);
-            list.add_partition(&self.topic, *partition);
+            for lane in self.lanes() {
+                // The group asks back what it gave; of events only what came along is held.
+                if self.held.remove(&(lane, *partition)).is_some() || lane == Lane::Main {
+                    list.add_partition(self.topic_of(lane), *partition);
+                }
+                self.to_commit.remove(&(lane, *partition));
+            }
         }
         if let Err(error) = give_back(&self.consumer, &list) {
             tracing::warn!(%error, "partitions could not be given back");
         }
     }
 
-    /// Takes a partition out and in again at another offset: what was fetched before does not come any more.
-    fn restart(&mut self, partition: PartitionNumber, epoch: Epoch, offset: Option<i64>) {
-        if self.held.remove(&partition).is_none() {
-            return;
-        }
+    /// Takes a partition out and in again at other offsets: what was fetched before does not come any more.
+    fn restart(&mut self, partition: PartitionNumber, start: Start) {
         let mut list = TopicPartitionList::new();
-        self.add(&mut list, partition, offset);
-        let again = self.consumer.incremental_unassign(&list).and_then(|()| {
-            self.hold(partition, epoch);
-            self.consumer.incremental_assign(&list)
+        for lane in self.lanes() {
+            if self.held.remove(&(lane, partition)).is_none() {
+                return;
+            }
+            list.add_partition(self.topic_of(lane), partition);
+        }
+        let mut again = TopicPartitionList::new();
+        let restarted = self.consumer.incremental_unassign(&list).and_then(|()| {
+            self.take(&mut again, partition, start);
+            self.consumer.incremental_assign(&again)
         });
-        if let Err(error) = again {
+        if let Err(error) = restarted {
             tracing::warn!(%error, partition, "a partition could not be started again");
         }
     }
 
-    fn seek_back(&mut self, partition: PartitionNumber, offset: i64) {
-        if let Some(held) = self.held.get(&partition) {
-            let epoch = held.epoch;
-            self.restart(partition, epoch, Some(offset));
+    /// Has a message come again that came past its queue.
+    fn seek_back(&mut self, lane: Lane, partition: PartitionNumber, offset: i64) {
+        let Some(epoch) = self.held.remove(&(lane, partition)).map(|held| held.epoch) else { return };
+        let mut list = TopicPartitionList::new();
+        self.add(&mut list, lane, partition, Some(offset));
+        let again = self.consumer.incremental_unassign(&list).and_then(|()| {
+            self.hold(lane, partition, epoch);
+            self.consumer.incremental_assign(&list)
+        });
+        if let Err(error) = again {
+            tracing::warn!(%error, partition, "a partition could not be started again");
         }
     }
 
@@ -315,9 +382,10 @@ impl ConsumerThread {
         let refused = std::mem::take(
             &mut *self.consumer.context().refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
         );
-        for (partition, next) in refused {
-            if self.held.contains_key(&partition) {
-                self.to_commit.entry(partition).and_modify(|known| *known = next.max(*known)).or_insert(next);
+        for (lane, partition, next) in refused {
+            let place = (lane, partition);
+            if self.held.contains_key(&place) {
+                self.to_commit.entry(place).and_modify(|known| *known = next.max(*known)).or_insert(next);
                 self.next_commit = now + OFFSET_RETRY;
             }
         }
@@ -332,8 +400,8 @@ impl ConsumerThread {
 
     fn offsets_to_tell(&mut self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for (partition, next) in std::mem::take(&mut self.to_commit) {
-            self.add(&mut list, partition, Some(next));
+        for ((lane, partition), next) in std::mem::take(&mut self.to_commit) {
+            self.add(&mut list, lane, partition, Some(next));
         }
         list
     }
@@ -344,7 +412,7 @@ impl ConsumerThread {
         if self.paused {
             return false;
         }
-        for (partition, held) in &self.held {
+        for ((lane, partition), held) in &self.held {
             for _ in 0..MESSAGES_A_TURN {
                 if self.gauge.bytes() >= self.in_flight_bytes || !held.flow.has_room() {
                     break;
@@ -353,7 +421,12 @@ impl ConsumerThread {
                     None => break,
                     Some(Ok(message)) => {
                         took = true;
-                        let _ = self.events.send(taken_in(*partition, held, &message));
+                        let _ = self.events.send(taken_in(*lane, *partition, held, &message));
+                    }
+                    Some(Err(KafkaError::PartitionEOF(_))) => {
+                        let (lane, partition, epoch) = (*lane, *partition, held.epoch);
+                        let _ = self.events.send(Event::CaughtUp { lane, partition, epoch });
+                        break;
                     }
                     Some(Err(error)) => self.trouble(&error),
                 }
@@ -384,11 +457,21 @@ impl ConsumerThread {
         {
             tracing::warn!(%error, "the last offsets could not be told: the dataset knows them");
         }
+        let mut events = TopicPartitionList::new();
+        for (lane, partition) in self.held.keys().filter(|(lane, _)| *lane == Lane::Events) {
+            events.add_partition(self.topic_of(*lane), *partition);
+        }
         self.held.clear();
+        // The group knows nothing of these.
+        if events.count() > 0
+            && let Err(error) = self.consumer.incremental_unassign(&events)
+        {
+            tracing::debug!(%error, "leaving the events");
+        }
     }
 }
 
-fn taken_in(partition: PartitionNumber, held: &Held, message: &BorrowedMessage<'_>) -> Event {
+fn taken_in(lane: Lane, partition: PartitionNumber, held: &Held, message: &BorrowedMessage<'_>) -> Event {
     let value = message.payload().map(<[u8]>::to_vec);
     let key = message.key().map(<[u8]>::to_vec);
     let headers: Vec<(String, Vec<u8>)> = message.headers().map_or_else(Vec::new, |headers| {
@@ -396,6 +479,7 @@ fn taken_in(partition: PartitionNumber, held: &Held, message: &BorrowedMessage<'
     });
     let bytes = value.as_ref().map_or(0, Vec::len) + headers.iter().map(|(_, v)| v.len()).sum::<usize>();
     let (slot, load) = held.flow.take(bytes as u64);
-    let message = Incoming { partition, offset: message.offset(), key, headers, value, load: Some(load) };
+    let (offset, timestamp_ms) = (message.offset(), message.timestamp().to_millis());
+    let message = Incoming { lane, partition, offset, timestamp_ms, key, headers, value, load: Some(load) };
     Event::Message { epoch: held.epoch, slot: Some(slot), message: Box::new(message) }
 }

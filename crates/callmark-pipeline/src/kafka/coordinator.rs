@@ -3,11 +3,14 @@
 //! It is told [`Event`]s and the time, and answers with [`Action`]s. It holds no client, no file and no clock, so that
 //! every order of events can be tried without a broker.
 
-use super::event::{Action, Command, Epoch, Event, Incoming, PartitionNumber};
+use super::event::{Action, Command, Epoch, Event, Incoming, Lane, Opened, PartitionNumber, Start};
 use super::failure::StreamError;
 use super::flow::Slot;
+use super::live_partition::{LivePartition, LiveSettings};
 use super::partition::{BatchLimits, Partition};
+use super::work::Work;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long the group waits for what is finished to be committed before a partition is given back. Well below the five
@@ -17,10 +20,15 @@ const GIVE_BACK_LIMIT: Duration = Duration::from_secs(30);
 /// How much longer a commit that is on its way is waited for when the time to stop is over.
 const LAST_COMMIT_LIMIT: Duration = Duration::from_secs(15);
 
+/// How long after its last word the broker counts as there. Calls must not end for want of messages that only wait.
+const BROKER_SILENCE_LIMIT: Duration = Duration::from_secs(15);
+
 /// What a coordinator has to know.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     pub(crate) topic: String,
+    /// For live calls: how they are heard.
+    pub(crate) live: Option<Arc<LiveSettings>>,
     pub(crate) limits: BatchLimits,
     /// Time for calls in flight once told to stop.
     pub(crate) shutdown: Duration,
@@ -34,20 +42,17 @@ enum State {
     /// The dataset's part is being opened.
     Opening { epoch: Epoch, restart: bool },
     /// Messages come.
-    Open(Partition),
+    Open(Work),
 }
 
 impl State {
     fn epoch(&self) -> Epoch {
         match self {
             Self::Opening { epoch, .. } => *epoch,
-            Self::Open(partition) => partition.epoch,
+            Self::Open(open) => open.epoch(),
         }
     }
 }
-
-/// The assignment of a partition that is open, and where it goes on.
-type Opened = (Epoch, Option<i64>);
 
 /// The coordinator of one worker.
 #[derive(Debug)]
@@ -56,12 +61,13 @@ pub(crate) struct Coordinator {
     partitions: BTreeMap<PartitionNumber, State>,
     next_epoch: Epoch,
     /// The group waits until these are open: their next offsets, as far as known.
-    assigning: Option<BTreeMap<PartitionNumber, Option<Opened>>>,
+    assigning: Option<BTreeMap<PartitionNumber, Option<Start>>>,
     /// The group waits until these are given back, until then at most.
     revoking: Option<(Vec<PartitionNumber>, Instant)>,
     /// Told to stop; calls in flight have until then.
     stopping: Option<Instant>,
     last_message: Option<Instant>,
+    broker_heard: Option<Instant>,
     /// The group has answered.
     joined: bool,
     finished: bool,
@@ -77,6 +83,7 @@ impl Coordinator {
             revoking: None,
             stopping: None,
             last_message: None,
+            broker_heard: None,
             joined: false,
             finished: false,
         }
@@ -93,6 +100,15 @@ impl Coordinator {
         self.joined && !opening && self.stopping.is_none()
     }
 
+    /// Live calls that are open.
+    pub(crate) fn live_sessions(&self) -> u64 {
+        let open = self.partitions.values().filter_map(|state| match state {
+            State::Open(open) => Some(open.live_sessions()),
+            State::Opening { .. } => None,
+        });
+        open.sum()
+    }
+
     /// Takes in what happened.
     pub(crate) fn on(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
@@ -106,19 +122,34 @@ impl Coordinator {
             Event::Lost(partitions) => self.lost(partitions, &mut actions),
             Event::Message { epoch, slot, message } => {
                 self.last_message = Some(now);
-                self.message(epoch, slot, message, &mut actions);
+                self.broker_heard = Some(now);
+                self.message(epoch, slot, message, now, &mut actions);
             }
+            Event::CaughtUp { lane, partition, epoch } => {
+                self.broker_heard = Some(now);
+                if let Some(Work::Live(open)) = self.open(partition, epoch) {
+                    open.caught_up(lane, now, &mut actions);
+                }
+            }
+            Event::BrokerAnswered => self.broker_heard = Some(now),
             Event::ConsumerFailed(error) | Event::StoreFailed(error) => actions.push(Action::Fail(error)),
-            Event::Opened { partition, epoch, next } => self.opened(partition, epoch, next, &mut actions),
+            Event::Opened { partition, epoch, opened } => {
+                self.opened(partition, epoch, *opened, now, &mut actions);
+            }
             Event::Finished { partition, epoch, sequence, finished, load } => {
-                if let Some(open) = self.open(partition, epoch) {
+                if let Some(Work::Recordings(open)) = self.open(partition, epoch) {
                     open.finish(sequence, *finished, load, now);
                 }
             }
-            Event::Committed { partition, epoch, next } => {
+            Event::Live { partition, epoch, done } => {
+                if let Some(Work::Live(open)) = self.open(partition, epoch) {
+                    open.done(done, now, &mut actions);
+                }
+            }
+            Event::Committed { partition, epoch, next, events_next } => {
                 if let Some(open) = self.open(partition, epoch) {
                     open.committed();
-                    actions.push(Action::Command(Command::CommitOffset { partition, next }));
+                    actions.push(Action::Command(Command::CommitOffset { partition, next, events_next }));
                 }
             }
             Event::LostRace { partition, epoch } => self.lost_race(partition, epoch, &mut actions),
@@ -131,6 +162,13 @@ impl Coordinator {
     /// Takes in that time has passed.
     pub(crate) fn tick(&mut self, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
+        let connected =
+            self.broker_heard.is_some_and(|heard| now.duration_since(heard) < BROKER_SILENCE_LIMIT);
+        for state in self.partitions.values_mut() {
+            if let State::Open(open) = state {
+                open.tick(now, connected, &mut actions);
+            }
+        }
         if let (Some(limit), Some(last), None) =
             (self.settings.stop_when_idle, self.last_message, self.stopping)
             && now.duration_since(last) >= limit
@@ -152,9 +190,9 @@ impl Coordinator {
         self.next_epoch
     }
 
-    fn open(&mut self, partition: PartitionNumber, epoch: Epoch) -> Option<&mut Partition> {
+    fn open(&mut self, partition: PartitionNumber, epoch: Epoch) -> Option<&mut Work> {
         match self.partitions.get_mut(&partition) {
-            Some(State::Open(open)) if open.epoch == epoch => Some(open),
+            Some(State::Open(open)) if open.epoch() == epoch => Some(open),
             _ => None,
         }
     }
@@ -181,7 +219,8 @@ impl Coordinator {
         &mut self,
         partition: PartitionNumber,
         epoch: Epoch,
-        next: Option<i64>,
+        opened: Opened,
+        now: Instant,
         actions: &mut Vec<Action>,
     ) {
         let Some(state) = self.partitions.get_mut(&partition) else { return };
@@ -189,15 +228,22 @@ impl Coordinator {
         if expected != epoch {
             return;
         }
-        *state = State::Open(Partition::starting_at(epoch, next));
+        let start = Start { epoch, next: opened.next, events_next: opened.events_next };
+        *state = State::Open(match &self.settings.live {
+            None => Work::Recordings(Partition::starting_at(epoch, opened.next)),
+            Some(live) => {
+                Work::Live(Box::new(LivePartition::new(partition, epoch, opened, Arc::clone(live), now)))
+            }
+        });
         if restart {
-            actions.push(Action::Command(Command::Restart { partition, epoch, offset: next }));
+            actions.push(Action::Command(Command::Restart { partition, start }));
         } else if let Some(waited) = self.assigning.as_mut().and_then(|all| all.get_mut(&partition)) {
-            *waited = Some((epoch, next));
+            *waited = Some(start);
         }
         // A worker may have died between the dataset's commit and this one.
-        if let Some(next) = next {
-            actions.push(Action::Command(Command::CommitOffset { partition, next }));
+        if let Some(next) = start.next {
+            let events_next = start.events_next;
+            actions.push(Action::Command(Command::CommitOffset { partition, next, events_next }));
         }
     }
 
@@ -225,23 +271,22 @@ impl Coordinator {
         epoch: Epoch,
         slot: Option<Slot>,
         message: Box<Incoming>,
+        now: Instant,
         actions: &mut Vec<Action>,
     ) {
         let giving_up = self.stopping.is_some()
             || self.revoking.as_ref().is_some_and(|(revoked, _)| revoked.contains(&message.partition));
-        let topic = self.settings.topic.clone();
+        let topic = match (message.lane, &self.settings.live) {
+            (Lane::Events, Some(live)) => live.events_topic.clone(),
+            _ => self.settings.topic.clone(),
+        };
         let Some(open) = self.open(message.partition, epoch) else { return };
         if giving_up {
             return;
         }
-        match open.take_in(&message, slot) {
-            Ok(sequence) => actions.push(Action::Process { epoch, sequence, message }),
-            Err(expected) => actions.push(Action::Fail(StreamError::TopicChanged {
-                topic,
-                partition: message.partition,
-                found: message.offset,
-                expected,
-            })),
+        let (partition, found) = (message.partition, message.offset);
+        if let Err(expected) = open.take_in(message, slot, now, actions) {
+            actions.push(Action::Fail(StreamError::TopicChanged { topic, partition, found, expected }));
         }
     }
 
@@ -277,7 +322,7 @@ impl Coordinator {
         let revoked: &[PartitionNumber] = self.revoking.as_ref().map_or(&[], |(revoked, _)| revoked);
         for (number, state) in &mut self.partitions {
             if let State::Open(open) = state {
-                let epoch = open.epoch;
+                let epoch = open.epoch();
                 let at_once = stopping || revoked.contains(number);
                 if let Some(batch) = open.batch_due(limits, now, at_once) {
                     actions.push(Action::Commit { partition: *number, epoch, batch });
@@ -322,7 +367,7 @@ impl Coordinator {
         let done = self.partitions.values().all(|state| match state {
             State::Opening { .. } => true,
             // Past the deadline calls in flight are given up; a commit on its way is waited for.
-            State::Open(open) => open.is_idle() || (over && open.is_flushed()),
+            State::Open(open) => open.may_leave() || (over && open.is_flushed()),
         });
         if done || now >= deadline + LAST_COMMIT_LIMIT {
             self.finished = true;

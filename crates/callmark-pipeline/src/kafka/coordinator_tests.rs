@@ -9,6 +9,7 @@ use proptest::prelude::*;
 fn coordinator(calls: usize) -> Coordinator {
     Coordinator::new(Settings {
         topic: "t".to_owned(),
+        live: None,
         limits: BatchLimits { calls, bytes: 1 << 30, age: Duration::from_secs(5) },
         shutdown: Duration::from_secs(10),
         stop_when_idle: None,
@@ -16,7 +17,15 @@ fn coordinator(calls: usize) -> Coordinator {
 }
 
 fn incoming(partition: i32, offset: i64) -> Incoming {
-    Incoming { partition, offset, key: None, headers: Vec::new(), value: None, load: None }
+    Incoming { partition, offset, ..Incoming::default() }
+}
+
+fn opened_at(partition: i32, epoch: Epoch, next: Option<i64>) -> Event {
+    Event::Opened { partition, epoch, opened: Box::new(Opened { next, ..Opened::default() }) }
+}
+
+fn start(epoch: Epoch, next: Option<i64>) -> Start {
+    Start { epoch, next, events_next: None }
 }
 
 fn message(partition: i32, epoch: Epoch, offset: i64) -> Event {
@@ -55,7 +64,7 @@ fn opened(
         })
         .collect();
     for (partition, epoch) in &epochs {
-        coordinator.on(Event::Opened { partition: *partition, epoch: *epoch, next }, now);
+        coordinator.on(opened_at(*partition, *epoch, next), now);
     }
     epochs
 }
@@ -79,15 +88,15 @@ fn the_group_is_answered_when_all_partitions_are_open_with_where_each_goes_on() 
     else {
         panic!("{actions:?}")
     };
-    let first = coordinator.on(Event::Opened { partition: 1, epoch: b, next: None }, now);
+    let first = coordinator.on(opened_at(1, b, None), now);
     assert_eq!(first, []);
     assert!(!coordinator.is_ready());
-    let actions = coordinator.on(Event::Opened { partition: 0, epoch: a, next: Some(7) }, now);
-    let offsets = BTreeMap::from([(0, (a, Some(7))), (1, (b, None))]);
+    let actions = coordinator.on(opened_at(0, a, Some(7)), now);
+    let offsets = BTreeMap::from([(0, start(a, Some(7))), (1, start(b, None))]);
     assert_eq!(
         actions,
         [
-            Action::Command(Command::CommitOffset { partition: 0, next: 7 }),
+            Action::Command(Command::CommitOffset { partition: 0, next: 7, events_next: None }),
             Action::Command(Command::Assign(offsets))
         ]
     );
@@ -113,10 +122,14 @@ fn a_batch_is_due_by_calls_or_by_age_and_one_at_a_time() {
     assert_eq!(commits(&coordinator.on(finished(0, epoch, 0), start)), [(0, 1, 2)]);
     coordinator.on(finished(0, epoch, 2), start);
     assert_eq!(commits(&coordinator.on(finished(0, epoch, 3), start)), [], "one is on its way");
-    let actions = coordinator.on(Event::Committed { partition: 0, epoch, next: 2 }, start);
+    let actions = coordinator.on(Event::Committed { partition: 0, epoch, next: 2, events_next: None }, start);
     assert_eq!(commits(&actions), [(0, 3, 2)]);
-    assert!(actions.contains(&Action::Command(Command::CommitOffset { partition: 0, next: 2 })));
-    coordinator.on(Event::Committed { partition: 0, epoch, next: 4 }, start);
+    assert!(actions.contains(&Action::Command(Command::CommitOffset {
+        partition: 0,
+        next: 2,
+        events_next: None
+    })));
+    coordinator.on(Event::Committed { partition: 0, epoch, next: 4, events_next: None }, start);
     coordinator.on(finished(0, epoch, 4), start);
     assert_eq!(commits(&coordinator.tick(start + Duration::from_secs(4))), []);
     assert_eq!(commits(&coordinator.tick(start + Duration::from_secs(5))), [(0, 4, 1)]);
@@ -134,7 +147,7 @@ fn a_partition_is_given_back_when_what_is_finished_is_committed() {
     let actions = coordinator.on(Event::Revoked(vec![0]), now);
     assert_eq!(commits(&actions), [(0, 0, 1)], "what is ready goes");
     assert!(!actions.contains(&Action::Command(Command::Unassign(vec![0]))));
-    let actions = coordinator.on(Event::Committed { partition: 0, epoch, next: 1 }, now);
+    let actions = coordinator.on(Event::Committed { partition: 0, epoch, next: 1, events_next: None }, now);
     assert!(actions.contains(&Action::Command(Command::Unassign(vec![0]))), "{actions:?}");
     assert!(actions.contains(&Action::Close { partition: 0, epoch }));
     assert_eq!(coordinator.on(finished(0, epoch, 1), now), [], "what comes late is dropped");
@@ -174,8 +187,8 @@ fn who_lost_a_race_looks_where_the_winner_is_and_goes_on_behind_it() {
     let actions = coordinator.on(Event::LostRace { partition: 0, epoch }, now);
     let Action::Open { partition: 0, epoch: again } = actions[1] else { panic!("{actions:?}") };
     assert_ne!(again, epoch);
-    let actions = coordinator.on(Event::Opened { partition: 0, epoch: again, next: Some(9) }, now);
-    let restart = Command::Restart { partition: 0, epoch: again, offset: Some(9) };
+    let actions = coordinator.on(opened_at(0, again, Some(9)), now);
+    let restart = Command::Restart { partition: 0, start: start(again, Some(9)) };
     assert!(actions.contains(&Action::Command(restart)), "{actions:?}");
     assert_eq!(coordinator.on(message(0, epoch, 4), now), [], "of the old epoch");
     let actions = coordinator.on(message(0, again, 9), now);
@@ -203,7 +216,10 @@ fn a_worker_told_to_stop_commits_what_it_can_and_gives_up_the_rest_in_time() {
     let actions = coordinator.on(Event::Stop, now);
     assert!(actions.contains(&Action::Command(Command::Pause)));
     assert_eq!(commits(&actions), [(0, 0, 1)]);
-    assert_eq!(coordinator.on(Event::Committed { partition: 0, epoch, next: 1 }, now).len(), 1);
+    assert_eq!(
+        coordinator.on(Event::Committed { partition: 0, epoch, next: 1, events_next: None }, now).len(),
+        1
+    );
     assert_eq!(coordinator.tick(now + Duration::from_secs(9)), [], "one call is still under way");
     assert_eq!(coordinator.tick(now + Duration::from_secs(10)), [Action::Finish]);
 }
@@ -226,7 +242,10 @@ fn a_worker_that_is_idle_for_long_enough_stops_where_that_is_asked_for() {
     coordinator.on(message(0, epoch, 0), now + Duration::from_secs(2));
     coordinator.on(finished(0, epoch, 0), now + Duration::from_secs(2));
     assert_eq!(coordinator.tick(now + Duration::from_secs(6)), [], "a commit is on its way");
-    coordinator.on(Event::Committed { partition: 0, epoch, next: 1 }, now + Duration::from_secs(6));
+    coordinator.on(
+        Event::Committed { partition: 0, epoch, next: 1, events_next: None },
+        now + Duration::from_secs(6),
+    );
     assert!(coordinator.tick(now + Duration::from_secs(6)).contains(&Action::Finish));
 }
 
@@ -284,7 +303,7 @@ impl World {
                     self.on_its_way = None;
                     let next = (self.committed > 0).then_some(self.committed);
                     self.position = self.committed;
-                    let actions = self.coordinator.on(Event::Opened { partition: 0, epoch, next }, self.now);
+                    let actions = self.coordinator.on(opened_at(0, epoch, next), self.now);
                     self.take(actions);
                 }
                 Action::Fail(error) => panic!("{error}"),
@@ -309,7 +328,7 @@ impl World {
                 assert_eq!(batch.last + 1 - self.committed, batch.results.len() as i64, "a gap or a repeat");
                 self.committed = batch.last + 1;
                 self.settled.push(batch.results.len());
-                Event::Committed { partition: 0, epoch: self.epoch, next: self.committed }
+                Event::Committed { partition: 0, epoch: self.epoch, next: self.committed, events_next: None }
             }
             Step::RaceIsLost => {
                 let Some(batch) = self.on_its_way.take() else { return };

@@ -1,9 +1,9 @@
 //! Looks at a stream's surroundings without touching them: brokers, topics, rights, group.
 
-use super::config::{KafkaPipeline, StreamKind};
+use super::config::KafkaPipeline;
 use super::failure::{explained, lasting};
 use super::publisher::Publisher;
-use super::startup::{partitions_of, topics};
+use super::startup::{partitions_of, topics, uneven};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
@@ -54,15 +54,7 @@ pub fn examine_kafka(pipeline: &KafkaPipeline) -> Vec<KafkaFinding> {
         }
     }
     let count_of = |name: &str| counts.iter().find(|(topic, _)| topic == name).map(|(_, count)| *count);
-    if let (StreamKind::Live, Some(audio), Some(events)) =
-        (pipeline.kind, count_of(&pipeline.topic), count_of(&pipeline.events_topic))
-        && audio != events
-    {
-        findings.push(bad(format!(
-            "{} has {audio} partitions and {} has {events}: give both the same number, a call's messages must meet",
-            pipeline.topic, pipeline.events_topic
-        )));
-    }
+    findings.extend(uneven(pipeline, &counts).map(bad));
     if let Some(count) = count_of(&pipeline.topic) {
         findings.push(group(pipeline, &publisher, count));
     }

@@ -2,8 +2,10 @@
 
 use super::failure::StreamError;
 use super::flow::{Load, Slot};
+use super::live_partition::{LiveDone, LiveJob};
 use super::partition::{BatchToCommit, Finished};
-use std::collections::BTreeMap;
+use callmark_types::CallId;
+use std::collections::{BTreeMap, HashSet};
 
 /// Number of a partition of the topic.
 pub(crate) type PartitionNumber = i32;
@@ -11,11 +13,24 @@ pub(crate) type PartitionNumber = i32;
 /// One assignment of a partition to this worker. What an earlier assignment still has under way is told apart by it.
 pub(crate) type Epoch = u64;
 
+/// Which of a stream's topics: partitions with the same number belong together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Lane {
+    /// Recordings, or the chunks of live calls.
+    #[default]
+    Main,
+    /// What the telephony system tells of live calls.
+    Events,
+}
+
 /// A message, taken out of librdkafka's hands.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Incoming {
+    pub(crate) lane: Lane,
     pub(crate) partition: PartitionNumber,
     pub(crate) offset: i64,
+    /// When it was sent, or came to the broker, in ms since 1970.
+    pub(crate) timestamp_ms: Option<i64>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) value: Option<Vec<u8>>,
@@ -33,6 +48,28 @@ impl Incoming {
     }
 }
 
+/// Where a partition goes on, and what is known of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Opened {
+    /// The first offset that the dataset does not cover; `None` where nothing was ever committed.
+    pub(crate) next: Option<i64>,
+    /// The same of the companion partition of events, for live calls.
+    pub(crate) events_next: Option<i64>,
+    /// Live calls that are in the dataset.
+    pub(crate) committed: HashSet<CallId>,
+    /// Ids of the alerts that were sent of calls which are heard again.
+    pub(crate) alerted: HashSet<String>,
+}
+
+/// From where a partition is read, under which assignment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Start {
+    pub(crate) epoch: Epoch,
+    /// `None`: from the oldest message.
+    pub(crate) next: Option<i64>,
+    pub(crate) events_next: Option<i64>,
+}
+
 /// What happens to a worker, in one enumeration, so that what it does about it is tested without a broker.
 #[derive(Debug)]
 pub(crate) enum Event {
@@ -44,10 +81,14 @@ pub(crate) enum Event {
     Lost(Vec<PartitionNumber>),
     /// A message of a partition under the assignment `epoch`.
     Message { epoch: Epoch, slot: Option<Slot>, message: Box<Incoming> },
+    /// Everything that a partition holds has been handed on.
+    CaughtUp { lane: Lane, partition: PartitionNumber, epoch: Epoch },
+    /// The broker answers questions.
+    BrokerAnswered,
     /// The broker or the client says something is wrong that will not mend itself.
     ConsumerFailed(StreamError),
-    /// A partition is open; its next offset is what the dataset says.
-    Opened { partition: PartitionNumber, epoch: Epoch, next: Option<i64> },
+    /// A partition is open; where it goes on is what the dataset says.
+    Opened { partition: PartitionNumber, epoch: Epoch, opened: Box<Opened> },
     /// A message is worked off.
     Finished {
         partition: PartitionNumber,
@@ -56,8 +97,10 @@ pub(crate) enum Event {
         finished: Box<Finished>,
         load: Option<Load>,
     },
+    /// Something of live calls is done.
+    Live { partition: PartitionNumber, epoch: Epoch, done: LiveDone },
     /// A batch is in the dataset, and everything before `next` with it.
-    Committed { partition: PartitionNumber, epoch: Epoch, next: i64 },
+    Committed { partition: PartitionNumber, epoch: Epoch, next: i64, events_next: Option<i64> },
     /// Another worker has gone on in this partition.
     LostRace { partition: PartitionNumber, epoch: Epoch },
     /// Opening or committing failed for longer than allowed.
@@ -77,6 +120,8 @@ pub(crate) enum Action {
     Close { partition: PartitionNumber, epoch: Epoch },
     /// Work off a message.
     Process { epoch: Epoch, sequence: u64, message: Box<Incoming> },
+    /// Do something for live calls.
+    Live { partition: PartitionNumber, epoch: Epoch, job: LiveJob },
     /// Put a batch into the dataset.
     Commit { partition: PartitionNumber, epoch: Epoch, batch: BatchToCommit },
     /// Everything is done that can be done.
@@ -94,14 +139,14 @@ impl PartialEq for Incoming {
 /// What the consumer thread obeys.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Command {
-    /// Take the partitions of the last [`Event::Assigned`], each from its offset (`None`: from the start) on.
-    Assign(BTreeMap<PartitionNumber, (Epoch, Option<i64>)>),
+    /// Take the partitions of the last [`Event::Assigned`], each from its offsets on.
+    Assign(BTreeMap<PartitionNumber, Start>),
     /// Give the partitions of the last [`Event::Revoked`] or [`Event::Lost`] back.
     Unassign(Vec<PartitionNumber>),
-    /// Go on from another offset.
-    Restart { partition: PartitionNumber, epoch: Epoch, offset: Option<i64> },
+    /// Go on from other offsets.
+    Restart { partition: PartitionNumber, start: Start },
     /// Tell the broker how far the dataset is.
-    CommitOffset { partition: PartitionNumber, next: i64 },
+    CommitOffset { partition: PartitionNumber, next: i64, events_next: Option<i64> },
     /// Take nothing in any more.
     Pause,
 }

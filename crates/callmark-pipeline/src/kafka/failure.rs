@@ -92,6 +92,9 @@ pub(crate) fn lasting(code: RDKafkaErrorCode) -> Option<&'static str> {
         RDKafkaErrorCode::ClusterAuthorizationFailed => {
             "the user may not write: grant Write and Describe on the topics that are written"
         }
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+            "the user may not send alerts in transactions: grant Write and Describe on transactional ids that begin with `callmark-`"
+        }
         RDKafkaErrorCode::SaslAuthenticationFailed | RDKafkaErrorCode::Authentication => {
             "the broker refuses the login: check sasl.mechanism, sasl.username and sasl.password"
         }

@@ -145,12 +145,10 @@ mod tests {
 
     fn message(key: &str, headers: &[(&str, &str)], value: &[u8]) -> Incoming {
         Incoming {
-            partition: 0,
-            offset: 0,
             key: Some(key.as_bytes().to_vec()),
             headers: headers.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect(),
             value: Some(value.to_vec()),
-            load: None,
+            ..Incoming::default()
         }
     }
 

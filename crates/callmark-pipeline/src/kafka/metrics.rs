@@ -50,8 +50,8 @@ pub(crate) struct Metrics {
     hearing_seconds: Counter<f64, AtomicU64>,
     real_time_factor: Gauge<f64, AtomicU64>,
     pub(crate) commit_seconds: Histogram,
-    pub(crate) live_seconds: Histogram,
-    pub(crate) alerts: Counter,
+    live_seconds: Histogram,
+    alerts: Counter,
     pub(crate) live_sessions: Gauge,
     pub(crate) lost_races: Counter,
     pub(crate) store_retries: Counter,
@@ -168,6 +168,12 @@ impl Metrics {
     /// A message was worked off.
     pub(crate) fn heard(&self, seconds: f64) {
         self.hearing_seconds.inc_by(seconds);
+    }
+
+    /// Alerts have reached the broker, so long after they could be known.
+    pub(crate) fn alerts_sent(&self, count: usize, seconds: impl Iterator<Item = f64>) {
+        self.alerts.inc_by(count as u64);
+        seconds.for_each(|seconds| self.live_seconds.observe(seconds));
     }
 
     /// How far the dataset is in a partition; `None` when it is not this worker's any more.

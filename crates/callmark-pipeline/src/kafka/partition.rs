@@ -44,6 +44,8 @@ pub(crate) struct Dead {
 pub(crate) struct BatchToCommit {
     /// The last offset that it settles.
     pub(crate) last: i64,
+    /// How far the companion partition of events is settled, for live calls.
+    pub(crate) events_next: Option<i64>,
     /// What became of the messages up to there, in order of offset.
     pub(crate) results: Vec<Finished>,
     /// Their places and bytes, free once they are committed.

@@ -1,24 +1,27 @@
 //! Starts the threads of a stream, carries events to the coordinator and its actions to them, and ends them.
 
 use super::admin::{Readiness, serve};
-use super::config::KafkaPipeline;
+use super::alert_log::{AlertLog, Sent};
+use super::config::{KafkaPipeline, StreamKind};
 use super::consumer::ConsumerThread;
 use super::coordinator::{Coordinator, Settings};
 use super::event::{Action, Command, Epoch, Event, Incoming, PartitionNumber};
 use super::failure::StreamError;
 use super::flow::Gauge;
+use super::live_partition::{LiveDone, LiveJob, LiveSettings};
 use super::metrics::Metrics;
 use super::outputs::Outputs;
 use super::partition::BatchLimits;
 use super::startup;
-use super::store_thread::{StoreJob, StoreSettings, StoreThread};
+use super::store_thread::{LiveStore, StoreJob, StoreSettings, StoreThread};
 use super::uri::UriGate;
 use super::workshop::Workshop;
 use crate::config::invalid;
 use crate::recogniser::Recogniser;
 use crate::run::ear_of;
 use callmark_analytics::Ruleset;
-use callmark_types::Lineage;
+use callmark_live::Alert;
+use callmark_types::{Lineage, Timestamp};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +38,12 @@ const TICK: Duration = Duration::from_millis(20);
 const LEAVE_LIMIT: Duration = Duration::from_secs(20);
 /// How often the length of the partitions is asked for.
 const LAG_EVERY: Duration = Duration::from_secs(5);
+/// By how much a call may be open beyond its longest duration: pauses, and the wait for its last message.
+const IDLE_SLACK: Duration = Duration::from_hours(1);
+/// Most commits that are remembered for calls that are heard again.
+const MAX_REMEMBERED: usize = 100_000;
+/// Alerts of one partition in one transaction.
+const MAX_ALERTS_AT_ONCE: usize = 500;
 /// How long the broker may take to say it.
 const LAG_LIMIT: Duration = Duration::from_secs(2);
 
@@ -84,7 +93,7 @@ fn workshop_of(pipeline: &KafkaPipeline) -> Result<Workshop, StreamError> {
     let gate = UriGate::new(&pipeline.allowed_uri_prefixes)
         .map_err(|reason| invalid("source.allowed_uri_prefixes", reason))?;
     let recogniser = Recogniser::open(&pipeline.hearing)?;
-    let rules = Ruleset::built_in();
+    let rules = Arc::new(Ruleset::built_in());
     let lineage = Lineage {
         pipeline_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_sha256: rules.sha256().to_owned(),
@@ -103,10 +112,17 @@ fn workshop_of(pipeline: &KafkaPipeline) -> Result<Workshop, StreamError> {
     })
 }
 
-struct CallJob {
+/// What a call thread works off.
+enum CallJob {
+    Message { epoch: Epoch, sequence: u64, message: Box<Incoming> },
+    Live { partition: PartitionNumber, epoch: Epoch, job: LiveJob },
+}
+
+/// An alert on its way to the thread that sends it.
+struct AlertJob {
+    partition: PartitionNumber,
     epoch: Epoch,
-    sequence: u64,
-    message: Box<Incoming>,
+    alert: Box<Alert>,
 }
 
 /// The threads of a stream, by the ends of the queues that lead to them. The queues hold at most what may be in
@@ -115,6 +131,8 @@ struct Threads {
     events: Receiver<Event>,
     commands: Option<Sender<Command>>,
     jobs: Sender<CallJob>,
+    alerts: Sender<AlertJob>,
+    live: Option<Arc<LiveSettings>>,
     stores: Vec<Sender<StoreJob>>,
     consumer: Option<JoinHandle<()>>,
     gauge: Arc<Gauge>,
@@ -139,7 +157,21 @@ impl Threads {
                 call_thread(&workshop, &jobs, &events, &metrics);
             })?;
         }
+        let (alerts, alert_jobs) = channel();
+        let live = live_of(pipeline, workshop);
+        let log = live.as_ref().and_then(|_| AlertLog::of(pipeline)).map(Arc::new);
+        if let Some(log) = log.clone() {
+            let (events, metrics) = (event_sender.clone(), Arc::clone(metrics));
+            spawn("the alert thread", "alerts".to_owned(), move || {
+                alert_thread(&log, &alert_jobs, &events, &metrics);
+            })?;
+        }
         let settings = StoreSettings {
+            live: live.as_ref().map(|live| LiveStore {
+                events_topic: live.events_topic.clone(),
+                alerts: log,
+                remembered_commits: commits_of_a_call(pipeline),
+            }),
             out: pipeline.out.clone(),
             name: pipeline.name.clone(),
             topic: pipeline.topic.clone(),
@@ -156,8 +188,10 @@ impl Threads {
             stores.push(sender);
         }
         let (lag_outputs, lag_metrics) = (Arc::clone(outputs), Arc::clone(metrics));
-        let topic = pipeline.topic.clone();
-        spawn("the lag thread", "lag".to_owned(), move || watch_lag(&topic, &lag_outputs, &lag_metrics))?;
+        let (topic, lag_events) = (pipeline.topic.clone(), event_sender.clone());
+        spawn("the lag thread", "lag".to_owned(), move || {
+            watch_lag(&topic, &lag_outputs, &lag_metrics, &lag_events);
+        })?;
         let gauge = Arc::new(Gauge::default());
         let (commands, command_receiver) = channel();
         let consumer =
@@ -167,6 +201,8 @@ impl Threads {
             events,
             commands: Some(commands),
             jobs,
+            alerts,
+            live,
             stores,
             consumer: Some(consumer),
             gauge,
@@ -187,6 +223,7 @@ impl Threads {
         };
         let mut coordinator = Coordinator::new(Settings {
             topic: pipeline.topic.clone(),
+            live: self.live.clone(),
             limits,
             shutdown: pipeline.shutdown_timeout,
             stop_when_idle: pipeline.stop_when_idle,
@@ -226,6 +263,7 @@ impl Threads {
         self.metrics.partitions.set(open as i64);
         self.metrics.in_flight_calls.set(self.gauge.calls() as i64);
         self.metrics.in_flight_bytes.set(self.gauge.bytes() as i64);
+        self.metrics.live_sessions.set(coordinator.live_sessions() as i64);
         readiness.ready.store(coordinator.is_ready(), Ordering::Relaxed);
     }
 
@@ -233,7 +271,7 @@ impl Threads {
     fn act(&self, action: Action) -> Result<bool, StreamError> {
         match action {
             Action::Command(command) => {
-                if let Command::CommitOffset { partition, next } = command {
+                if let Command::CommitOffset { partition, next, .. } = command {
                     self.metrics.at(partition, Some(next));
                 }
                 let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
@@ -254,13 +292,21 @@ impl Threads {
             Action::Process { epoch, sequence, message } => {
                 self.metrics.messages.inc();
                 self.metrics.message_bytes.inc_by(message.value.as_ref().map_or(0, Vec::len) as u64);
-                let job = CallJob { epoch, sequence, message };
-                self.jobs.send(job).map_err(|_| died("the call threads"))?;
+                self.call(CallJob::Message { epoch, sequence, message })?;
             }
+            Action::Live { partition, epoch, job: LiveJob::Alert(alert) } => {
+                let job = AlertJob { partition, epoch, alert };
+                self.alerts.send(job).map_err(|_| died("the alert thread"))?;
+            }
+            Action::Live { partition, epoch, job } => self.call(CallJob::Live { partition, epoch, job })?,
             Action::Finish => return Ok(true),
             Action::Fail(error) => return Err(error),
         }
         Ok(false)
+    }
+
+    fn call(&self, job: CallJob) -> Result<(), StreamError> {
+        self.jobs.send(job).map_err(|_| died("the call threads"))
     }
 
     /// A partition's jobs go to one thread, in order.
@@ -310,25 +356,102 @@ fn call_thread(
 ) {
     loop {
         let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(CallJob { epoch, sequence, mut message }) = job else { return };
-        let partition = message.partition;
-        let load = message.load.take();
+        let Ok(job) = job else { return };
         let begun = Instant::now();
-        let finished = Box::new(workshop.process(*message));
+        let event = match job {
+            CallJob::Message { epoch, sequence, mut message } => {
+                let (partition, load) = (message.partition, message.load.take());
+                let finished = Box::new(workshop.process(*message));
+                Event::Finished { partition, epoch, sequence, finished, load }
+            }
+            CallJob::Live { partition, epoch, job } => {
+                let Some(done) = live_done(workshop, job) else { continue };
+                Event::Live { partition, epoch, done }
+            }
+        };
         metrics.heard(begun.elapsed().as_secs_f64());
-        if events.send(Event::Finished { partition, epoch, sequence, finished, load }).is_err() {
+        if events.send(event).is_err() {
             return;
         }
     }
 }
 
+/// Works off what is not an alert: those have a thread of their own.
+fn live_done(workshop: &Workshop, job: LiveJob) -> Option<LiveDone> {
+    match job {
+        LiveJob::Transcribe(job) => Some(LiveDone::Transcribed(Box::new(workshop.transcribe(*job)))),
+        LiveJob::Score(call, source) => {
+            let call_id = call.call_id().clone();
+            Some(LiveDone::Scored(call_id, Box::new(workshop.score_live(*call, source))))
+        }
+        LiveJob::Alert(_) => None,
+    }
+}
+
+/// Sends alerts, all that wait of one partition together.
+fn alert_thread(log: &AlertLog, jobs: &Receiver<AlertJob>, events: &Sender<Event>, metrics: &Metrics) {
+    let mut next = None;
+    loop {
+        let Some(AlertJob { partition, epoch, alert }) = next.take().or_else(|| jobs.recv().ok()) else {
+            return;
+        };
+        let mut alerts = vec![*alert];
+        while alerts.len() < MAX_ALERTS_AT_ONCE {
+            match jobs.try_recv() {
+                Ok(job) if (job.partition, job.epoch) == (partition, epoch) => alerts.push(*job.alert),
+                Ok(job) => {
+                    next = Some(job);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        let event = match log.send(partition, epoch, &alerts) {
+            Ok(Sent::Sent) => {
+                let now = Timestamp::now().epoch_millis();
+                let known = alerts.iter().filter_map(|alert| alert.at).map(Timestamp::epoch_millis);
+                metrics.alerts_sent(alerts.len(), known.map(|at| (now - at) as f64 / 1000.0));
+                Event::Live { partition, epoch, done: LiveDone::AlertsSent(alerts.len()) }
+            }
+            Ok(Sent::Fenced) => Event::LostRace { partition, epoch },
+            Err(error) => Event::StoreFailed(error),
+        };
+        if events.send(event).is_err() {
+            return;
+        }
+    }
+}
+
+/// How live calls are heard, where the stream carries some.
+fn live_of(pipeline: &KafkaPipeline, workshop: &Workshop) -> Option<Arc<LiveSettings>> {
+    (pipeline.kind == StreamKind::Live).then(|| {
+        Arc::new(LiveSettings {
+            topic: pipeline.topic.clone(),
+            events_topic: pipeline.events_topic.clone(),
+            rules: Arc::clone(&workshop.rules),
+            options: pipeline.live.clone(),
+            sends_alerts: pipeline.alerts_topic.is_some(),
+        })
+    })
+}
+
+/// The most commits that there may be while one call is open.
+fn commits_of_a_call(pipeline: &KafkaPipeline) -> usize {
+    let call_ms = pipeline.live.max_duration.0.max(0) as u128 + IDLE_SLACK.as_millis();
+    let age_ms = pipeline.batch_age.as_millis().max(1);
+    usize::try_from(call_ms.div_ceil(age_ms)).unwrap_or(MAX_REMEMBERED).min(MAX_REMEMBERED)
+}
+
 /// Asks the broker now and then how long the partitions are. Ends with the process.
-fn watch_lag(topic: &str, outputs: &Outputs, metrics: &Metrics) {
+fn watch_lag(topic: &str, outputs: &Outputs, metrics: &Metrics, events: &Sender<Event>) {
     loop {
         for (partition, _) in metrics.positions() {
             if let Ok((low, high)) = outputs.publisher.client().fetch_watermarks(topic, partition, LAG_LIMIT)
             {
                 metrics.goes_to(partition, low, high);
+                if events.send(Event::BrokerAnswered).is_err() {
+                    return;
+                }
             }
         }
         std::thread::sleep(LAG_EVERY);

@@ -65,8 +65,25 @@ pub(crate) fn partitions_of(publisher: &Publisher, brokers: &str, topic: &str) -
 
 /// Looks at every topic of `pipeline`.
 pub(crate) fn check(pipeline: &KafkaPipeline, publisher: &Publisher) -> Result<(), StreamError> {
+    let mut counts = Vec::new();
     for topic in topics(pipeline) {
-        partitions_of(publisher, &pipeline.brokers, &topic)?;
+        let count = partitions_of(publisher, &pipeline.brokers, &topic)?;
+        counts.push((topic, count));
     }
-    Ok(())
+    uneven(pipeline, &counts).map_or(Ok(()), |said| Err(StreamError::Broker(said)))
+}
+
+/// What is wrong where a call's chunks and events cannot meet.
+pub(crate) fn uneven(pipeline: &KafkaPipeline, counts: &[(String, usize)]) -> Option<String> {
+    if pipeline.kind != StreamKind::Live {
+        return None;
+    }
+    let count_of = |name: &str| counts.iter().find(|(topic, _)| topic == name).map(|(_, count)| *count);
+    let (audio, events) = (count_of(&pipeline.topic)?, count_of(&pipeline.events_topic)?);
+    (audio != events).then(|| {
+        format!(
+            "{} has {audio} partitions and {} has {events}: give both the same number, a call's messages must meet",
+            pipeline.topic, pipeline.events_topic
+        )
+    })
 }

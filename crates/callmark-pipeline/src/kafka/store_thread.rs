@@ -3,18 +3,20 @@
 //! The order is: outputs sent and acknowledged, dataset's commit, then the broker's offset. What fails because of the
 //! surroundings is tried again with growing pauses, and at last stops the process; nothing is lost by that.
 
+use super::alert_log::AlertLog;
 use super::config::Start;
-use super::event::{Epoch, Event, PartitionNumber};
+use super::event::{Epoch, Event, Opened, PartitionNumber};
 use super::failpoint;
 use super::failure::StreamError;
 use super::metrics::Metrics;
 use super::outputs::Outputs;
 use super::partition::{BatchToCommit, Dead, Finished};
+use super::work::position_name;
 use super::workshop::dead;
 use crate::call::id_is_taken;
 use callmark_store::{DeadLetter, SourceId, SourceKey, StoreError, StreamBatch, StreamPartition};
 use callmark_types::{CallId, ScoredCall};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -34,9 +36,19 @@ pub(crate) enum StoreJob {
     Commit { partition: PartitionNumber, epoch: Epoch, batch: BatchToCommit },
 }
 
+/// What a store needs besides for live calls.
+#[derive(Clone)]
+pub(crate) struct LiveStore {
+    pub(crate) events_topic: String,
+    pub(crate) alerts: Option<Arc<AlertLog>>,
+    /// Commits in which a call that is heard again may be.
+    pub(crate) remembered_commits: usize,
+}
+
 /// What store threads share.
 #[derive(Clone)]
 pub(crate) struct StoreSettings {
+    pub(crate) live: Option<LiveStore>,
     pub(crate) out: PathBuf,
     pub(crate) name: String,
     pub(crate) topic: String,
@@ -49,6 +61,7 @@ pub(crate) struct StoreSettings {
 /// A batch, sorted out.
 struct Settled {
     last: i64,
+    positions: BTreeMap<String, i64>,
     calls: Vec<(SourceKey, ScoredCall)>,
     dead: Vec<Dead>,
     repeats: usize,
@@ -80,6 +93,9 @@ impl StoreThread {
                     if self.partitions.get(&partition).is_some_and(|(open, _)| *open == epoch) {
                         self.partitions.remove(&partition);
                     }
+                    if let Some(alerts) = self.settings.live.as_ref().and_then(|live| live.alerts.as_ref()) {
+                        alerts.close(partition, epoch);
+                    }
                     None
                 }
                 StoreJob::Commit { partition, epoch, batch } => self.commit(partition, epoch, batch),
@@ -91,21 +107,41 @@ impl StoreThread {
     }
 
     fn open(&mut self, partition: PartitionNumber, epoch: Epoch) -> Event {
-        let opened = self.persist(|this| this.try_open(partition));
+        let opened = self.persist(|this| this.try_open(partition)).and_then(|open| {
+            let opened = self.describe(partition, epoch, &open)?;
+            Ok((open, opened))
+        });
         match opened {
-            Ok(open) => {
-                let next = open.next_offset();
+            Ok((open, opened)) => {
                 self.partitions.insert(partition, (epoch, open));
-                Event::Opened { partition, epoch, next }
+                Event::Opened { partition, epoch, opened: Box::new(opened) }
             }
             Err(error) => Event::StoreFailed(error),
         }
     }
 
+    /// What the coordinator has to know of a partition that was opened.
+    fn describe(
+        &self,
+        partition: PartitionNumber,
+        epoch: Epoch,
+        open: &StreamPartition,
+    ) -> Result<Opened, StreamError> {
+        let next = open.next_offset();
+        let Some(live) = &self.settings.live else { return Ok(Opened { next, ..Opened::default() }) };
+        let events_next = open.positions().get(&position_name(&live.events_topic, partition)).copied();
+        let alerted = match &live.alerts {
+            Some(alerts) => alerts.open(partition, epoch, [next, events_next])?,
+            None => std::collections::HashSet::new(),
+        };
+        Ok(Opened { next, events_next, committed: open.committed_calls().cloned().collect(), alerted })
+    }
+
     fn try_open(&self, partition: PartitionNumber) -> Result<StreamPartition, Trouble> {
         let source = SourceId::new(&self.settings.name, &partition.to_string())?;
+        let remembered = self.settings.live.as_ref().map_or(0, |live| live.remembered_commits);
         let (mut open, recovery) =
-            StreamPartition::open_with_step_hook(&self.settings.out, source, failpoint::at_step)?;
+            StreamPartition::open_remembering(&self.settings.out, source, remembered, failpoint::at_step)?;
         if recovery.published_files + recovery.removed_attempts > 0 {
             tracing::info!(
                 partition,
@@ -116,18 +152,24 @@ impl StoreThread {
         }
         if open.next_offset().is_none() && self.settings.start == Start::Latest {
             // Where it begins is written down, so that nothing is passed over when the worker starts again.
-            let (_, high) = self
-                .settings
-                .outputs
-                .publisher
-                .client()
-                .fetch_watermarks(&self.settings.topic, partition, WATERMARK_LIMIT)
-                .map_err(|error| Trouble::Broker(error.to_string()))?;
-            if high > 0 {
-                open.commit(StreamBatch { last: high - 1, calls: Vec::new(), dead_letters: Vec::new() })?;
+            let high = self.end_of(&self.settings.topic, partition)?;
+            let mut positions = BTreeMap::new();
+            if let Some(live) = &self.settings.live {
+                let end = self.end_of(&live.events_topic, partition)?;
+                positions.insert(position_name(&live.events_topic, partition), end);
+            }
+            if high > 0 || !positions.is_empty() {
+                let nothing = StreamBatch { last: high - 1, calls: Vec::new(), dead_letters: Vec::new() };
+                open.commit_with_positions(nothing, positions)?;
             }
         }
         Ok(open)
+    }
+
+    fn end_of(&self, topic: &str, partition: PartitionNumber) -> Result<i64, Trouble> {
+        let client = self.settings.outputs.publisher.client();
+        let ends = client.fetch_watermarks(topic, partition, WATERMARK_LIMIT);
+        ends.map(|(_, high)| high).map_err(|error| Trouble::Broker(error.to_string()))
     }
 
     fn commit(&mut self, partition: PartitionNumber, epoch: Epoch, batch: BatchToCommit) -> Option<Event> {
@@ -137,8 +179,11 @@ impl StoreThread {
             return None;
         }
         let begun = Instant::now();
-        let BatchToCommit { last, results, held } = batch;
-        let settled = settle(&open, last, results);
+        let BatchToCommit { last, events_next, results, held } = batch;
+        let mut settled = settle(&open, last, results);
+        if let (Some(live), Some(next)) = (&self.settings.live, events_next) {
+            settled.positions.insert(position_name(&live.events_topic, partition), next);
+        }
         let calls: Vec<&ScoredCall> = settled.calls.iter().map(|(_, call)| call).collect();
         let messages = self.settings.outputs.messages_of(&calls, &settled.dead);
         if let Err(error) = self.settings.outputs.publisher.send(messages, self.settings.give_up_after) {
@@ -152,7 +197,7 @@ impl StoreThread {
                 self.settings.metrics.committed(partition, &settled.calls, &settled.dead, settled.repeats);
                 self.settings.metrics.commit_seconds.observe(begun.elapsed().as_secs_f64());
                 self.partitions.insert(partition, (epoch, open));
-                Some(Event::Committed { partition, epoch, next: last + 1 })
+                Some(Event::Committed { partition, epoch, next: last + 1, events_next })
             }
             Ok((Ended::LostRace, _)) => {
                 self.settings.metrics.lost_races.inc();
@@ -169,7 +214,7 @@ impl StoreThread {
         open: StreamPartition,
         settled: &Settled,
     ) -> Result<(Ended, StreamPartition), StreamError> {
-        let before = open.next_offset();
+        let before = open.next_commit();
         let letters: Vec<DeadLetter> = settled.dead.iter().map(|dead| dead.letter.clone()).collect();
         let mut current = Some(open);
         self.persist(|this| {
@@ -177,8 +222,10 @@ impl StoreThread {
                 Some(open) => open,
                 None => this.try_open(partition)?,
             };
-            if open.next_offset() != before {
-                let ours = open.next_offset() == Some(settled.last + 1);
+            if open.next_commit() != before {
+                // Of recordings the same offsets are the same calls, whoever committed them. Of live calls they are
+                // not: then it is looked at again from where the dataset is.
+                let ours = this.settings.live.is_none() && open.next_offset() == Some(settled.last + 1);
                 return Ok((if ours { Ended::Committed } else { Ended::LostRace }, open));
             }
             let batch = StreamBatch {
@@ -186,7 +233,7 @@ impl StoreThread {
                 calls: settled.calls.clone(),
                 dead_letters: letters.clone(),
             };
-            match open.commit(batch) {
+            match open.commit_with_positions(batch, settled.positions.clone()) {
                 Ok(_) => Ok((Ended::Committed, open)),
                 Err(StoreError::LostRace { .. }) => Ok((Ended::LostRace, open)),
                 Err(error) => Err(error.into()),
@@ -253,7 +300,8 @@ impl Trouble {
 /// Sorts a batch: a call that the dataset has already is passed over, one with other content under the same id is a
 /// dead letter.
 fn settle(open: &StreamPartition, last: i64, results: Vec<Finished>) -> Settled {
-    let mut settled = Settled { last, calls: Vec::new(), dead: Vec::new(), repeats: 0 };
+    let mut settled =
+        Settled { last, positions: BTreeMap::new(), calls: Vec::new(), dead: Vec::new(), repeats: 0 };
     let mut ids: HashMap<CallId, SourceKey> = HashMap::new();
     for finished in results {
         match finished {

@@ -4,31 +4,38 @@
 //! compared part by part after the URI has been brought to one form, links are followed before it is decided where a
 //! file lies, and nothing that was read is quoted.
 
+use super::fetch::Elsewhere;
 use crate::hear::StageError;
 use std::io::Read;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use url::{Host, Url};
-
-/// Schemes that are read.
-const SCHEMES: [&str; 1] = ["file"];
+use url::Url;
 
 /// Decides about URIs and reads those that are allowed.
 #[derive(Debug)]
 pub(crate) struct UriGate {
-    prefixes: Vec<Url>,
+    prefixes: Vec<Prefix>,
+}
+
+#[derive(Debug)]
+struct Prefix {
+    url: Url,
+    /// `None`: files of this machine.
+    elsewhere: Option<Elsewhere>,
 }
 
 impl UriGate {
     /// A gate that lets through what begins as one of `prefixes` does. The error names the prefix that is none.
     pub(crate) fn new(prefixes: &[String]) -> Result<Self, String> {
-        let read = |prefix: &String| {
-            let url = canonical(prefix).map_err(|e| format!("`{prefix}`: {e}"))?;
-            if SCHEMES.contains(&url.scheme()) {
-                Ok(url)
-            } else {
-                Err(format!("`{prefix}`: this build reads {} only", SCHEMES.join(", ")))
-            }
+        let read = |text: &String| {
+            let url = canonical(text).map_err(|e| format!("`{text}`: {e}"))?;
+            let elsewhere = match url.scheme() {
+                "file" => None,
+                scheme if Elsewhere::reads(scheme) => {
+                    Some(Elsewhere::of(&url).map_err(|e| format!("`{text}`: {e}"))?)
+                }
+                _ => return Err(format!("`{text}`: begin with file, s3, gs, az, http or https")),
+            };
+            Ok(Prefix { url, elsewhere })
         };
         Ok(Self { prefixes: prefixes.iter().map(read).collect::<Result<_, String>>()? })
     }
@@ -37,12 +44,12 @@ impl UriGate {
     pub(crate) fn fetch(&self, uri: &str, max_bytes: u64) -> Result<Vec<u8>, StageError> {
         let refuse = |reason: &str| StageError::new("fetch", format!("the uri is refused: {reason}"));
         let url = canonical(uri).map_err(|e| refuse(&e))?;
-        let prefix =
-            self.prefixes.iter().find(|prefix| begins_with(&url, prefix)).ok_or_else(|| {
+        let Prefix { url: prefix, elsewhere } =
+            self.prefixes.iter().find(|prefix| begins_with(&url, &prefix.url)).ok_or_else(|| {
                 refuse("it is not below one of `allowed_uri_prefixes` of the pipeline file")
             })?;
-        if let Some(reason) = inner_address(&url).filter(|_| url.host_str() != prefix.host_str()) {
-            return Err(refuse(reason));
+        if let Some(elsewhere) = elsewhere {
+            return elsewhere.fetch(&url, max_bytes);
         }
         let root = prefix.to_file_path().map_err(|()| refuse("its prefix is no folder of this machine"))?;
         let path = url.to_file_path().map_err(|()| refuse("it names no file of this machine"))?;
@@ -78,42 +85,6 @@ fn begins_with(url: &Url, prefix: &Url) -> bool {
     let base = prefix.path();
     let rest = url.path().strip_prefix(base);
     same_place && rest.is_some_and(|rest| base.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
-}
-
-/// Why an address inside somebody's network is refused unless a prefix names it.
-fn inner_address(url: &Url) -> Option<&'static str> {
-    let inner = match url.host()? {
-        Host::Domain(name) => name == "localhost" || name.ends_with(".localhost"),
-        Host::Ipv4(address) => is_inner(IpAddr::V4(address)),
-        Host::Ipv6(address) => is_inner(IpAddr::V6(address)),
-    };
-    inner.then_some("it names a loopback, private or link-local address")
-}
-
-/// Loopback, private, link-local, unspecified and carrier-grade addresses.
-pub(crate) fn is_inner(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let shared = v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]);
-            v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_unspecified()
-                || v4.is_broadcast()
-                || shared
-        }
-        IpAddr::V6(v6) => {
-            if let Some(v4) = v6.to_ipv4_mapped() {
-                is_inner(IpAddr::V4(v4))
-            } else {
-                let first = v6.segments()[0];
-                v6.is_loopback()
-                    || v6.is_unspecified()
-                    || (first & 0xfe00) == 0xfc00
-                    || (first & 0xffc0) == 0xfe80
-            }
-        }
-    }
 }
 
 fn read_file(path: &Path, root: &Path, max_bytes: u64) -> Result<Vec<u8>, StageError> {
@@ -198,22 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn inner_addresses_are_known_in_all_their_forms() {
-        for text in [
-            "127.0.0.1",
-            "10.1.2.3",
-            "169.254.169.254",
-            "100.64.0.1",
-            "::1",
-            "fd00::1",
-            "fe80::1",
-            "::ffff:10.0.0.1",
-            "0.0.0.0",
+    fn a_web_address_is_read_only_where_it_is_named() {
+        let gate = UriGate::new(&["https://recordings.example.com/2026/".to_owned()]).unwrap();
+        for uri in [
+            "http://recordings.example.com/2026/a.wav",
+            "https://recordings.example.com:8443/2026/a.wav",
+            "https://recordings.example.com/2025/a.wav",
+            "https://recordings.example.com.evil.net/2026/a.wav",
+            "https://user@recordings.example.com/2026/a.wav",
+            "http://169.254.169.254/2026/a.wav",
+            "https://[::ffff:10.0.0.1]/2026/a.wav",
         ] {
-            assert!(is_inner(text.parse().unwrap()), "{text}");
-        }
-        for text in ["8.8.8.8", "2001:4860:4860::8888", "100.128.0.1"] {
-            assert!(!is_inner(text.parse().unwrap()), "{text}");
+            let error = gate.fetch(uri, 1000).unwrap_err();
+            assert!(error.reason.contains("refused"), "{uri}: {}", error.reason);
         }
     }
 }

@@ -7,17 +7,22 @@ use super::uri::UriGate;
 use crate::call::hex;
 use crate::compose::{compose_heard, compose_written};
 use crate::hear::{Ear, Recording, StageError};
+use crate::spool::HeardCall;
 use callmark_analytics::Ruleset;
+use callmark_live::{FinishedCall, HeardLive, TranscribeJob, Transcribed};
 use callmark_store::{DeadLetter, Envelope, SourceKey};
-use callmark_types::{CallId, CallMetadata, ChannelRole, Lineage, ScoredCall, SourcePosition, Timestamp};
+use callmark_types::{
+    CallId, CallMetadata, ChannelRole, Event, EventKind, Lineage, ScoredCall, SourcePosition, Span, Timestamp,
+};
 use sha2::{Digest, Sha256};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 /// Everything that call threads need; shared by all of them.
 pub(crate) struct Workshop {
     pub(crate) topic: String,
     pub(crate) ear: Ear,
-    pub(crate) rules: Ruleset,
+    pub(crate) rules: Arc<Ruleset>,
     pub(crate) lineage: Lineage,
     pub(crate) gate: UriGate,
     pub(crate) channels: Vec<ChannelRole>,
@@ -55,6 +60,46 @@ impl Workshop {
             ),
         };
         Finished::Dead(Box::new(dead(subject.source, subject.call_id, error, attempts, original)))
+    }
+
+    /// Has an utterance of a live call recognised.
+    pub(crate) fn transcribe(&self, job: TranscribeJob) -> Transcribed {
+        job.run(&self.ear.workers, &self.ear.transcribe)
+    }
+
+    /// Measures and scores a live call that is over. A panic in a stage costs its own call only.
+    pub(crate) fn score_live(&self, call: FinishedCall, source: SourcePosition) -> Finished {
+        let call_id = call.call_id().clone();
+        let origin = call.origin_ms.to_string();
+        let key = SourceKey::of_parts(&["live", call_id.as_str(), &origin]);
+        let scored = catch_unwind(AssertUnwindSafe(|| self.compose_live(call, source.clone())));
+        let original = Original::default();
+        if let Ok(call) = scored {
+            return Finished::Scored { key, call: Box::new(call), original: Box::new(original) };
+        }
+        let error = StageError::new("internal", "the program failed on this call: please report it");
+        Finished::Dead(Box::new(dead(source, Some(call_id), error, 1, original)))
+    }
+
+    fn compose_live(&self, call: FinishedCall, source: SourcePosition) -> ScoredCall {
+        let (metadata, flags) = (call.metadata.clone(), call.flags());
+        let transfers = call.transfers.clone();
+        let HeardLive { facts, heard, mixed_channel, language, speech } =
+            call.hear(&self.ear.acoustics, &self.ear.voices);
+        let heard = HeardCall { facts, heard, mixed_channel, language, speech };
+        let mut scored = compose_heard(&self.rules, &metadata, heard, source, self.lineage.clone());
+        let trust = &mut scored.record.trust;
+        trust.flags.extend(flags.into_iter().map(str::to_owned));
+        trust.flags.sort_unstable();
+        // Told by the telephony system.
+        scored.events.extend(
+            transfers.into_iter().map(|(at, to)| Event {
+                detail: to,
+                ..Event::lasting(EventKind::Transfer, Span::new(at, at))
+            }),
+        );
+        scored.events.sort_by_key(|event| event.span.map(|span| span.start));
+        scored
     }
 
     fn attempt(

@@ -114,6 +114,13 @@ pub struct RemotePlace {
     pub url: Url,
 }
 
+impl RemotePlace {
+    /// The object that `url` names on this store. The error says why it names none.
+    pub fn object(&self, url: &Url) -> Result<ObjectPath, String> {
+        ObjectPath::from_url_path(url.path()).map_err(|error| error.to_string())
+    }
+}
+
 /// The object store on which `location` lies; `None` for a folder.
 pub fn remote_place(location: impl Into<Location>) -> Result<Option<RemotePlace>, StoreError> {
     let location = location.into();

@@ -1,0 +1,275 @@
+#!/usr/bin/env python3
+"""Live calls against a real broker: alerts in time, and after kills each call and each alert once.
+
+    kafka_live.py --worker "COMMAND run" --feed "COMMAND feed" [--calls 20] [--speed 1] [--kills 6] [--work DIR]
+                  [--engine scripted|whisper] [--seed 1]
+
+Starts a broker of its own (see kafka_broker.py) and feeds the demo recordings as live calls, all at the same time.
+First one worker undisturbed: rows, alerts, and the time from the end of an utterance to its alert on the topic. Then,
+unless --kills is 0, the same calls again under other ids with three workers, which are killed, paused past their session
+and resumed in mid-call: the rows and alerts must be those of the first run, each once. The last line is `live: passed`
+with figures; exit status 1 when something is wrong.
+"""
+import argparse
+import collections
+import csv
+import json
+import pathlib
+import random
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import datetime
+
+import duckdb
+
+from kafka_broker import Broker
+from kafka_fixtures import Workers, add_commands
+
+AUDIO, EVENTS, ALERTS = "calls.audio", "calls.events", "calls.alerts"
+PARTITIONS = 6
+SESSION_MS = 3000
+# The contract: from the end of an utterance to its alert, 95 of 100.
+ALERT_LIMIT_S = 3.0
+# How long after the last chunk everything has to be committed.
+SETTLE_LIMIT_S = 120
+READER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+# The reader stops when nothing came for that long.
+READER_IDLE_MS = 4000
+DEMO = pathlib.Path(__file__).resolve().parent.parent / "pipelines/demo"
+
+PIPELINE = """\
+version = 1
+[source]
+kind = "kafka_live"
+brokers = "{brokers}"
+group = "{name}"
+name = "{name}"
+start = "earliest"
+topic = "{name}.{audio}"
+events_topic = "{name}.{events}"
+[source.properties]
+"session.timeout.ms" = {session}
+"heartbeat.interval.ms" = 300
+[transcription]
+engine = "{engine}"
+language = "en"
+[live]
+idle_timeout_s = 60
+[output]
+dir = "{out}"
+batch_age_ms = 1000
+alerts_topic = "{name}.{alerts}"
+scored_topic = ""
+dead_letters_topic = ""
+[run]
+shutdown_timeout_s = 10
+give_up_after_s = 120
+"""
+
+
+def make_calls(folder, count):
+    """`count` calls, the demo's in turn, with their metadata; the path of the table."""
+    (folder / "audio").mkdir(parents=True)
+    with open(DEMO / "calls.csv", newline="") as table:
+        demos = list(csv.DictReader(table))
+    rows = []
+    for number in range(count):
+        row = dict(demos[number % len(demos)])
+        source = DEMO / row["file"]
+        row["call_id"] = f"live-{number:03d}"
+        row["file"] = f"audio/{row['call_id']}{source.suffix}"
+        shutil.copy(source, folder / row["file"])
+        rows.append(row)
+    with open(folder / "calls.csv", "w", newline="") as table:
+        writer = csv.DictWriter(table, rows[0].keys())
+        writer.writeheader()
+        writer.writerows(rows)
+    return folder / "calls.csv"
+
+
+def read_alerts(broker, topic, isolation):
+    """[(ms at which it was sent, alert)] of all messages of a topic."""
+    out, _ = broker.tool(READER, "--topic", topic, "--from-beginning", "--timeout-ms", str(READER_IDLE_MS),
+                         "--isolation-level", isolation, "--formatter-property", "print.timestamp=true")
+    alerts = []
+    for line in out.splitlines():
+        if line.startswith("CreateTime:"):
+            stamp, value = line.split("\t", 1)
+            alerts.append((int(stamp.split(":")[1]), json.loads(value)))
+    return alerts
+
+
+def rows_of(out):
+    """{call id: its row in figures, its turns, its events}: all that must not depend on who was killed when."""
+    def grouped(sql):
+        rows = collections.defaultdict(list)
+        for call, *rest in duckdb.sql(sql.format(out=out)).fetchall():
+            rows[call].append(tuple(rest))
+        return rows
+    calls = grouped("select call_id, total_conversation_duration_ms, human_request_count, outcome, array_to_string(flags, ',') "
+                    "from read_parquet('{out}/calls/date=*/*.parquet')")
+    turns = grouped("select call_id, turn_index, channel, speaker, start_ms, end_ms, text "
+                    "from read_parquet('{out}/turns/date=*/*.parquet') order by all")
+    events = grouped("select call_id, event_index, type, start_ms, end_ms, turn_index, rule_id "
+                     "from read_parquet('{out}/events/date=*/*.parquet') order by all")
+    return {call: (rows, turns[call], events[call]) for call, rows in calls.items()}
+
+
+def alert_keys(alerts):
+    return sorted((alert["call_id"], alert["type"], alert["ordinal"], alert["start_ms"]) for _, alert in alerts)
+
+
+class Run:
+    """One stream: its topics, pipeline file and dataset."""
+
+    def __init__(self, options, broker, work, name):
+        self.options, self.broker, self.name, self.work = options, broker, name, work / name
+        self.work.mkdir()
+        self.out = self.work / "dataset"
+        for topic, partitions in ((AUDIO, PARTITIONS), (EVENTS, PARTITIONS), (ALERTS, 2)):
+            broker.create_topic(f"{name}.{topic}", partitions)
+        self.pipeline = self.work / "pipeline.toml"
+        self.pipeline.write_text(PIPELINE.format(brokers=broker.bootstrap, name=name, out=self.out, audio=AUDIO,
+                                                 events=EVENTS, alerts=ALERTS, session=SESSION_MS, engine=options.engine))
+
+    def feed(self, table):
+        command = shlex.split(self.options.feed) + [
+            "--brokers", self.broker.bootstrap, "--live", "--speed", str(self.options.speed), "--codec", "pcmu",
+            "--concurrent", str(self.options.calls), "--topic", f"{self.name}.{AUDIO}",
+            "--events-topic", f"{self.name}.{EVENTS}", "--calls", str(table), str(table.parent / "audio")]
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+    def settle(self, workers, count):
+        """Wait until every message is settled, in the dataset and for the broker."""
+        ends = {}
+        for topic in (AUDIO, EVENTS):
+            ends |= {key: end for key, end in self.broker.end_offsets(f"{self.name}.{topic}").items() if end}
+        deadline = time.monotonic() + SETTLE_LIMIT_S
+        told = {}
+        while told != ends:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not settled in time: {told} of {ends}")
+            workers.keep(count)
+            time.sleep(1)
+            told = {key: offset for key, offset in self.broker.committed_offsets(self.name).items() if offset}
+
+    def result(self):
+        return rows_of(self.out), read_alerts(self.broker, f"{self.name}.{ALERTS}", "read_committed")
+
+
+def shake(workers, count, random_):
+    """One disturbance in mid-call."""
+    what = random_.choice(["kill", "kill", "zombie"])
+    worker = random_.choice(workers.running)
+    if what == "kill":
+        workers.kill(worker, what)
+        workers.keep(count)
+    else:
+        worker.send_signal(signal.SIGSTOP)
+        time.sleep(SESSION_MS / 1000 + random_.uniform(0.5, 2))
+        worker.send_signal(signal.SIGCONT)
+        workers.count(what)
+
+
+def percentile(values, share):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def leftovers(out):
+    """What a dataset must not hold when all is done."""
+    return [str(path) for pattern in ("_staging/*", "_commits/*/*/*.intent.json") for path in out.glob(pattern)]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_commands(parser)
+    parser.add_argument("--calls", type=int, default=20)
+    parser.add_argument("--speed", type=float, default=1.0)
+    parser.add_argument("--kills", type=int, default=6)
+    parser.add_argument("--engine", default="scripted", choices=("scripted", "whisper"))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--work", type=pathlib.Path)
+    options = parser.parse_args()
+    work = options.work or pathlib.Path(tempfile.mkdtemp(prefix="live-"))
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    table = make_calls(work / "calls", options.calls)
+    random_ = random.Random(options.seed)
+    wrong, figures = [], []
+    begun = time.monotonic()
+    with Broker() as broker, open(work / "workers.log", "wb") as log:
+        calm = Run(options, broker, work, "calm")
+        workers = Workers(options.worker, calm.pipeline, log)
+        try:
+            workers.keep(1)
+            # Joining the group is no part of the latency of a call.
+            time.sleep(5)
+            if calm.feed(table).wait() != 0:
+                raise AssertionError("the feeder failed")
+            calm.settle(workers, 1)
+            workers.stop()
+        finally:
+            for worker in workers.running:
+                worker.kill()
+        rows, alerts = calm.result()
+        if len(rows) != options.calls or any(len(row[0]) != 1 for row in rows.values()):
+            wrong.append(f"{len(rows)} calls of {options.calls}")
+        waits = [(sent - stamp_ms(alert["at"])) / 1000 for sent, alert in alerts if alert["at"]]
+        if not waits:
+            wrong.append("no alerts at all")
+        else:
+            figures.append(f"{len(waits)} alerts, median {percentile(waits, 0.5):.2f} s, p95 {percentile(waits, 0.95):.2f} s, "
+                           f"longest {max(waits):.2f} s")
+            if options.speed == 1 and percentile(waits, 0.95) > ALERT_LIMIT_S:
+                wrong.append(f"p95 of alerts is beyond {ALERT_LIMIT_S} s")
+        if options.kills:
+            shaken = Run(options, broker, work, "shaken")
+            workers = Workers(options.worker, shaken.pipeline, log)
+            try:
+                workers.keep(3)
+                time.sleep(5)
+                feeder = shaken.feed(table)
+                pause = 50 / options.speed / options.kills
+                for _ in range(options.kills):
+                    time.sleep(random_.uniform(0.6, 1.2) * pause)
+                    shake(workers, 3, random_)
+                if feeder.wait() != 0:
+                    raise AssertionError("the feeder failed")
+                shaken.settle(workers, 3)
+                workers.stop()
+            finally:
+                for worker in workers.running:
+                    worker.kill()
+            rows_again, alerts_again = shaken.result()
+            for call in sorted(set(rows) | set(rows_again)):
+                if rows.get(call) != rows_again.get(call):
+                    wrong.append(f"{call} differs: {rows.get(call, ['none'])[0]} and {rows_again.get(call, ['none'])[0]}")
+            if alert_keys(alerts) != alert_keys(alerts_again):
+                more = collections.Counter(alert_keys(alerts_again))
+                more.subtract(alert_keys(alerts))
+                wrong.append(f"alerts differ: {[(key, n) for key, n in more.items() if n][:5]}")
+            wrong += [f"left behind: {path}" for path in leftovers(shaken.out)]
+            figures.append("then " + ", ".join(f"{what} {n}" for what, n in sorted(workers.counts.items()))
+                           + f": {len(rows_again)} calls and {len(alerts_again)} alerts, each once")
+        wrong += [f"left behind: {path}" for path in leftovers(calm.out)]
+    for line in wrong:
+        print(f"WRONG {line}")
+    print(f"live: {'FAILED' if wrong else 'passed'}: {options.calls} calls at once at {options.speed:g} times real time, "
+          f"{options.engine}; {'; '.join(figures)}; {time.monotonic() - begun:.0f} s")
+    if not wrong and not options.work:
+        shutil.rmtree(work)
+    return 1 if wrong else 0
+
+
+def stamp_ms(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000
+
+
+if __name__ == "__main__":
+    sys.exit(main())
