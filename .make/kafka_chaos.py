@@ -45,6 +45,8 @@ PORTIONS = 40
 STEP_LIMIT_S = 8
 # How long after the last disturbance everything has to be committed.
 SETTLE_LIMIT_S = 240
+# And how long after that the broker has to be told of it.
+TOLD_LIMIT_S = 60
 REFUSED_MS = (2_000, 8_000)
 UNANSWERED = 5
 
@@ -169,7 +171,7 @@ def shake(options, work, broker, place, portions):
             place.wait_for(ends, SETTLE_LIMIT_S, meanwhile=lambda: workers.keep(options.workers))
             told = {}
             with contextlib.suppress(AssertionError):
-                wait_until(lambda: told.update(told_to(broker, GROUP)) or told == ends, SETTLE_LIMIT_S, 0.5, str)
+                wait_until(lambda: told.update(told_to(broker, GROUP)) or told == ends, TOLD_LIMIT_S, 0.5, str)
             workers.stop()
             # Whoever starts next finds nothing to put right and leaves nothing behind.
             workers.start(pipeline=last)

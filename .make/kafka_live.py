@@ -5,9 +5,9 @@
                   [--engine scripted|whisper] [--seed 1]
 
 Starts a broker of its own (see kafka_broker.py) and feeds the demo recordings as live calls, all at the same time.
-First one worker undisturbed: rows, alerts, and the time from the end of an utterance to its alert on the topic. Then,
+First one worker undisturbed, with messages among them that no call can take: rows, alerts, dead letters, and the time from the end of an utterance to its alert on the topic. Then,
 unless --kills is 0, the same calls again under other ids with three workers, which are killed, paused past their session
-and resumed in mid-call: the rows and alerts must be those of the first run, each once. The last line is `live: passed`
+and resumed in mid-call, while the broker is restarted: the rows and alerts must be those of the first run, each once. The last line is `live: passed`
 with figures; exit status 1 when something is wrong.
 """
 import argparse
@@ -38,9 +38,21 @@ ALERT_LIMIT_S = 3.0
 # How long after the last chunk everything has to be committed.
 SETTLE_LIMIT_S = 120
 READER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
+WRITER = "org.apache.kafka.tools.ConsoleProducer"
 # The reader stops when nothing came for that long.
 READER_IDLE_MS = 4000
 DEMO = pathlib.Path(__file__).resolve().parent.parent / "pipelines/demo"
+
+CHUNK = "codec:{codec},rate:{rate},channel:{channel},seq:0,ts-ms:1780000000000\tpoison\t{value}\n"
+# What no session takes, by topic: a message, and what the dead letter has to say.
+POISON = {
+    AUDIO: ((CHUNK.format(codec="g729", rate=8000, channel=0, value="x"), "the header `codec` has the value `g729`"),
+            (CHUNK.format(codec="pcmu", rate=1, channel=0, value="x"), "1"),
+            (CHUNK.format(codec="pcmu", rate=8000, channel=99, value="x"), "channel 99 is beyond the limit"),
+            (CHUNK.format(codec="pcmu", rate=8000, channel=0, value="x" * 200_000), "200000 bytes"),
+            ("rate:8000\tpoison\tx\n", "the header `codec` is missing")),
+    EVENTS: (("a:b\tpoison\t{\"type\": \"sneezed\"}\n", "the `type` is none of"), ("a:b\tpoison\t{\n", "the event cannot be read")),
+}
 
 PIPELINE = """\
 version = 1
@@ -144,6 +156,18 @@ class Run:
             "--events-topic", f"{self.name}.{EVENTS}", "--calls", str(table), str(table.parent / "audio")]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL)
 
+    def poison(self):
+        for topic, messages in POISON.items():
+            self.broker.tool(WRITER, "--topic", f"{self.name}.{topic}", "--reader-property", "parse.key=true",
+                             "--reader-property", "parse.headers=true", stdin="".join(m for m, _ in messages).encode())
+
+    def unsaid(self):
+        """Reasons that no dead letter gives, and how many letters there are too many."""
+        reasons = [json.loads(path.read_text())["reason"] for path in self.out.glob("_dead_letters/*.json")]
+        wanted = [words for messages in POISON.values() for _, words in messages]
+        missing = [words for words in wanted if not any(words in reason for reason in reasons)]
+        return missing + ([f"{len(reasons)} dead letters, not {len(wanted)}"] if len(reasons) != len(wanted) else [])
+
     def settle(self, workers, count):
         """Wait until every message is settled, in the dataset and for the broker."""
         ends = {}
@@ -162,11 +186,14 @@ class Run:
         return rows_of(self.out), read_alerts(self.broker, f"{self.name}.{ALERTS}", "read_committed")
 
 
-def shake(workers, count, random_):
+def shake(workers, broker, count, random_):
     """One disturbance in mid-call."""
-    what = random_.choice(["kill", "kill", "zombie"])
+    what = random_.choice(["kill", "kill", "kill", "zombie", "broker"])
     worker = random_.choice(workers.running)
-    if what == "kill":
+    if what == "broker":
+        broker.restart()
+        workers.count(what)
+    elif what == "kill":
         workers.kill(worker, what)
         workers.keep(count)
     else:
@@ -210,6 +237,7 @@ def main():
             workers.keep(1)
             # Joining the group is no part of the latency of a call.
             time.sleep(5)
+            calm.poison()
             if calm.feed(table).wait() != 0:
                 raise AssertionError("the feeder failed")
             calm.settle(workers, 1)
@@ -220,6 +248,7 @@ def main():
         rows, alerts = calm.result()
         if len(rows) != options.calls or any(len(row[0]) != 1 for row in rows.values()):
             wrong.append(f"{len(rows)} calls of {options.calls}")
+        wrong += [f"dead letters: {what}" for what in calm.unsaid()]
         waits = [(sent - stamp_ms(alert["at"])) / 1000 for sent, alert in alerts if alert["at"]]
         if not waits:
             wrong.append("no alerts at all")
@@ -238,7 +267,7 @@ def main():
                 pause = 50 / options.speed / options.kills
                 for _ in range(options.kills):
                     time.sleep(random_.uniform(0.6, 1.2) * pause)
-                    shake(workers, 3, random_)
+                    shake(workers, broker, 3, random_)
                 if feeder.wait() != 0:
                     raise AssertionError("the feeder failed")
                 shaken.settle(workers, 3)

@@ -6,8 +6,8 @@
 Starts a broker of its own (.make/kafka_broker.py). Twice a topic is filled once and then read three times by a consumer
 that drops everything (examples/bare_consumer.rs) and three times by `callmark run` with the scripted recogniser, in
 turns, each time by another group: recordings of 1 MB, and written conversations of some hundred bytes. The
-consumer's clock runs from its first message to its last, the worker's from when it holds its partitions until every
-call is committed. The figures are medians, the ratio is of the medians.
+clock starts when they hold their partitions and stops at the consumer's last message and when the worker's last call is
+committed. The figures are medians, the ratio is of the medians.
 
 Then 20,000 recordings of 50 kB wait for a worker with the settings that a pipeline file has by default; its resident
 memory is read from /proc until all are committed.
@@ -32,8 +32,8 @@ from kafka_fixtures import (RATE_HZ, SAMPLE_BYTES, SPEECH, WAV_HEADER, Folder, c
 
 PARTITIONS = 6
 RUNS = 3
-AUDIO_MESSAGES, AUDIO_BYTES = 300, 1_000_000
-WRITTEN_MESSAGES = 30_000
+AUDIO_MESSAGES, AUDIO_BYTES = 200, 1_000_000
+WRITTEN_MESSAGES = 20_000
 WAITING_MESSAGES = 20_000
 WORK_LIMIT_S = 300
 STOP_LIMIT_S = 60

@@ -2,7 +2,7 @@
 //!
 //!     bare_consumer BROKERS TOPIC GROUP MESSAGES
 //!
-//! Prints a JSON line: messages, their bytes, and the seconds from the first to the last of them.
+//! Prints a JSON line: messages, their bytes, and the seconds from when it has partitions to the last message.
 
 #![allow(clippy::print_stdout, reason = "a program, not a library")]
 
@@ -28,23 +28,25 @@ fn main() -> Result<(), Box<dyn Error>> {
         .set("auto.offset.reset", "earliest")
         .create()?;
     consumer.subscribe(&[topic.as_str()])?;
-    let (mut taken, mut bytes, mut begun) = (0_u64, 0_u64, Instant::now());
-    let mut last = begun;
+    let (mut taken, mut bytes) = (0_u64, 0_u64);
+    let mut last = Instant::now();
+    let mut begun = None;
     while taken < wanted {
         let Some(message) = consumer.poll(POLL) else {
+            if begun.is_none() && consumer.assignment()?.count() > 0 {
+                begun = Some(Instant::now());
+            }
             if last.elapsed() > PATIENCE {
                 return Err("no more messages come".into());
             }
             continue;
         };
         last = Instant::now();
-        if taken == 0 {
-            begun = last;
-        }
+        begun.get_or_insert(last);
         taken += 1;
         bytes += message?.payload_len() as u64;
     }
-    let seconds = begun.elapsed().as_secs_f64();
+    let seconds = begun.map_or(0.0, |begun| begun.elapsed().as_secs_f64());
     println!("{{\"messages\": {taken}, \"bytes\": {bytes}, \"seconds\": {seconds:.6}}}");
     Ok(())
 }

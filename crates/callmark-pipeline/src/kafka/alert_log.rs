@@ -8,7 +8,7 @@
 
 use super::config::KafkaPipeline;
 use super::event::{Epoch, PartitionNumber};
-use super::failure::{StreamError, client_refused, explained, lasting};
+use super::failure::{client_refused, explained, lasting};
 use super::properties::Properties;
 use callmark_live::Alert;
 use rdkafka::ClientConfig;
@@ -44,8 +44,16 @@ const FIRST_MESSAGE_LIMIT: Duration = Duration::from_secs(10);
 const CLOCK_MARGIN_MS: i64 = 600_000;
 /// Alerts read back at most.
 const MAX_READ_BACK: usize = 1_000_000;
-/// Tries of a transaction before the process gives up, each up to [`TRANSACTION_LIMIT`].
-const TRIES: usize = 5;
+/// Longest pause between two tries of a transaction.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Why alerts could not be sent or read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AlertTrouble {
+    pub(crate) said: String,
+    /// Waiting will not help.
+    pub(crate) lasts: bool,
+}
 
 /// How sending ended, where it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,6 +75,8 @@ pub(crate) struct AlertLog {
     group: String,
     consumer_properties: Properties,
     producer_properties: [Properties; 2],
+    /// How long the broker may fail.
+    patience: Duration,
     producers: Mutex<Producers>,
 }
 
@@ -81,6 +91,7 @@ impl AlertLog {
             group: pipeline.group.clone(),
             consumer_properties: pipeline.properties.clone(),
             producer_properties: [pipeline.properties.clone(), pipeline.output_properties.clone()],
+            patience: pipeline.give_up_after,
             producers: Mutex::default(),
         })
     }
@@ -96,7 +107,7 @@ impl AlertLog {
         partition: PartitionNumber,
         epoch: Epoch,
         next: [Option<i64>; 2],
-    ) -> Result<HashSet<String>, StreamError> {
+    ) -> Result<HashSet<String>, AlertTrouble> {
         // Whatever this process had of the partition is fenced with all others.
         self.producers().remove(&partition);
         let producer = self.producer(partition)?;
@@ -124,37 +135,38 @@ impl AlertLog {
         partition: PartitionNumber,
         epoch: Epoch,
         alerts: &[Alert],
-    ) -> Result<Sent, StreamError> {
+    ) -> Result<Sent, AlertTrouble> {
         let producer = self.producers().get(&partition).cloned();
         let Some((_, producer)) = producer.filter(|(open, _)| *open == epoch) else {
             return Ok(Sent::Fenced);
         };
-        let mut last = None;
-        for _ in 0..TRIES {
-            let error = match self.transaction(&producer, alerts) {
-                Ok(()) => return Ok(Sent::Sent),
-                Err(error) => error,
-            };
-            if is_fenced(&error) || producer.client().fatal_error().is_some() {
+        let deadline = Instant::now() + self.patience;
+        let mut pause = PAUSE;
+        loop {
+            let Err(error) = self.transaction(&producer, alerts, deadline) else { return Ok(Sent::Sent) };
+            // Whatever the client cannot get over, a new one gets over, and reads first what this one has sent.
+            if producer.client().fatal_error().is_some() || is_fenced(&error) {
                 return Ok(Sent::Fenced);
+            }
+            let trouble = said("sending alerts", &error);
+            if trouble.lasts || Instant::now() >= deadline {
+                return Err(trouble);
             }
             tracing::warn!(%error, count = alerts.len(), "alerts were not taken, sending them again");
-            let failed = said("sending alerts", &error);
-            if error.rdkafka_error_code().is_some_and(|code| lasting(code).is_some()) {
-                return Err(failed);
-            }
-            last = Some(failed);
-            if let Err(error) = producer.abort_transaction(TRANSACTION_LIMIT)
-                && is_fenced(&error)
-            {
+            if producer.abort_transaction(TRANSACTION_LIMIT).is_err() {
                 return Ok(Sent::Fenced);
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        Err(last.unwrap_or_else(|| StreamError::Broker("alerts could not be sent".to_owned())))
     }
 
-    fn transaction(&self, producer: &BaseProducer, alerts: &[Alert]) -> Result<(), KafkaError> {
+    fn transaction(
+        &self,
+        producer: &BaseProducer,
+        alerts: &[Alert],
+        deadline: Instant,
+    ) -> Result<(), KafkaError> {
         producer.begin_transaction()?;
         for alert in alerts {
             let (key, value) = (alert.call_id.as_str().as_bytes(), alert.to_json());
@@ -162,11 +174,17 @@ impl AlertLog {
             let record = BaseRecord::to(&self.topic).key(key).payload(&value).headers(headers);
             producer.send(record).map_err(|(error, _)| error)?;
         }
-        // Flushes, and fails where a message did not arrive.
-        producer.commit_transaction(TRANSACTION_LIMIT)
+        loop {
+            // Flushes, and fails where a message did not arrive. One that only took too long may have been committed:
+            // it is asked for again, not sent again.
+            match producer.commit_transaction(TRANSACTION_LIMIT) {
+                Err(KafkaError::Transaction(error)) if error.is_retriable() && Instant::now() < deadline => {}
+                done => return done,
+            }
+        }
     }
 
-    fn producer(&self, partition: PartitionNumber) -> Result<BaseProducer, StreamError> {
+    fn producer(&self, partition: PartitionNumber) -> Result<BaseProducer, AlertTrouble> {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -179,11 +197,11 @@ impl AlertLog {
             properties.apply(&mut config);
         }
         config.set("transactional.id", format!("{}-{partition}", self.stream));
-        config.create().map_err(|e| client_refused(&e))
+        config.create().map_err(|e| refused(&e))
     }
 
     /// A consumer without a group; at the end of a partition it says so.
-    fn reader(&self, isolation: &str) -> Result<BaseConsumer, StreamError> {
+    fn reader(&self, isolation: &str) -> Result<BaseConsumer, AlertTrouble> {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -195,7 +213,7 @@ impl AlertLog {
         self.consumer_properties.apply(&mut config);
         config.set("enable.partition.eof", "true").set("isolation.level", isolation);
         config.remove("group.instance.id");
-        config.create().map_err(|e| client_refused(&e))
+        config.create().map_err(|e| refused(&e))
     }
 
     /// When the first message was sent that is read again; `None` where nothing is.
@@ -203,7 +221,7 @@ impl AlertLog {
         &self,
         partition: PartitionNumber,
         next: [Option<i64>; 2],
-    ) -> Result<Option<i64>, StreamError> {
+    ) -> Result<Option<i64>, AlertTrouble> {
         let mut first: Option<i64> = None;
         for (topic, next) in self.source_topics.iter().zip(next) {
             let reader = self.reader("read_committed")?;
@@ -224,9 +242,7 @@ impl AlertLog {
                     Some(Err(_)) | None => {}
                 }
                 if Instant::now() >= deadline {
-                    return Err(StreamError::Broker(format!(
-                        "partition {partition} of {topic} does not answer"
-                    )));
+                    return Err(passing(format!("partition {partition} of {topic} does not answer")));
                 }
             }
         }
@@ -234,7 +250,7 @@ impl AlertLog {
     }
 
     /// Ids of all alerts sent since then.
-    fn sent_since(&self, since_ms: i64) -> Result<HashSet<String>, StreamError> {
+    fn sent_since(&self, since_ms: i64) -> Result<HashSet<String>, AlertTrouble> {
         let reader = self.reader("read_committed")?;
         let metadata = reader
             .client()
@@ -274,7 +290,7 @@ impl AlertLog {
                     heard = Instant::now();
                     ids.extend(message.payload().and_then(id_of));
                     if ids.len() > MAX_READ_BACK {
-                        return Err(StreamError::Broker(format!(
+                        return Err(passing(format!(
                             "more than {MAX_READ_BACK} alerts lie in {} since the oldest open call began: end it, or use a topic of its own",
                             self.topic
                         )));
@@ -287,7 +303,7 @@ impl AlertLog {
                     return Err(said("reading alerts back (grant Read on their topic)", &error));
                 }
                 Some(Err(_)) | None if heard.elapsed() > SETTLE_LIMIT => {
-                    return Err(StreamError::Broker(format!("topic {} does not answer", self.topic)));
+                    return Err(passing(format!("topic {} does not answer", self.topic)));
                 }
                 Some(Err(_)) | None => {}
             }
@@ -301,7 +317,7 @@ impl AlertLog {
         &self,
         reader: &BaseConsumer,
         partitions: &[PartitionNumber],
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), AlertTrouble> {
         let everything = self.reader("read_uncommitted")?;
         let deadline = Instant::now() + SETTLE_LIMIT;
         for partition in partitions {
@@ -312,7 +328,7 @@ impl AlertLog {
             let until = end(&everything)?;
             while end(reader)? < until {
                 if Instant::now() >= deadline {
-                    return Err(StreamError::Broker(format!(
+                    return Err(passing(format!(
                         "a transaction on {} does not end: who else writes there?",
                         self.topic
                     )));
@@ -328,7 +344,7 @@ fn assign(
     reader: &BaseConsumer,
     topic: &str,
     starts: &[(PartitionNumber, Offset)],
-) -> Result<(), StreamError> {
+) -> Result<(), AlertTrouble> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in starts {
         list.add_partition_offset(topic, *partition, *offset).map_err(|e| said("naming a partition", &e))?;
@@ -354,9 +370,18 @@ fn is_fenced(error: &KafkaError) -> bool {
     )
 }
 
-fn said(what: &str, error: &KafkaError) -> StreamError {
-    StreamError::Broker(match error.rdkafka_error_code() {
-        Some(code) => explained(what, code),
-        None => format!("{what}: {error}"),
-    })
+fn passing(said: impl Into<String>) -> AlertTrouble {
+    AlertTrouble { said: said.into(), lasts: false }
+}
+
+fn said(what: &str, error: &KafkaError) -> AlertTrouble {
+    let code = error.rdkafka_error_code();
+    AlertTrouble {
+        said: code.map_or_else(|| format!("{what}: {error}"), |code| explained(what, code)),
+        lasts: code.is_some_and(|code| lasting(code).is_some()),
+    }
+}
+
+fn refused(error: &KafkaError) -> AlertTrouble {
+    AlertTrouble { said: client_refused(error).to_string(), lasts: true }
 }

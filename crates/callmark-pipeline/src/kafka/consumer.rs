@@ -21,14 +21,18 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long one poll waits where nothing is to be had.
 const IDLE_POLL: Duration = Duration::from_millis(10);
 /// Messages taken from one partition before the next one's turn.
 const MESSAGES_A_TURN: usize = 32;
-/// How often an offset that was not taken is told again.
-const OFFSET_RETRY: Duration = Duration::from_secs(2);
+/// How often offsets are told again that were told before: the broker takes none while the group is being dealt out
+/// anew, and the client does not say so.
+const TELL_AGAIN: Duration = Duration::from_secs(5);
+/// How often it is said that the broker cannot be reached.
+const SAY_AGAIN: Duration = Duration::from_secs(10);
 
 /// Bytes that librdkafka fetches ahead for each partition, in KiB. A message larger than that is fetched alone.
 const QUEUED_KIB: &str = "8192";
@@ -44,10 +48,27 @@ pub(crate) struct Callbacks {
     events: Sender<Event>,
     /// Set when the consumer is being closed: the group's questions are then answered at once.
     closing: AtomicBool,
-    /// The topic of events, for live calls.
-    events_topic: Option<String>,
-    /// Offsets that the broker did not take.
-    refused: std::sync::Mutex<Vec<(Lane, PartitionNumber, i64)>>,
+    /// When it was last said that the broker cannot be reached.
+    said: Mutex<Option<Instant>>,
+}
+
+impl Callbacks {
+    fn report(&self, error: &KafkaError, reason: &str) {
+        let Some(code) = error.rdkafka_error_code() else { return };
+        if code == RDKafkaErrorCode::PartitionEOF {
+            return;
+        }
+        if lasting(code).is_some() {
+            let failure = StreamError::Broker(format!("{} ({reason})", explained("Kafka", code)));
+            let _ = self.events.send(Event::ConsumerFailed(failure));
+            return;
+        }
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.is_none_or(|said| said.elapsed() >= SAY_AGAIN) {
+            *said = Some(Instant::now());
+            tracing::warn!(reason, "the broker cannot be reached, trying again");
+        }
+    }
 }
 
 impl ClientContext for Callbacks {
@@ -56,7 +77,7 @@ impl ClientContext for Callbacks {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        report_error(&error, reason, &self.events);
+        self.report(&error, reason);
     }
 }
 
@@ -73,18 +94,6 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
             tracing::info!(target: "callmark_pipeline::librdkafka", facility, "{message}");
         }
         _ => tracing::debug!(target: "callmark_pipeline::librdkafka", facility, "{message}"),
-    }
-}
-
-fn report_error(error: &KafkaError, reason: &str, events: &Sender<Event>) {
-    if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
-        return;
-    }
-    if let Some(code) = error.rdkafka_error_code().filter(|code| lasting(*code).is_some()) {
-        let failure = StreamError::Broker(format!("{} ({reason})", explained("Kafka", code)));
-        let _ = events.send(Event::ConsumerFailed(failure));
-    } else {
-        tracing::warn!(reason, "the broker cannot be reached, trying again");
     }
 }
 
@@ -109,18 +118,6 @@ impl ConsumerContext for Callbacks {
             Event::Revoked(partitions)
         };
         let _ = self.events.send(event);
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        if let Err(error) = result {
-            tracing::warn!(%error, "the broker did not take an offset: it is told again");
-            let mut refused = self.refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            refused.extend(offsets.elements().iter().filter_map(|e| {
-                let is_event = self.events_topic.as_deref() == Some(e.topic());
-                let lane = if is_event { Lane::Events } else { Lane::Main };
-                Some((lane, e.partition(), e.offset().to_raw()?))
-            }));
-        }
     }
 }
 
@@ -155,6 +152,7 @@ fn consumer_config(pipeline: &KafkaPipeline) -> ClientConfig {
         config.set("group.instance.id", id);
     }
     pipeline.properties.apply(&mut config);
+    config.set_log_level(RDKafkaLogLevel::Info);
     config
 }
 
@@ -176,9 +174,10 @@ pub(crate) struct ConsumerThread {
     events: Sender<Event>,
     commands: Receiver<Command>,
     held: BTreeMap<(Lane, PartitionNumber), Held>,
-    /// Offsets that the broker is to be told.
-    to_commit: HashMap<(Lane, PartitionNumber), i64>,
-    next_commit: Instant,
+    /// How far the dataset is, by partition held.
+    settled: HashMap<(Lane, PartitionNumber), i64>,
+    /// When the broker is told that.
+    tell_at: Instant,
     in_flight_calls: usize,
     in_flight_bytes: u64,
     gauge: Arc<Gauge>,
@@ -194,12 +193,8 @@ impl ConsumerThread {
         gauge: Arc<Gauge>,
     ) -> Result<Self, StreamError> {
         let events_topic = (pipeline.kind == StreamKind::Live).then(|| pipeline.events_topic.clone());
-        let callbacks = Callbacks {
-            events: events.clone(),
-            events_topic: events_topic.clone(),
-            closing: AtomicBool::new(false),
-            refused: std::sync::Mutex::default(),
-        };
+        let callbacks =
+            Callbacks { events: events.clone(), closing: AtomicBool::new(false), said: Mutex::default() };
         let consumer: BaseConsumer<Callbacks> =
             consumer_config(pipeline).create_with_context(callbacks).map_err(|e| client_refused(&e))?;
         consumer.subscribe(&[&pipeline.topic]).map_err(|e| StreamError::Broker(e.to_string()))?;
@@ -210,8 +205,8 @@ impl ConsumerThread {
             events,
             commands,
             held: BTreeMap::new(),
-            to_commit: HashMap::new(),
-            next_commit: Instant::now(),
+            settled: HashMap::new(),
+            tell_at: Instant::now(),
             in_flight_calls: pipeline.in_flight_calls,
             in_flight_bytes: pipeline.in_flight_bytes,
             gauge,
@@ -254,10 +249,11 @@ impl ConsumerThread {
             Command::Unassign(partitions) => self.unassign(&partitions),
             Command::Restart { partition, start } => self.restart(partition, start),
             Command::CommitOffset { partition, next, events_next } => {
-                self.to_commit.insert((Lane::Main, partition), next);
+                self.settled.insert((Lane::Main, partition), next);
                 if let Some(next) = events_next {
-                    self.to_commit.insert((Lane::Events, partition), next);
+                    self.settled.insert((Lane::Events, partition), next);
                 }
+                self.tell_at = Instant::now();
             }
             Command::Pause => self.paused = true,
         }
@@ -326,7 +322,7 @@ impl ConsumerThread {
 
     fn unassign(&mut self, partitions: &[PartitionNumber]) {
         // What is committed is told before the next owner asks.
-        self.next_commit = Instant::now();
+        self.tell_at = Instant::now();
         self.tell_offsets();
         let mut list = TopicPartitionList::new();
         for partition in partitions {
@@ -335,7 +331,7 @@ impl ConsumerThread {
                 if self.held.remove(&(lane, *partition)).is_some() || lane == Lane::Main {
                     list.add_partition(self.topic_of(lane), *partition);
                 }
-                self.to_commit.remove(&(lane, *partition));
+                self.settled.remove(&(lane, *partition));
             }
         }
         if let Err(error) = give_back(&self.consumer, &list) {
@@ -376,32 +372,22 @@ impl ConsumerThread {
         }
     }
 
-    /// Tells the broker how far the dataset is; what it does not take is told again.
+    /// Tells the broker how far the dataset is, when that has changed and now and then.
     fn tell_offsets(&mut self) {
         let now = Instant::now();
-        let refused = std::mem::take(
-            &mut *self.consumer.context().refused.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
-        );
-        for (lane, partition, next) in refused {
-            let place = (lane, partition);
-            if self.held.contains_key(&place) {
-                self.to_commit.entry(place).and_modify(|known| *known = next.max(*known)).or_insert(next);
-                self.next_commit = now + OFFSET_RETRY;
-            }
-        }
-        if self.to_commit.is_empty() || now < self.next_commit {
+        if self.settled.is_empty() || now < self.tell_at {
             return;
         }
-        let list = self.offsets_to_tell();
-        if let Err(error) = self.consumer.commit(&list, CommitMode::Async) {
-            tracing::warn!(%error, "offsets could not be told");
+        self.tell_at = now + TELL_AGAIN;
+        if let Err(error) = self.consumer.commit(&self.settled_list(), CommitMode::Async) {
+            tracing::debug!(%error, "offsets could not be told");
         }
     }
 
-    fn offsets_to_tell(&mut self) -> TopicPartitionList {
+    fn settled_list(&self) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
-        for ((lane, partition), next) in std::mem::take(&mut self.to_commit) {
-            self.add(&mut list, lane, partition, Some(next));
+        for ((lane, partition), next) in &self.settled {
+            self.add(&mut list, *lane, *partition, Some(*next));
         }
         list
     }
@@ -446,12 +432,12 @@ impl ConsumerThread {
             tracing::warn!(topic = self.topic, "the broker has no such topic: create it; trying again");
             return;
         }
-        report_error(error, &error.to_string(), &self.events);
+        self.consumer.context().report(error, &error.to_string());
     }
 
     fn leave(mut self) {
         self.consumer.context().closing.store(true, Ordering::Relaxed);
-        let list = self.offsets_to_tell();
+        let list = self.settled_list();
         if list.count() > 0
             && let Err(error) = self.consumer.commit(&list, CommitMode::Sync)
         {

@@ -97,6 +97,7 @@ impl Publisher {
         for some in properties {
             some.apply(&mut config);
         }
+        config.set_log_level(RDKafkaLogLevel::Info);
         let producer = config.create_with_context(Deliveries::default()).map_err(|e| client_refused(&e))?;
         Ok(Self { producer })
     }

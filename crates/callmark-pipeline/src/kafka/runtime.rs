@@ -414,7 +414,7 @@ fn alert_thread(log: &AlertLog, jobs: &Receiver<AlertJob>, events: &Sender<Event
                 Event::Live { partition, epoch, done: LiveDone::AlertsSent(alerts.len()) }
             }
             Ok(Sent::Fenced) => Event::LostRace { partition, epoch },
-            Err(error) => Event::StoreFailed(error),
+            Err(trouble) => Event::StoreFailed(StreamError::Broker(trouble.said)),
         };
         if events.send(event).is_err() {
             return;

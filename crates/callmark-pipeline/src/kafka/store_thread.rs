@@ -3,7 +3,7 @@
 //! The order is: outputs sent and acknowledged, dataset's commit, then the broker's offset. What fails because of the
 //! surroundings is tried again with growing pauses, and at last stops the process; nothing is lost by that.
 
-use super::alert_log::AlertLog;
+use super::alert_log::{AlertLog, AlertTrouble};
 use super::config::Start;
 use super::event::{Epoch, Event, Opened, PartitionNumber};
 use super::failpoint;
@@ -131,7 +131,7 @@ impl StoreThread {
         let Some(live) = &self.settings.live else { return Ok(Opened { next, ..Opened::default() }) };
         let events_next = open.positions().get(&position_name(&live.events_topic, partition)).copied();
         let alerted = match &live.alerts {
-            Some(alerts) => alerts.open(partition, epoch, [next, events_next])?,
+            Some(alerts) => self.persist(|_| Ok(alerts.open(partition, epoch, [next, events_next])?))?,
             None => std::collections::HashSet::new(),
         };
         Ok(Opened { next, events_next, committed: open.committed_calls().cloned().collect(), alerted })
@@ -253,7 +253,7 @@ impl StoreThread {
             if !trouble.may_pass() || Instant::now() + pause >= deadline {
                 return Err(trouble.into_error(self.settings.give_up_after));
             }
-            tracing::warn!(reason = %trouble, "the dataset cannot be written, trying again");
+            tracing::warn!(reason = %trouble, "the dataset or the broker does not answer, trying again");
             self.settings.metrics.store_retries.inc();
             std::thread::sleep(pause);
             pause = (pause * 2).min(LONGEST_PAUSE);
@@ -268,6 +268,14 @@ enum Trouble {
     Store(#[from] StoreError),
     #[error("{0}")]
     Broker(String),
+    #[error("{}", .0.said)]
+    Alerts(AlertTrouble),
+}
+
+impl From<AlertTrouble> for Trouble {
+    fn from(trouble: AlertTrouble) -> Self {
+        Self::Alerts(trouble)
+    }
 }
 
 impl Trouble {
@@ -275,6 +283,7 @@ impl Trouble {
     fn may_pass(&self) -> bool {
         match self {
             Self::Broker(_) => true,
+            Self::Alerts(trouble) => !trouble.lasts,
             Self::Store(error) => !matches!(
                 error,
                 StoreError::NotADirectory { .. }
@@ -293,6 +302,7 @@ impl Trouble {
                 StreamError::Store { source: Box::new(source), seconds: patience.as_secs() }
             }
             Self::Broker(reason) => StreamError::Broker(reason),
+            Self::Alerts(trouble) => StreamError::Broker(trouble.said),
         }
     }
 }
