@@ -132,6 +132,12 @@ test-kafka: test-build test-deps ## The same with 3,000 recordings and 20 live c
 	python=$$($(VENV) .make/requirements.txt) && $$python .make/kafka_chaos.py $(KAFKA_COMMANDS) --calls 3000 --seconds 240 && \
 	  $$python .make/kafka_live.py $(KAFKA_COMMANDS)
 
+.PHONY: test-kafka-s3
+test-kafka-s3: test-build test-deps ## 3,000 recordings into an object store that also refuses connections
+	@.make/deps.sh $(KAFKA_DEPS)
+	python=$$($(VENV) .make/requirements.txt .make/s3-requirements.txt) && \
+	  $$python .make/kafka_chaos.py $(KAFKA_COMMANDS) --s3 --calls 3000 --seconds 240
+
 .PHONY: test-deps
 test-deps: deps
 	@.make/deps.sh $(TEST_DEPS)
@@ -140,6 +146,16 @@ test-deps: deps
 bench-memory: test-build test-deps ## Memory over 1,000 short calls: peak, and whether it stays flat
 	@.make/deps.sh ffmpeg
 	python3 benches/memory.py $(CALLMARK) pipelines/demo/audio
+
+.PHONY: bench-kafka
+bench-kafka: test-build test-deps ## Throughput without recognition beside a bare consumer; memory while 20,000 messages wait
+	@.make/deps.sh $(KAFKA_DEPS)
+	python3 benches/kafka.py $(CALLMARK) $(TARGET)/release/examples/bare_consumer
+
+.PHONY: bench-scale
+bench-scale: test-build test-deps ## How work is divided over workers, and what a million calls a day take
+	@.make/deps.sh $(KAFKA_DEPS)
+	python3 .make/kafka_scale.py $(KAFKA_COMMANDS)
 
 .PHONY: eval
 eval: test-build test-deps ## Score the corpora of CALLMARK_CORPUS and hold them against their truth (SETS="calls telephone noise demo")

@@ -5,21 +5,21 @@
                   [--engine scripted|whisper] [--seed 1]
 
 Starts a broker of its own (see kafka_broker.py) and feeds the demo recordings as live calls, all at the same time.
-First one worker undisturbed, with messages among them that no call can take: rows, alerts, dead letters, and the time from the end of an utterance to its alert on the topic. Then,
-unless --kills is 0, the same calls again under other ids with three workers, which are killed, paused past their session
-and resumed in mid-call, while the broker is restarted: the rows and alerts must be those of the first run, each once. The last line is `live: passed`
-with figures; exit status 1 when something is wrong.
+First one worker undisturbed, with messages among them that no call can take: rows, alerts, dead letters, and the time
+from the end of an utterance to its alert on the topic. Then, unless --kills is 0, the same calls with three workers,
+which are killed, paused past their session and resumed in mid-call, while the broker is restarted: the rows and alerts
+must be those of the first run, each once. The last line is `live: passed` with figures; exit status 1 when something
+is wrong.
 """
 import argparse
 import collections
 import csv
 import json
+import os
 import pathlib
 import random
-import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -27,16 +27,20 @@ from datetime import datetime
 
 import duckdb
 
-from kafka_broker import Broker
-from kafka_fixtures import Workers, add_commands
+from kafka_broker import Broker, free_port
+from kafka_fixtures import INTENT, Workers, add_commands, feed, wait_for_partitions, wait_until, write_pipeline
 
 AUDIO, EVENTS, ALERTS = "calls.audio", "calls.events", "calls.alerts"
 PARTITIONS = 6
+WORKERS = 3
 SESSION_MS = 3000
 # The contract: from the end of an utterance to its alert, 95 of 100.
 ALERT_LIMIT_S = 3.0
 # How long after the last chunk everything has to be committed.
 SETTLE_LIMIT_S = 120
+SETTLE_PAUSE_S = 1
+# The disturbances are spread over this much of the calls, which last about a minute.
+SHAKEN_S = 50
 READER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 WRITER = "org.apache.kafka.tools.ConsoleProducer"
 # The reader stops when nothing came for that long.
@@ -47,42 +51,13 @@ CHUNK = "codec:{codec},rate:{rate},channel:{channel},seq:0,ts-ms:1780000000000\t
 # What no session takes, by topic: a message, and what the dead letter has to say.
 POISON = {
     AUDIO: ((CHUNK.format(codec="g729", rate=8000, channel=0, value="x"), "the header `codec` has the value `g729`"),
-            (CHUNK.format(codec="pcmu", rate=1, channel=0, value="x"), "1"),
+            (CHUNK.format(codec="pcmu", rate=1, channel=0, value="x"), "the sample rate of 1 Hz"),
             (CHUNK.format(codec="pcmu", rate=8000, channel=99, value="x"), "channel 99 is beyond the limit"),
             (CHUNK.format(codec="pcmu", rate=8000, channel=0, value="x" * 200_000), "200000 bytes"),
             ("rate:8000\tpoison\tx\n", "the header `codec` is missing")),
-    EVENTS: (("a:b\tpoison\t{\"type\": \"sneezed\"}\n", "the `type` is none of"), ("a:b\tpoison\t{\n", "the event cannot be read")),
+    EVENTS: (("a:b\tpoison\t{\"type\": \"sneezed\"}\n", "the `type` is none of"),
+             ("a:b\tpoison\t{\n", "the event cannot be read: line")),
 }
-
-PIPELINE = """\
-version = 1
-[source]
-kind = "kafka_live"
-brokers = "{brokers}"
-group = "{name}"
-name = "{name}"
-start = "earliest"
-topic = "{name}.{audio}"
-events_topic = "{name}.{events}"
-[source.properties]
-"session.timeout.ms" = {session}
-"heartbeat.interval.ms" = 300
-[transcription]
-engine = "{engine}"
-language = "en"
-[live]
-idle_timeout_s = 60
-[output]
-dir = "{out}"
-batch_age_ms = 1000
-alerts_topic = "{name}.{alerts}"
-scored_topic = ""
-dead_letters_topic = ""
-[run]
-shutdown_timeout_s = 10
-give_up_after_s = 120
-"""
-
 
 def make_calls(folder, count):
     """`count` calls, the demo's in turn, with their metadata; the path of the table."""
@@ -104,10 +79,10 @@ def make_calls(folder, count):
     return folder / "calls.csv"
 
 
-def read_alerts(broker, topic, isolation):
-    """[(ms at which it was sent, alert)] of all messages of a topic."""
+def read_alerts(broker, topic):
+    """[(ms at which it was sent, alert)] of all messages of a topic that are committed."""
     out, _ = broker.tool(READER, "--topic", topic, "--from-beginning", "--timeout-ms", str(READER_IDLE_MS),
-                         "--isolation-level", isolation, "--formatter-property", "print.timestamp=true")
+                         "--isolation-level", "read_committed", "--formatter-property", "print.timestamp=true")
     alerts = []
     for line in out.splitlines():
         if line.startswith("CreateTime:"):
@@ -123,8 +98,8 @@ def rows_of(out):
         for call, *rest in duckdb.sql(sql.format(out=out)).fetchall():
             rows[call].append(tuple(rest))
         return rows
-    calls = grouped("select call_id, total_conversation_duration_ms, human_request_count, outcome, array_to_string(flags, ',') "
-                    "from read_parquet('{out}/calls/date=*/*.parquet')")
+    calls = grouped("select call_id, total_conversation_duration_ms, human_request_count, outcome, "
+                    "array_to_string(flags, ',') from read_parquet('{out}/calls/date=*/*.parquet')")
     turns = grouped("select call_id, turn_index, channel, speaker, start_ms, end_ms, text "
                     "from read_parquet('{out}/turns/date=*/*.parquet') order by all")
     events = grouped("select call_id, event_index, type, start_ms, end_ms, turn_index, rule_id "
@@ -137,24 +112,48 @@ def alert_keys(alerts):
 
 
 class Run:
-    """One stream: its topics, pipeline file and dataset."""
+    """One stream: its topics, dataset, and the workers that read it."""
 
-    def __init__(self, options, broker, work, name):
+    def __init__(self, options, broker, work, log, name):
         self.options, self.broker, self.name, self.work = options, broker, name, work / name
         self.work.mkdir()
-        self.out = self.work / "dataset"
+        self.out, self.log, self.port = self.work / "dataset", log, free_port()
         for topic, partitions in ((AUDIO, PARTITIONS), (EVENTS, PARTITIONS), (ALERTS, 2)):
             broker.create_topic(f"{name}.{topic}", partitions)
-        self.pipeline = self.work / "pipeline.toml"
-        self.pipeline.write_text(PIPELINE.format(brokers=broker.bootstrap, name=name, out=self.out, audio=AUDIO,
-                                                 events=EVENTS, alerts=ALERTS, session=SESSION_MS, engine=options.engine))
+        self.workers = Workers(options.worker, self.pipeline("pipeline"), log)
+
+    def pipeline(self, name, **tables):
+        source = {"kind": "kafka_live", "name": self.name, "topic": f"{self.name}.{AUDIO}",
+                  "events_topic": f"{self.name}.{EVENTS}",
+                  "properties": {"session.timeout.ms": SESSION_MS, "heartbeat.interval.ms": 300}}
+        output = {"batch_age_ms": 1000, "alerts_topic": f"{self.name}.{ALERTS}", "scored_topic": "",
+                  "dead_letters_topic": ""}
+        return write_pipeline(self.work / f"{name}.toml", self.broker, self.name, self.out, source=source, output=output,
+                              transcription={"engine": self.options.engine, "workers": os.cpu_count()},
+                              live={"idle_timeout_s": 60}, run={"shutdown_timeout_s": 10, "give_up_after_s": 120}, **tables)
+
+    def play(self, table, number, meanwhile=lambda: None):
+        """Has `number` workers take the calls; `meanwhile()` happens while they go on. Rows and alerts."""
+        try:
+            # One of them says when they hold their partitions: joining the group is no part of a call's latency.
+            self.workers.start(pipeline=self.pipeline("first", admin={"listen": f"127.0.0.1:{self.port}"}))
+            wait_for_partitions([self.port], PARTITIONS)
+            self.workers.keep(number)
+            feeder = self.feed(table)
+            meanwhile()
+            if feeder.wait() != 0:
+                raise AssertionError("the feeder failed")
+            self.settle(number)
+            self.workers.stop()
+        finally:
+            for worker in self.workers.running:
+                worker.kill()
+        return rows_of(self.out), read_alerts(self.broker, f"{self.name}.{ALERTS}")
 
     def feed(self, table):
-        command = shlex.split(self.options.feed) + [
-            "--brokers", self.broker.bootstrap, "--live", "--speed", str(self.options.speed), "--codec", "pcmu",
-            "--concurrent", str(self.options.calls), "--topic", f"{self.name}.{AUDIO}",
-            "--events-topic", f"{self.name}.{EVENTS}", "--calls", str(table), str(table.parent / "audio")]
-        return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        return feed(self.options.feed, self.broker, "--live", "--speed", self.options.speed, "--codec", "pcmu",
+                    "--concurrent", self.options.calls, "--events-topic", f"{self.name}.{EVENTS}", "--calls", table,
+                    table.parent / "audio", topic=f"{self.name}.{AUDIO}", log=self.log)
 
     def poison(self):
         for topic, messages in POISON.items():
@@ -168,22 +167,17 @@ class Run:
         missing = [words for words in wanted if not any(words in reason for reason in reasons)]
         return missing + ([f"{len(reasons)} dead letters, not {len(wanted)}"] if len(reasons) != len(wanted) else [])
 
-    def settle(self, workers, count):
+    def settle(self, number):
         """Wait until every message is settled, in the dataset and for the broker."""
-        ends = {}
+        ends, told = {}, {}
         for topic in (AUDIO, EVENTS):
             ends |= {key: end for key, end in self.broker.end_offsets(f"{self.name}.{topic}").items() if end}
-        deadline = time.monotonic() + SETTLE_LIMIT_S
-        told = {}
-        while told != ends:
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not settled in time: {told} of {ends}")
-            workers.keep(count)
-            time.sleep(1)
-            told = {key: offset for key, offset in self.broker.committed_offsets(self.name).items() if offset}
 
-    def result(self):
-        return rows_of(self.out), read_alerts(self.broker, f"{self.name}.{ALERTS}", "read_committed")
+        def done():
+            self.workers.keep(number)
+            told.update({key: at for key, at in self.broker.committed_offsets(self.name).items() if at})
+            return told == ends
+        wait_until(done, SETTLE_LIMIT_S, SETTLE_PAUSE_S, lambda: f"the broker was told {told} of {ends}")
 
 
 def shake(workers, broker, count, random_):
@@ -210,7 +204,7 @@ def percentile(values, share):
 
 def leftovers(out):
     """What a dataset must not hold when all is done."""
-    return [str(path) for pattern in ("_staging/*", "_commits/*/*/*.intent.json") for path in out.glob(pattern)]
+    return [str(path) for pattern in ("_staging/*", f"_commits/*/*/*{INTENT}") for path in out.glob(pattern)]
 
 
 def main():
@@ -231,51 +225,28 @@ def main():
     wrong, figures = [], []
     begun = time.monotonic()
     with Broker() as broker, open(work / "workers.log", "wb") as log:
-        calm = Run(options, broker, work, "calm")
-        workers = Workers(options.worker, calm.pipeline, log)
-        try:
-            workers.keep(1)
-            # Joining the group is no part of the latency of a call.
-            time.sleep(5)
-            calm.poison()
-            if calm.feed(table).wait() != 0:
-                raise AssertionError("the feeder failed")
-            calm.settle(workers, 1)
-            workers.stop()
-        finally:
-            for worker in workers.running:
-                worker.kill()
-        rows, alerts = calm.result()
+        calm = Run(options, broker, work, log, "calm")
+        calm.poison()
+        rows, alerts = calm.play(table, 1)
         if len(rows) != options.calls or any(len(row[0]) != 1 for row in rows.values()):
             wrong.append(f"{len(rows)} calls of {options.calls}")
         wrong += [f"dead letters: {what}" for what in calm.unsaid()]
-        waits = [(sent - stamp_ms(alert["at"])) / 1000 for sent, alert in alerts if alert["at"]]
+        waits = [(sent - stamp_ms(alert["at"])) / 1000 for sent, alert in alerts]
         if not waits:
             wrong.append("no alerts at all")
         else:
-            figures.append(f"{len(waits)} alerts, median {percentile(waits, 0.5):.2f} s, p95 {percentile(waits, 0.95):.2f} s, "
-                           f"longest {max(waits):.2f} s")
+            figures.append(f"{len(waits)} alerts, median {percentile(waits, 0.5):.2f} s, "
+                           f"p95 {percentile(waits, 0.95):.2f} s, longest {max(waits):.2f} s")
             if options.speed == 1 and percentile(waits, 0.95) > ALERT_LIMIT_S:
                 wrong.append(f"p95 of alerts is beyond {ALERT_LIMIT_S} s")
         if options.kills:
-            shaken = Run(options, broker, work, "shaken")
-            workers = Workers(options.worker, shaken.pipeline, log)
-            try:
-                workers.keep(3)
-                time.sleep(5)
-                feeder = shaken.feed(table)
-                pause = 50 / options.speed / options.kills
+            shaken = Run(options, broker, work, log, "shaken")
+
+            def disturb():
                 for _ in range(options.kills):
-                    time.sleep(random_.uniform(0.6, 1.2) * pause)
-                    shake(workers, broker, 3, random_)
-                if feeder.wait() != 0:
-                    raise AssertionError("the feeder failed")
-                shaken.settle(workers, 3)
-                workers.stop()
-            finally:
-                for worker in workers.running:
-                    worker.kill()
-            rows_again, alerts_again = shaken.result()
+                    time.sleep(random_.uniform(0.6, 1.2) * SHAKEN_S / options.speed / options.kills)
+                    shake(shaken.workers, broker, WORKERS, random_)
+            rows_again, alerts_again = shaken.play(table, WORKERS, disturb)
             for call in sorted(set(rows) | set(rows_again)):
                 if rows.get(call) != rows_again.get(call):
                     wrong.append(f"{call} differs: {rows.get(call, ['none'])[0]} and {rows_again.get(call, ['none'])[0]}")
@@ -284,8 +255,8 @@ def main():
                 more.subtract(alert_keys(alerts))
                 wrong.append(f"alerts differ: {[(key, n) for key, n in more.items() if n][:5]}")
             wrong += [f"left behind: {path}" for path in leftovers(shaken.out)]
-            figures.append("then " + ", ".join(f"{what} {n}" for what, n in sorted(workers.counts.items()))
-                           + f": {len(rows_again)} calls and {len(alerts_again)} alerts, each once")
+            figures.append("then " + ", ".join(f"{what} {n}" for what, n in sorted(shaken.workers.counts.items()))
+                           + f": {len(rows_again)} calls and {len(alerts_again)} alerts")
         wrong += [f"left behind: {path}" for path in leftovers(calm.out)]
     for line in wrong:
         print(f"WRONG {line}")

@@ -74,8 +74,8 @@ pub enum Refusal {
     /// Rate or bytes do not fit the codec.
     #[error(transparent)]
     Sound(#[from] ChunkError),
-    /// No session is free. Not the message's fault: wait until a call has ended.
-    #[error("{0} calls are open, no more are allowed: wait until one has ended")]
+    /// No session is free. Not the message's fault.
+    #[error("{0} calls are open, no more are allowed: raise `live.max_sessions`, or use more partitions")]
     TooManySessions(usize),
     /// The event cannot be read.
     #[error("the event cannot be read: {0}")]

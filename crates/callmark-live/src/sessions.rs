@@ -68,7 +68,8 @@ impl Sessions {
 
     /// Takes a chunk that lies at `position`.
     ///
-    /// A refusal is for a dead letter, except [`Refusal::TooManySessions`]: then hand the chunk in again later.
+    /// A refusal is for a dead letter. After [`Refusal::TooManySessions`] the position is not noted yet: see
+    /// [`Sessions::on_other`].
     pub fn on_chunk(
         &mut self,
         position: Position,
@@ -180,6 +181,11 @@ impl Sessions {
         self.open.contains_key(call_id)
     }
 
+    /// Calls that are open now, those that wait for their last transcripts included.
+    pub fn open_sessions(&self) -> usize {
+        self.open.len()
+    }
+
     /// Notes a message that was dealt with elsewhere (a dead letter), so that it does not hold the commit back.
     pub fn on_other(&mut self, position: Position) {
         self.low_water.seen(position);
@@ -211,7 +217,7 @@ impl Sessions {
     /// What happened so far.
     pub fn counters(&self) -> Counters {
         let mut counters = self.counters;
-        counters.open_sessions = self.open.len() as u64;
+        counters.open_sessions = self.open_sessions() as u64;
         for session in self.open.values() {
             counters.jobs_in_flight += session.jobs_in_flight() as u64;
             counters.stored_bytes += session.stored_bytes() as u64;

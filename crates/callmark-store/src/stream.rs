@@ -117,6 +117,11 @@ impl StreamPartition {
         self.end.next_offset()
     }
 
+    /// Whether nothing was ever committed.
+    pub fn is_new(&self) -> bool {
+        self.end == ChainEnd::default()
+    }
+
     /// The name of the commit that comes next: another one after each commit.
     pub fn next_commit(&self) -> String {
         self.end.name()
@@ -233,7 +238,7 @@ impl StreamPartition {
         }
     }
 
-    /// Reads the chain of commits: the names of all, and the newest of them themselves. An intent whose
+    /// Reads the chain of commits: the names of all, and the newest themselves. An intent whose
     /// record is there is finished; one that its record does not name lost and is removed; one without a record may
     /// belong to a worker that is only slow, and stays.
     fn recover(&mut self) -> Result<StreamRecovery, StoreError> {

@@ -48,7 +48,8 @@ const MAX_READ_BACK: usize = 1_000_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// Why alerts could not be sent or read back.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{said}")]
 pub(crate) struct AlertTrouble {
     pub(crate) said: String,
     /// Waiting will not help.
@@ -112,8 +113,9 @@ impl AlertLog {
         self.producers().remove(&partition);
         let producer = self.producer(partition)?;
         producer.init_transactions(TRANSACTION_LIMIT).map_err(|e| said("taking the alerts over", &e))?;
-        let alerted = match self.heard_again_since(partition, next)? {
-            Some(since_ms) => self.sent_since(since_ms - CLOCK_MARGIN_MS)?,
+        let reader = self.reader("read_committed")?;
+        let alerted = match self.heard_again_since(&reader, partition, next)? {
+            Some(since_ms) => self.sent_since(&reader, since_ms - CLOCK_MARGIN_MS)?,
             None => HashSet::new(),
         };
         tracing::debug!(partition, alerts = alerted.len(), "alerts of calls that are heard again");
@@ -219,14 +221,14 @@ impl AlertLog {
     /// When the first message was sent that is read again; `None` where nothing is.
     fn heard_again_since(
         &self,
+        reader: &BaseConsumer,
         partition: PartitionNumber,
         next: [Option<i64>; 2],
     ) -> Result<Option<i64>, AlertTrouble> {
         let mut first: Option<i64> = None;
         for (topic, next) in self.source_topics.iter().zip(next) {
-            let reader = self.reader("read_committed")?;
             let offset = next.map_or(Offset::Beginning, Offset::Offset);
-            assign(&reader, topic, &[(partition, offset)])?;
+            assign(reader, topic, &[(partition, offset)])?;
             let deadline = Instant::now() + FIRST_MESSAGE_LIMIT;
             loop {
                 match reader.poll(POLL) {
@@ -236,7 +238,7 @@ impl AlertLog {
                         break;
                     }
                     Some(Err(KafkaError::PartitionEOF(_))) => break,
-                    Some(Err(error)) if error.rdkafka_error_code().is_some_and(|c| lasting(c).is_some()) => {
+                    Some(Err(error)) if lasts(&error) => {
                         return Err(said("reading calls", &error));
                     }
                     Some(Err(_)) | None => {}
@@ -250,8 +252,7 @@ impl AlertLog {
     }
 
     /// Ids of all alerts sent since then.
-    fn sent_since(&self, since_ms: i64) -> Result<HashSet<String>, AlertTrouble> {
-        let reader = self.reader("read_committed")?;
+    fn sent_since(&self, reader: &BaseConsumer, since_ms: i64) -> Result<HashSet<String>, AlertTrouble> {
         let metadata = reader
             .client()
             .fetch_metadata(Some(&self.topic), ANSWER_LIMIT)
@@ -261,7 +262,7 @@ impl AlertLog {
             .iter()
             .flat_map(|topic| topic.partitions().iter().map(MetadataPartition::id))
             .collect();
-        self.wait_for_open_transactions(&reader, &partitions)?;
+        self.wait_for_open_transactions(reader, &partitions)?;
         let mut wanted = TopicPartitionList::new();
         for partition in &partitions {
             let since = Offset::Offset(since_ms.max(0));
@@ -280,7 +281,7 @@ impl AlertLog {
         if starts.is_empty() {
             return Ok(HashSet::new());
         }
-        assign(&reader, &self.topic, &starts)?;
+        assign(reader, &self.topic, &starts)?;
         let mut left: HashSet<PartitionNumber> = starts.iter().map(|(partition, _)| *partition).collect();
         let mut ids = HashSet::new();
         let mut heard = Instant::now();
@@ -299,7 +300,7 @@ impl AlertLog {
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     left.remove(&partition);
                 }
-                Some(Err(error)) if error.rdkafka_error_code().is_some_and(|c| lasting(c).is_some()) => {
+                Some(Err(error)) if lasts(&error) => {
                     return Err(said("reading alerts back (grant Read on their topic)", &error));
                 }
                 Some(Err(_)) | None if heard.elapsed() > SETTLE_LIMIT => {
@@ -378,8 +379,12 @@ fn said(what: &str, error: &KafkaError) -> AlertTrouble {
     let code = error.rdkafka_error_code();
     AlertTrouble {
         said: code.map_or_else(|| format!("{what}: {error}"), |code| explained(what, code)),
-        lasts: code.is_some_and(|code| lasting(code).is_some()),
+        lasts: lasts(error),
     }
+}
+
+fn lasts(error: &KafkaError) -> bool {
+    error.rdkafka_error_code().is_some_and(|code| lasting(code).is_some())
 }
 
 fn refused(error: &KafkaError) -> AlertTrouble {

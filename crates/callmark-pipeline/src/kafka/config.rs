@@ -34,10 +34,10 @@ const DEFAULT_SHUTDOWN: Duration = Duration::from_secs(30);
 const DEFAULT_GIVE_UP: Duration = Duration::from_mins(5);
 /// Largest message or recording, where nothing else is said, in bytes: what is in flight is held in memory.
 const DEFAULT_MAX_BYTES: u64 = 256 << 20;
-/// Most live calls open in one worker at a time that may be allowed.
+/// Most live calls open in one partition at a time that may be allowed.
 const MAX_SESSIONS: usize = 100_000;
-/// A day, in milliseconds.
-const DAY_MS: i64 = 24 * 3_600_000;
+/// Longest wait for the next message of a call: a day.
+const MAX_IDLE_S: i64 = 24 * 3_600;
 /// Longest age, timeout or patience that may be set.
 const MAX_WAIT: Duration = Duration::from_hours(24);
 
@@ -187,14 +187,15 @@ impl RawLive {
             let value = given.unwrap_or(default.0);
             within(&format!("live.{setting}"), &value, &least, &most).map(|()| Millis(value))
         };
-        let idle_ms = self.idle_timeout_s.map(|seconds| seconds.saturating_mul(1000));
+        let idle_s = self.idle_timeout_s.unwrap_or(defaults.idle_timeout.0 / 1000);
+        within("live.idle_timeout_s", &idle_s, &1, &MAX_IDLE_S)?;
         let max_sessions = self.max_sessions.unwrap_or(defaults.max_sessions);
         within("live.max_sessions", &max_sessions, &1, &MAX_SESSIONS)?;
         Ok(LiveOptions {
             alerts,
             max_sessions,
             max_duration,
-            idle_timeout: millis("idle_timeout_s (ms)", idle_ms, defaults.idle_timeout, 1000, DAY_MS)?,
+            idle_timeout: Millis(idle_s * 1000),
             end_grace: millis("end_grace_ms", self.end_grace_ms, defaults.end_grace, 0, 60_000)?,
             reorder_window: millis(
                 "reorder_window_ms",

@@ -101,7 +101,7 @@ impl Coordinator {
     }
 
     /// Live calls that are open.
-    pub(crate) fn live_sessions(&self) -> u64 {
+    pub(crate) fn live_sessions(&self) -> usize {
         let open = self.partitions.values().filter_map(|state| match state {
             State::Open(open) => Some(open.live_sessions()),
             State::Opening { .. } => None,

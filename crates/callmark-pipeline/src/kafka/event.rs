@@ -4,6 +4,7 @@ use super::failure::StreamError;
 use super::flow::{Load, Slot};
 use super::live_partition::{LiveDone, LiveJob};
 use super::partition::{BatchToCommit, Finished};
+use callmark_live::Alert;
 use callmark_types::CallId;
 use std::collections::{BTreeMap, HashSet};
 
@@ -122,6 +123,8 @@ pub(crate) enum Action {
     Process { epoch: Epoch, sequence: u64, message: Box<Incoming> },
     /// Do something for live calls.
     Live { partition: PartitionNumber, epoch: Epoch, job: LiveJob },
+    /// Send an alert.
+    Alert { partition: PartitionNumber, epoch: Epoch, alert: Box<Alert> },
     /// Put a batch into the dataset.
     Commit { partition: PartitionNumber, epoch: Epoch, batch: BatchToCommit },
     /// Everything is done that can be done.

@@ -12,8 +12,8 @@ use super::workshop::dead;
 use crate::hear::StageError;
 use callmark_analytics::Ruleset;
 use callmark_live::{
-    Alert, BrokenChunk, CallEvent, Chunk, FinishedCall, LiveOptions, Output, Position, Refusal, Sessions,
-    Source, TranscribeJob, Transcribed,
+    BrokenChunk, CallEvent, Chunk, FinishedCall, LiveOptions, Output, Position, Refusal, Sessions, Source,
+    TranscribeJob, Transcribed,
 };
 use callmark_types::{CallId, SourcePosition};
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -45,11 +45,9 @@ pub(crate) enum LiveJob {
     Transcribe(Box<TranscribeJob>),
     /// Measure and score a call that is over; it began at that position.
     Score(Box<FinishedCall>, SourcePosition),
-    /// Send an alert.
-    Alert(Box<Alert>),
 }
 
-/// What became of a [`LiveJob`].
+/// What became of a [`LiveJob`], or of alerts.
 #[derive(Debug)]
 pub(crate) enum LiveDone {
     /// What was understood of an utterance.
@@ -206,13 +204,9 @@ impl LivePartition {
         while self.transcribing < self.settings.options.max_jobs_in_flight {
             let Some(lane) = self.next_lane(now) else { return };
             let queue = self.queue(lane);
-            let Some((message, slot)) = queue.waiting.pop_front() else { return };
+            let Some((message, _slot)) = queue.waiting.pop_front() else { return };
             queue.head_since = now;
-            if let Err(message) = self.hand_in(message, now, actions) {
-                // No session is free: it waits, and all behind it.
-                self.queue(lane).waiting.push_front((message, slot));
-                return;
-            }
+            self.hand_in(*message, now, actions);
         }
     }
 
@@ -226,12 +220,9 @@ impl LivePartition {
         }
     }
 
-    fn hand_in(
-        &mut self,
-        message: Box<Incoming>,
-        now: Instant,
-        actions: &mut Vec<Action>,
-    ) -> Result<(), Box<Incoming>> {
+    /// What no session takes is a dead letter. A call that finds no session free, too: if it waited, so would the messages
+    /// behind it that end other calls.
+    fn hand_in(&mut self, message: Incoming, now: Instant, actions: &mut Vec<Action>) {
         let position = Position { source: self.source(message.lane), offset: message.offset };
         let taken = match message.lane {
             Lane::Main => self.chunk(&message, position),
@@ -239,14 +230,12 @@ impl LivePartition {
         };
         match taken {
             Ok(outputs) => self.handle(outputs, now, actions),
-            Err(Refusal::TooManySessions(_)) => return Err(message),
             Err(refusal) => {
                 self.sessions.on_other(position);
-                let letter = self.refused(*message, &refusal);
+                let letter = self.refused(message, &refusal);
                 self.finish(letter, None, now);
             }
         }
-        Ok(())
     }
 
     fn chunk(&mut self, message: &Incoming, position: Position) -> Result<Vec<Output>, Refusal> {
@@ -280,17 +269,17 @@ impl LivePartition {
 
     fn handle(&mut self, outputs: Vec<Output>, now: Instant, actions: &mut Vec<Action>) {
         let (partition, epoch) = (self.partition, self.epoch);
-        let mut act = |job| actions.push(Action::Live { partition, epoch, job });
+        let act = |job| Action::Live { partition, epoch, job };
         for output in outputs {
             match output {
                 Output::Transcribe(job) => {
                     self.transcribing += 1;
-                    act(LiveJob::Transcribe(Box::new(job)));
+                    actions.push(act(LiveJob::Transcribe(Box::new(job))));
                 }
                 Output::Alert(alert) => {
                     if self.settings.sends_alerts && !self.alerted.remove(&alert.alert_id) {
                         self.alerting += 1;
-                        act(LiveJob::Alert(alert));
+                        actions.push(Action::Alert { partition, epoch, alert });
                     }
                 }
                 Output::Finished(call) => {
@@ -302,12 +291,11 @@ impl LivePartition {
                         offset,
                         ..SourcePosition::default()
                     };
-                    act(LiveJob::Score(call, source));
+                    actions.push(act(LiveJob::Score(call, source)));
                 }
                 Output::Broken(broken) => {
                     let letter = self.broken(*broken);
-                    self.ready.push(Ready { finished: letter, releases: None });
-                    self.ready_since.get_or_insert(now);
+                    self.finish(letter, None, now);
                 }
             }
         }
@@ -415,8 +403,8 @@ impl LivePartition {
     }
 
     /// Calls that are open.
-    pub(crate) fn open_sessions(&self) -> u64 {
-        self.sessions.counters().open_sessions
+    pub(crate) fn open_sessions(&self) -> usize {
+        self.sessions.open_sessions()
     }
 
     fn refused(&self, message: Incoming, refusal: &Refusal) -> Finished {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::kafka::partition::Dead;
 use callmark_asr::{EngineConfig, Script, TranscribeOptions, WorkerPool};
+use callmark_live::Alert;
 
 const CHUNK_MS: i64 = 200;
 
@@ -118,15 +119,19 @@ impl World {
     fn run(&mut self, mut actions: Vec<Action>) {
         self.partition.work_off(self.now, &mut actions);
         while let Some(action) = actions.pop() {
-            let Action::Live { job, .. } = action else { panic!("{action:?}") };
+            let job = match action {
+                Action::Alert { alert, .. } => {
+                    self.alerts.push(*alert);
+                    self.partition.done(LiveDone::AlertsSent(1), self.now, &mut actions);
+                    continue;
+                }
+                Action::Live { job, .. } => job,
+                _ => panic!("{action:?}"),
+            };
             let done = match job {
                 LiveJob::Transcribe(job) => {
                     let transcribed = job.run(&self.workers, &TranscribeOptions::default());
                     LiveDone::Transcribed(Box::new(transcribed))
-                }
-                LiveJob::Alert(alert) => {
-                    self.alerts.push(*alert);
-                    LiveDone::AlertsSent(1)
                 }
                 LiveJob::Score(call, source) => {
                     let call_id = call.call_id().clone();
@@ -238,7 +243,7 @@ fn what_cannot_be_read_is_a_dead_letter_and_holds_nothing_up() {
 }
 
 #[test]
-fn calls_beyond_the_limit_wait_and_nothing_is_refused() {
+fn a_call_beyond_the_limit_is_a_dead_letter_and_keeps_no_other_from_its_end() {
     let mut world = World::new(Opened::default());
     world.caught_up();
     for (number, call) in ["a", "b", "c"].into_iter().enumerate() {
@@ -246,12 +251,14 @@ fn calls_beyond_the_limit_wait_and_nothing_is_refused() {
     }
     world.caught_up();
     assert_eq!(world.partition.open_sessions(), 2);
-    for call in ["a", "b"] {
-        world.say(call, 10_000);
-    }
-    assert_eq!(world.partition.open_sessions(), 2);
-    // The third call stands first in its topic: nothing behind it is read before a session is free.
-    assert!(!world.partition.is_idle());
+    let batch = world.commit().unwrap();
+    let [Finished::Dead(dead)] = &batch.results[..] else { panic!("{:?}", batch.results) };
+    assert!(dead.letter.reason.contains("live.max_sessions"), "{}", dead.letter.reason);
+    world.say("a", 10_000);
+    world.tell("a", 10_000 + world.said_ms(), ENDED);
+    world.caught_up();
+    world.pass(Duration::from_secs(4));
+    assert_eq!((world.scored.len(), world.partition.open_sessions()), (1, 1));
 }
 
 #[test]

@@ -294,7 +294,7 @@ impl Threads {
                 self.metrics.message_bytes.inc_by(message.value.as_ref().map_or(0, Vec::len) as u64);
                 self.call(CallJob::Message { epoch, sequence, message })?;
             }
-            Action::Live { partition, epoch, job: LiveJob::Alert(alert) } => {
+            Action::Alert { partition, epoch, alert } => {
                 let job = AlertJob { partition, epoch, alert };
                 self.alerts.send(job).map_err(|_| died("the alert thread"))?;
             }
@@ -365,8 +365,7 @@ fn call_thread(
                 Event::Finished { partition, epoch, sequence, finished, load }
             }
             CallJob::Live { partition, epoch, job } => {
-                let Some(done) = live_done(workshop, job) else { continue };
-                Event::Live { partition, epoch, done }
+                Event::Live { partition, epoch, done: live_done(workshop, job) }
             }
         };
         metrics.heard(begun.elapsed().as_secs_f64());
@@ -376,15 +375,13 @@ fn call_thread(
     }
 }
 
-/// Works off what is not an alert: those have a thread of their own.
-fn live_done(workshop: &Workshop, job: LiveJob) -> Option<LiveDone> {
+fn live_done(workshop: &Workshop, job: LiveJob) -> LiveDone {
     match job {
-        LiveJob::Transcribe(job) => Some(LiveDone::Transcribed(Box::new(workshop.transcribe(*job)))),
+        LiveJob::Transcribe(job) => LiveDone::Transcribed(Box::new(workshop.transcribe(*job))),
         LiveJob::Score(call, source) => {
             let call_id = call.call_id().clone();
-            Some(LiveDone::Scored(call_id, Box::new(workshop.score_live(*call, source))))
+            LiveDone::Scored(call_id, Box::new(workshop.score_live(*call, source)))
         }
-        LiveJob::Alert(_) => None,
     }
 }
 

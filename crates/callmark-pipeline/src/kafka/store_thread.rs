@@ -11,12 +11,11 @@ use super::failure::StreamError;
 use super::metrics::Metrics;
 use super::outputs::Outputs;
 use super::partition::{BatchToCommit, Dead, Finished};
-use super::work::position_name;
 use super::workshop::dead;
 use crate::call::id_is_taken;
 use callmark_store::{DeadLetter, SourceId, SourceKey, StoreError, StreamBatch, StreamPartition};
 use callmark_types::{CallId, ScoredCall};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
@@ -132,7 +131,7 @@ impl StoreThread {
         let events_next = open.positions().get(&position_name(&live.events_topic, partition)).copied();
         let alerted = match &live.alerts {
             Some(alerts) => self.persist(|_| Ok(alerts.open(partition, epoch, [next, events_next])?))?,
-            None => std::collections::HashSet::new(),
+            None => HashSet::new(),
         };
         Ok(Opened { next, events_next, committed: open.committed_calls().cloned().collect(), alerted })
     }
@@ -150,7 +149,7 @@ impl StoreThread {
                 "what a worker left in the dataset is put right"
             );
         }
-        if open.next_offset().is_none() && self.settings.start == Start::Latest {
+        if open.is_new() && self.settings.start == Start::Latest {
             // Where it begins is written down, so that nothing is passed over when the worker starts again.
             let high = self.end_of(&self.settings.topic, partition)?;
             let mut positions = BTreeMap::new();
@@ -158,10 +157,8 @@ impl StoreThread {
                 let end = self.end_of(&live.events_topic, partition)?;
                 positions.insert(position_name(&live.events_topic, partition), end);
             }
-            if high > 0 || !positions.is_empty() {
-                let nothing = StreamBatch { last: high - 1, calls: Vec::new(), dead_letters: Vec::new() };
-                open.commit_with_positions(nothing, positions)?;
-            }
+            let nothing = StreamBatch { last: high - 1, ..StreamBatch::default() };
+            open.commit_with_positions(nothing, positions)?;
         }
         Ok(open)
     }
@@ -268,14 +265,8 @@ enum Trouble {
     Store(#[from] StoreError),
     #[error("{0}")]
     Broker(String),
-    #[error("{}", .0.said)]
-    Alerts(AlertTrouble),
-}
-
-impl From<AlertTrouble> for Trouble {
-    fn from(trouble: AlertTrouble) -> Self {
-        Self::Alerts(trouble)
-    }
+    #[error(transparent)]
+    Alerts(#[from] AlertTrouble),
 }
 
 impl Trouble {
@@ -305,6 +296,11 @@ impl Trouble {
             Self::Alerts(trouble) => StreamError::Broker(trouble.said),
         }
     }
+}
+
+/// The name of a companion partition's position in the dataset.
+fn position_name(events_topic: &str, partition: PartitionNumber) -> String {
+    format!("{events_topic}/{partition}")
 }
 
 /// Sorts a batch: a call that the dataset has already is passed over, one with other content under the same id is a

@@ -1,6 +1,6 @@
 //! A partition that is open, whatever its messages are: recordings, or chunks and events of live calls.
 
-use super::event::{Action, Epoch, Incoming, PartitionNumber};
+use super::event::{Action, Epoch, Incoming};
 use super::flow::Slot;
 use super::live_partition::LivePartition;
 use super::partition::{BatchLimits, BatchToCommit, Partition};
@@ -96,15 +96,10 @@ impl Work {
     }
 
     /// Live calls that are open.
-    pub(crate) fn live_sessions(&self) -> u64 {
+    pub(crate) fn live_sessions(&self) -> usize {
         match self {
             Self::Recordings(_) => 0,
             Self::Live(partition) => partition.open_sessions(),
         }
     }
-}
-
-/// The name of a companion partition's position in the dataset.
-pub(crate) fn position_name(events_topic: &str, partition: PartitionNumber) -> String {
-    format!("{events_topic}/{partition}")
 }

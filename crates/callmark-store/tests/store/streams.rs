@@ -104,6 +104,16 @@ fn a_partition_goes_on_behind_its_last_commit() {
 }
 
 #[test]
+fn a_partition_that_settled_nothing_yet_is_not_new_any_more() {
+    let dir = directory();
+    let mut partition = open(dir.path());
+    assert!(partition.is_new());
+    partition.commit(StreamBatch { last: -1, ..StreamBatch::default() }).unwrap();
+    let partition = open(dir.path());
+    assert_eq!((partition.is_new(), partition.next_offset()), (false, None));
+}
+
+#[test]
 fn a_batch_that_ends_before_it_begins_is_refused() {
     let dir = directory();
     let mut partition = open(dir.path());
