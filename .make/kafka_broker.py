@@ -400,8 +400,11 @@ class Broker:
         return offsets
 
     def allow(self, user, operation, resource_type, name="*"):
-        """Let a user do an operation (`Read`, `Write`, `Describe`, ...) on a resource of ACL_FLAGS; `*`: every name."""
+        """Let a user do an operation (`Read`, `Write`, `Describe`, ...) on a resource of ACL_FLAGS; `*`: every name,
+        `x*`: every name that begins with x."""
         resource = [ACL_FLAGS[resource_type]] + ([] if resource_type == "cluster" else [name])
+        if name != "*" and name.endswith("*"):
+            resource = [ACL_FLAGS[resource_type], name[:-1], "--resource-pattern-type", "prefixed"]
         self.tool(ACL_TOOL, "--add", "--allow-principal", f"User:{user}", "--operation", operation, *resource)
 
     def tool(self, main, *arguments, stdin=b"", config=None, limit_s=TOOL_LIMIT_S):

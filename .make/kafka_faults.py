@@ -15,7 +15,8 @@ import sys
 import tempfile
 
 from kafka_broker import Broker
-from kafka_fixtures import SPEECH, TOPIC, add_commands, create_topics, ends_of, feed, told_to, write_pipeline
+from kafka_fixtures import (ALERTS, AUDIO, DEMO, EVENTS, OUTPUT_TOPICS, SPEECH, TOPIC, add_commands, create_topics, ends_of,
+                            feed, told_to, write_pipeline)
 
 GROUP = "faults"
 WORKER_LIMIT_S = 120
@@ -33,13 +34,20 @@ class Faults:
         print(f"{'ok    ' if good else 'FAILED'} {name}" + ("" if good else f"\n       {detail!s:.1500}"), flush=True)
 
     def run(self, broker, out, properties=None, topic=TOPIC, environment=None):
+        source = {"topic": topic, "allowed_uri_prefixes": [f"file://{self.work}/allowed"]}
+        path = self.pipeline(broker, out, source, properties, audio={"max_bytes": MAX_BYTES})
+        return self.told([*self.worker, path], environment)
+
+    def pipeline(self, broker, out, source, properties=None, **tables):
         self.runs += 1
-        path = write_pipeline(
-            self.work / f"pipeline-{self.runs}.toml", broker, GROUP, out,
-            source={"topic": topic, "allowed_uri_prefixes": [f"file://{self.work}/allowed"], "stop_when_idle_s": 4,
-                    "properties": properties or {}},
-            audio={"max_bytes": MAX_BYTES}, output={"batch_age_ms": 200}, run={"give_up_after_s": 20})
-        done = subprocess.run([*self.worker, str(path)], capture_output=True, text=True, timeout=WORKER_LIMIT_S,
+        tables.setdefault("output", {})["batch_age_ms"] = 200
+        return write_pipeline(self.work / f"pipeline-{self.runs}.toml", broker, GROUP, out,
+                              source={"stop_when_idle_s": 4, "properties": properties or {}, **source},
+                              run={"give_up_after_s": 20}, **tables)
+
+    def told(self, command, environment=None):
+        """Exit status of a command and all that it says."""
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=WORKER_LIMIT_S,
                               env={**os.environ, **(environment or {})})
         return done.returncode, done.stdout + done.stderr
 
@@ -131,6 +139,59 @@ def test_login(faults, speech):
         faults.check("who may, works", status == 0 and "1 calls scored" in said or "calls: 1" in said, (status, said))
 
 
+def test_live(faults):
+    """The rights that live calls need, and `doctor` on them."""
+    out = faults.work / "live"
+    source = {"kind": "kafka_live", "topic": AUDIO, "events_topic": EVENTS}
+    output = {"alerts_topic": ALERTS}
+    rights = [("topic", AUDIO, ("Read",)), ("topic", EVENTS, ("Read",)), ("group", GROUP, ("Read",)),
+              ("topic", ALERTS, ("Read", "Write", "Describe"))]
+    rights += [("topic", topic, ("Write", "Describe")) for topic in OUTPUT_TOPICS]
+    acls = [(user, operation, kind, name) for user in ("live", "mute") for kind, name, operations in rights
+            for operation in operations]
+    acls += [("live", operation, "transactional-id", "callmark-*") for operation in ("Write", "Describe")]
+    acls += [("feeder", operation, "topic", topic) for topic in (AUDIO, EVENTS) for operation in ("Write", "Describe")]
+    users = {user: f"{user}-secret" for user in ("live", "mute", "feeder")}
+    with Broker(sasl_users=users, acls=acls) as broker:
+        for topic, partitions in ((AUDIO, 2), (EVENTS, 2), (ALERTS, 1), ("uneven", 3)):
+            create_topics(broker, partitions, topic=topic)
+
+        def doctor(user, path):
+            command = [*faults.worker[:-1], "doctor", "--kafka", path]
+            return faults.told(command, {"FAULTS_PASSWORD": users[user]})
+
+        def run(user, path):
+            return faults.told([*faults.worker, path], {"FAULTS_PASSWORD": users[user]})
+        path = faults.pipeline(broker, out, {**source, "stop_when_idle_s": 12}, login("live"), output=output)
+        status, said = doctor("live", path)
+        good = all(words in said for words in (f"topic {AUDIO} has 2 partitions", f"topic {ALERTS} has 1", "may be used"))
+        faults.check("doctor finds what live calls need", status == 0 and good, (status, said))
+        uneven = faults.pipeline(broker, out, {**source, "events_topic": "uneven"}, login("mute"), output=output)
+        status, said = doctor("mute", uneven)
+        faults.check("doctor names a topic without rights", status != 0 and "uneven" in said and "grant" in said, (status, said))
+        broker.allow("live", "Read", "topic", "uneven")
+        uneven = faults.pipeline(broker, out, {**source, "events_topic": "uneven"}, login("live"), output=output)
+        status, said = doctor("live", uneven)
+        faults.check("doctor says that partitions do not match", status != 0 and "the same number" in said, (status, said))
+        status, said = run("live", uneven)
+        faults.check("a worker says it, too", status == 3 and "the same number" in said, (status, said))
+        secure = [flag for name, value in login("feeder").items() if name != "sasl.password"
+                  for flag in ("-X", f"{name}={value}")] + ["-X", "sasl.password=env:FAULTS_PASSWORD"]
+        fed = [*shlex.split(faults.feed), "--brokers", broker.bootstrap, "--topic", AUDIO, "--events-topic", EVENTS,
+               "--live", "--speed", 10, *secure, "--calls", DEMO / "calls.csv", DEMO / "audio"]
+        status, said = faults.told(fed, {"FAULTS_PASSWORD": users["feeder"]})
+        faults.check("the feeder logs in", status == 0 and "secret" not in said, (status, said))
+        mute = faults.pipeline(broker, out, source, login("mute"), output=output)
+        status, said = run("mute", mute)
+        faults.check("no right to transactions is said", status == 3 and "transactional ids" in said, (status, said))
+        status, said = run("live", path)
+        faults.check("who may, hears calls", status == 0 and "secret" not in said, (status, said))
+        demos = len(list((DEMO / "audio").iterdir()))
+        scored = sum(broker.end_offsets("calls.scored").values())
+        faults.check("each call is scored", scored == demos and not faults.letters(out), (scored, faults.letters(out)))
+        faults.check("and alerts are sent", sum(broker.end_offsets(ALERTS).values()) > 0)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_commands(parser)
@@ -139,6 +200,7 @@ def main():
         faults = Faults(options, pathlib.Path(folder).resolve())
         test_messages(faults, SPEECH.read_bytes())
         test_login(faults, SPEECH.read_bytes())
+        test_live(faults)
     print(f"{faults.passed} passed, {faults.failed} failed")
     return 1 if faults.failed else 0
 

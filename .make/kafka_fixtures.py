@@ -15,11 +15,13 @@ import time
 import urllib.request
 
 TOPIC = "calls.recordings"
+AUDIO, EVENTS, ALERTS = "calls.audio", "calls.events", "calls.alerts"
 OUTPUT_TOPICS = ("calls.scored", "calls.dead-letters")
 STORE_REFUSES, STORE_IS_SILENT = "store refuses", "store is silent"
 TABLES = ("calls", "turns", "events")
 INTENT = ".intent.json"
-SPEECH = pathlib.Path(__file__).resolve().parent.parent / "pipelines/demo/fixtures/speech.wav"
+DEMO = pathlib.Path(__file__).resolve().parent.parent / "pipelines/demo"
+SPEECH = DEMO / "fixtures/speech.wav"
 WAV_HEADER = struct.Struct("<4sI8sIHHIIHH4sI")
 RATE_HZ = 8000
 SAMPLE_BYTES = 2

@@ -28,9 +28,9 @@ from datetime import datetime
 import duckdb
 
 from kafka_broker import Broker, free_port
-from kafka_fixtures import INTENT, Workers, add_commands, feed, wait_for_partitions, wait_until, write_pipeline
+from kafka_fixtures import (ALERTS, AUDIO, DEMO, EVENTS, INTENT, Workers, add_commands, feed, wait_for_partitions, wait_until,
+                            write_pipeline)
 
-AUDIO, EVENTS, ALERTS = "calls.audio", "calls.events", "calls.alerts"
 PARTITIONS = 6
 WORKERS = 3
 SESSION_MS = 3000
@@ -45,7 +45,6 @@ READER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 WRITER = "org.apache.kafka.tools.ConsoleProducer"
 # The reader stops when nothing came for that long.
 READER_IDLE_MS = 4000
-DEMO = pathlib.Path(__file__).resolve().parent.parent / "pipelines/demo"
 
 CHUNK = "codec:{codec},rate:{rate},channel:{channel},seq:0,ts-ms:1780000000000\tpoison\t{value}\n"
 # What no session takes, by topic: a message, and what the dead letter has to say.
@@ -235,10 +234,13 @@ def main():
         if not waits:
             wrong.append("no alerts at all")
         else:
-            figures.append(f"{len(waits)} alerts, median {percentile(waits, 0.5):.2f} s, "
-                           f"p95 {percentile(waits, 0.95):.2f} s, longest {max(waits):.2f} s")
-            if options.speed == 1 and percentile(waits, 0.95) > ALERT_LIMIT_S:
-                wrong.append(f"p95 of alerts is beyond {ALERT_LIMIT_S} s")
+            figures.append(f"{len(waits)} alerts")
+            # A chunk's stamp is its place in the call: at another speed, stamps and the clock part.
+            if options.speed == 1:
+                figures.append(f"median {percentile(waits, 0.5):.2f} s, p95 {percentile(waits, 0.95):.2f} s, "
+                               f"longest {max(waits):.2f} s")
+                if percentile(waits, 0.95) > ALERT_LIMIT_S:
+                    wrong.append(f"p95 of alerts is beyond {ALERT_LIMIT_S} s")
         if options.kills:
             shaken = Run(options, broker, work, log, "shaken")
 

@@ -16,13 +16,12 @@ pub(crate) struct Handlers {
 /// Works out the handlers. Metadata wins; words decide where it is silent, and that is flagged.
 pub(crate) fn work_out(call: &Conversation<'_>, heard: &[Heard], waits: &[(Handler, Span)]) -> Handlers {
     let told = &call.metadata.handler_segments;
-    let is_told = !told.is_empty();
+    let is_told = call.metadata.tells_handlers();
     let segments = if is_told { told.clone() } else { segments_of_turns(heard, call, waits) };
-    let serves = |h: Handler| matches!(h, Handler::Ai | Handler::Human | Handler::Ivr);
-    let in_order = || segments.iter().map(|s| s.handler).filter(|h| serves(*h));
+    let in_order = || segments.iter().map(|s| s.handler).filter(|h| h.serves());
     let spoken: Vec<Handler> = heard.iter().filter_map(|t| handler_of(t.speaker)).collect();
     let mut flags = Vec::new();
-    let first = call.metadata.first_handler.filter(|h| serves(*h)).or_else(|| {
+    let first = call.metadata.first_handler.filter(|h| h.serves()).or_else(|| {
         if is_told {
             return in_order().next();
         }
@@ -36,7 +35,7 @@ pub(crate) fn work_out(call: &Conversation<'_>, heard: &[Heard], waits: &[(Handl
     let alone = first.is_none();
     let last =
         if is_told { in_order().next_back() } else { spoken.last().copied().filter(|_| !alone) }.or(first);
-    let segments = if alone && !is_told { Vec::new() } else { segments };
+    let segments = if alone && !is_told { told.clone() } else { segments };
     Handlers { first, last, segments, flags }
 }
 

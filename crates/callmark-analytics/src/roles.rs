@@ -133,8 +133,7 @@ fn handlers_of(
     if agent_turns.is_empty() {
         return (Vec::new(), false);
     }
-    let segments = &metadata.handler_segments;
-    if !segments.is_empty() && agent_turns.iter().all(|i| turns[*i].span.is_some()) {
+    if metadata.tells_handlers() && agent_turns.iter().all(|i| turns[*i].span.is_some()) {
         let by_time = |i: &usize| turns[*i].span.map_or(Speaker::Unknown, |span| speaker_at(metadata, span));
         return (agent_turns.iter().map(by_time).collect(), false);
     }

@@ -25,6 +25,9 @@ fn read(path: &Path) -> (CallMetadata, Vec<Turn>) {
     let value: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let mut metadata = CallMetadata::unknown(CallId::new("golden").unwrap());
     metadata.first_handler = serde_json::from_value(value["first_handler"].clone()).unwrap();
+    if let Some(segments) = value.get("handler_segments") {
+        metadata.handler_segments = serde_json::from_value(segments.clone()).unwrap();
+    }
     let turns = value["turns"].as_array().unwrap().iter().enumerate().map(|(index, t)| Turn {
         index: u32::try_from(index).unwrap(),
         channel: None,

@@ -14,7 +14,9 @@ pub enum AsrError {
         reason: String,
     },
     /// The file is no model that this engine can load. Verify its digest.
-    #[error("model {path} cannot be loaded: {reason}; run `callmark models verify`")]
+    #[error(
+        "model {path} cannot be loaded: {reason}; it may be cut off or damaged: get it again, or run `callmark models verify` where it is one of Callmark's"
+    )]
     ModelInvalid {
         /// The path that was tried.
         path: PathBuf,

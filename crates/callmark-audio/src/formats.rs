@@ -10,7 +10,7 @@ use crate::options::{DecodeOptions, RawCodec, RawFormat};
 use crate::sink::Sink;
 use crate::sniff::{self, Container};
 use crate::{DecodedAudio, blocks, packets};
-use callmark_types::{AudioFormat, Truncation};
+use callmark_types::{AudioFormat, Millis, Truncation};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Decodes what `open` gives. A panic inside becomes an error; its message, which may hold call content, is dropped.
@@ -172,7 +172,8 @@ fn finished(
     truncation: Option<Truncation>,
 ) -> Result<DecodedAudio, Fault> {
     let (channels, duration) = sink.finish();
-    if channels.iter().any(|channel| channel.samples.is_empty()) {
+    // A few samples of a cut-off file last less than a millisecond: no call.
+    if duration == Millis::ZERO {
         return Err(Fault::NoAudio(match truncation {
             Some(truncation) => truncation.reason,
             None => "it lasts zero seconds".to_owned(),

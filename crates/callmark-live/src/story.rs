@@ -103,13 +103,13 @@ impl Story {
         }
     }
 
-    /// Who handled what. Changes while the call went on win over what was told beforehand; without a first handler and
-    /// without a change of handler nothing is made up.
+    /// Who handled what, and when the customer was on hold. Changes while the call went on win over what was told
+    /// beforehand; without a first handler and without a change of handler no handler is made up.
     fn segments(&self, origin_ms: i64, now: Millis) -> Vec<HandlerSegment> {
         let handler_known = self.started.first_handler.is_some()
             || self.changes.iter().any(|(_, c)| matches!(c, Change::Handler(h, _) if *h != Handler::Hold));
         let changes = self.changes.iter().any(|(_, c)| !matches!(c, Change::Transferred(_)));
-        if !changes || !handler_known {
+        if !changes || !(handler_known || self.started.handler_segments.is_empty()) {
             return self.started.handler_segments.clone();
         }
         let first_agent = self.started.agent_ids.first().cloned();
@@ -117,10 +117,11 @@ impl Story {
         let (mut since, mut on_hold) = (Millis::ZERO, false);
         let mut segments = Vec::new();
         let mut close = |handler: &Option<(Handler, Option<String>)>, on_hold: bool, span: Span| {
-            let Some((by, agent_id)) = handler else { return };
-            if span.duration() > Millis::ZERO {
-                let by = if on_hold { Handler::Hold } else { *by };
-                segments.push(HandlerSegment { handler: by, span, agent_id: agent_id.clone() });
+            let known = handler.as_ref().map(|(by, agent_id)| (*by, agent_id.clone()));
+            let held =
+                on_hold.then(|| (Handler::Hold, known.as_ref().and_then(|(_, agent_id)| agent_id.clone())));
+            if let Some((handler, agent_id)) = held.or(known).filter(|_| span.duration() > Millis::ZERO) {
+                segments.push(HandlerSegment { handler, span, agent_id });
             }
         };
         for (ts_ms, change) in &self.changes {
@@ -188,7 +189,9 @@ mod tests {
     #[test]
     fn a_hold_without_a_known_handler_makes_up_no_handler() {
         let told = story(None, vec![(7_000, CallEventKind::HoldStarted)]);
-        assert!(told.metadata(Some(1_000), Millis(10_000)).handler_segments.is_empty());
+        let hold =
+            HandlerSegment { handler: Handler::Hold, span: Span::of_ms(6_000, 10_000), agent_id: None };
+        assert_eq!(told.metadata(Some(1_000), Millis(10_000)).handler_segments, [hold]);
         assert_eq!(told.holds(1_000, Millis(10_000)), (vec![Span::of_ms(6_000, 10_000)], true));
     }
 

@@ -65,6 +65,8 @@ pub struct ResolvedModel {
     pub sha256: String,
     /// Which languages it hears.
     pub languages: Languages,
+    /// Whether it has the digest of a published model: any other file's weights cannot be told from damaged ones.
+    pub published: bool,
 }
 
 /// What a full check of one file found.
@@ -236,7 +238,7 @@ impl ModelStore {
         if sha256 != entry.sha256() {
             return Err(damaged(format!("expected sha256 {}, found {sha256}", entry.sha256())));
         }
-        Ok(ResolvedModel { name, path, sha256, languages: entry.languages() })
+        Ok(ResolvedModel { name, path, sha256, languages: entry.languages(), published: true })
     }
 
     fn resolve_file(&self, path: &Path) -> Result<ResolvedModel, ModelError> {
@@ -247,6 +249,7 @@ impl ModelStore {
         let languages =
             if header.vocab == VOCAB_ENGLISH { Languages::English } else { Languages::Multilingual };
         Ok(ResolvedModel {
+            published: known.is_some(),
             name: known.map_or_else(stem, |entry| entry.name().to_owned()),
             path: path.to_path_buf(),
             sha256,

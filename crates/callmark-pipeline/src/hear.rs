@@ -1,6 +1,7 @@
 //! The costly stage: a recording's bytes to facts and words.
 
 use crate::assemble::Heard;
+use crate::inputs::METADATA;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_analytics::mixed_channel;
@@ -87,6 +88,7 @@ impl Ear {
     ) -> Result<HeardCall, StageError> {
         let (DecodedAudio { format, channels }, _long_call) =
             self.decode(recording).map_err(|e| StageError::new("decode", e.to_string()))?;
+        check_roles(metadata, channels.len())?;
         let facts = analyse(&channels, &self.acoustics);
         let mixed = mixed_channel(channels.len(), &metadata.channel_roles);
         let voices = mixed.map_or_else(Vec::new, |(channel, minimum_voices)| {
@@ -128,4 +130,17 @@ impl Ear {
             language: options.language.or(language.map(|(_, found)| found)),
         })
     }
+}
+
+/// A role of a channel that is not there: the roles are those of another recording.
+fn check_roles(metadata: &CallMetadata, channels: usize) -> Result<(), StageError> {
+    let Some(last) = metadata.channel_roles.len().checked_sub(1).filter(|last| *last >= channels) else {
+        return Ok(());
+    };
+    Err(StageError::new(
+        METADATA,
+        format!(
+            "`channel_{last}_role` is given, and the recording has {channels} channels, counted from 0: correct it with --calls; one channel with both sides is `mixed`"
+        ),
+    ))
 }

@@ -4,7 +4,7 @@
 //! (a path that is not there, a bad metadata row, an id used twice) keeps its place as a refusal: it is reported,
 //! never skipped.
 
-use crate::metadata_file::{BadRow, MetadataRow, MetadataTable};
+use crate::metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable};
 use crate::transcripts;
 use callmark_types::{CallId, CallMetadata};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -35,11 +35,53 @@ pub(crate) const METADATA: &str = "metadata";
 pub(crate) struct Plan {
     pub(crate) tasks: Vec<Task>,
     /// Files in folders that are neither audio nor conversations.
-    pub(crate) ignored_files: usize,
+    pub(crate) ignored_files: LeftAlone,
     /// Rows of the metadata file that name a recording outside the inputs.
-    pub(crate) unused_rows: usize,
-    /// Recordings without a metadata row, where a metadata file was given.
+    pub(crate) unused_rows: LeftAlone,
+    /// Rows of the metadata file that name a recording below the inputs, there or not.
+    pub(crate) matched_rows: usize,
+    /// Recordings without a metadata row and without a known id, where a metadata file was given.
     pub(crate) without_metadata: usize,
+}
+
+/// What is passed over: how many, and the first few by name.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct LeftAlone {
+    pub(crate) count: usize,
+    names: Vec<String>,
+}
+
+impl LeftAlone {
+    /// Names that a note shows.
+    const SHOWN: usize = 3;
+
+    fn add(&mut self, name: impl FnOnce() -> String) {
+        self.count += 1;
+        if self.names.len() < Self::SHOWN {
+            self.names.push(name());
+        }
+    }
+
+    /// The first by name, and that there are more.
+    pub(crate) fn named(&self) -> String {
+        let more = if self.count > self.names.len() { ", …" } else { "" };
+        format!("{}{more}", self.names.join(", "))
+    }
+}
+
+impl Plan {
+    /// A metadata file that names recordings and none of these was written for others, or is relative to another
+    /// folder: scoring without it could not be mended later.
+    pub(crate) fn check_metadata(&self, table: &MetadataTable) -> Result<(), MetadataError> {
+        if self.without_metadata == 0 || self.matched_rows > 0 {
+            return Ok(());
+        }
+        let first = self.unused_rows.names.first().cloned();
+        Err(MetadataError::NoneMatches {
+            path: table.path.clone(),
+            first: first.unwrap_or_else(|| "it has no row that names one".to_owned()),
+        })
+    }
 }
 
 impl Task {
@@ -112,11 +154,13 @@ fn add_file(
         }
         return;
     }
-    plan.tasks.push(match rows.take(identity) {
+    let row = rows.take(identity);
+    plan.matched_rows += usize::from(row.is_some());
+    plan.tasks.push(match row {
         Some(Row::Bad(bad)) => Task::refused_row(path, None, bad),
         Some(Row::Good(row)) => recording(path, row.metadata),
         None => {
-            plan.without_metadata += usize::from(rows.given());
+            plan.without_metadata += usize::from(rows.given() && !ids.contains_key(&path));
             let stem = || path.file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
             match ids.get(&path).map_or_else(|| CallId::new(stem()), |id| Ok(id.clone())) {
                 Ok(id) => recording(path, CallMetadata::unknown(id)),
@@ -211,15 +255,22 @@ impl Rows {
         let Self { table, mut by_file, order, homeless } = self;
         let asked = |file: &Path| inputs.iter().any(|input| is_below(file, input));
         for file in order {
-            match by_file.remove(&file) {
-                Some(Row::Bad(bad)) if asked(&file) => plan.tasks.push(Task::refused_row(file, None, bad)),
-                Some(Row::Good(row)) if !file.exists() && asked(&file) => {
+            let Some(row) = by_file.remove(&file) else { continue };
+            match row {
+                Row::Bad(bad) if asked(&file) => plan.tasks.push(Task::refused_row(file, None, bad)),
+                Row::Good(row) if !file.exists() && asked(&file) => {
                     let reason = "call metadata names this recording, and there is no such file";
                     plan.tasks.push(Task::refused_input(file, Some(row.metadata.call_id), reason));
                 }
-                Some(_) => plan.unused_rows += 1,
-                None => {}
+                Row::Bad(BadRow { line, .. }) | Row::Good(MetadataRow { line, .. }) => {
+                    plan.unused_rows.add(|| {
+                        let there = if file.exists() { "" } else { ", which does not exist" };
+                        format!("line {line}: {}{there}", file.display())
+                    });
+                    continue;
+                }
             }
+            plan.matched_rows += 1;
         }
         let table = table.unwrap_or_default();
         for bad in homeless {
@@ -253,7 +304,7 @@ impl Found {
     }
 }
 
-fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut usize) -> Vec<Found> {
+fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut LeftAlone) -> Vec<Found> {
     let mut found = Vec::new();
     for input in inputs {
         match std::fs::metadata(input) {
@@ -278,7 +329,7 @@ fn list_folder(
     exclude: Option<&Path>,
     depth: usize,
     found: &mut Vec<Found>,
-    ignored: &mut usize,
+    ignored: &mut LeftAlone,
 ) {
     if depth > MAX_FOLDER_DEPTH {
         found
@@ -307,14 +358,14 @@ fn list_folder(
             if callmark_audio::is_audio_name(&name) || is_conversations(&path) {
                 found.push(Found::special(path));
             } else {
-                *ignored += 1;
+                ignored.add(|| path.display().to_string());
             }
         } else if callmark_audio::is_audio_name(&name)
             || (is_conversations(&path) && looks_like_conversations(&path))
         {
             found.push(Found::File(path));
         } else {
-            *ignored += 1;
+            ignored.add(|| path.display().to_string());
         }
     }
 }
@@ -323,13 +374,29 @@ fn is_conversations(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson")
 }
 
-/// Whether the first line has turns: a folder may hold other JSONL (a manifest, labels) that nobody meant.
+/// Whether it holds conversations: a folder may hold other JSONL (a manifest, labels) that nobody meant. That is told by
+/// the first lines that say something. Where they say nothing, or cannot be read, the file is taken for what its name
+/// says, so that its loss is reported.
 fn looks_like_conversations(path: &Path) -> bool {
     const PEEK_BYTES: u64 = 1 << 20;
+    const PEEK_LINES: usize = 20;
     let Ok(file) = std::fs::File::open(path) else { return true };
-    let mut line = Vec::new();
-    let mut reader = BufReader::new(file.take(PEEK_BYTES));
-    reader.read_until(b'\n', &mut line).is_ok() && line.windows(7).any(|w| w == b"\"turns\"")
+    let mut content = Vec::new();
+    if file.take(PEEK_BYTES).read_to_end(&mut content).is_err() {
+        return true;
+    }
+    let said = |line: &&[u8]| !line.iter().all(u8::is_ascii_whitespace);
+    let mut lines = content.split(|byte| *byte == b'\n').filter(said).take(PEEK_LINES);
+    let other_json = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    let (mut turns, mut other) = (false, false);
+    for line in lines.by_ref() {
+        if line.windows(7).any(|w| w == b"\"turns\"") {
+            turns = true;
+        } else {
+            other |= other_json(line);
+        }
+    }
+    turns || !other
 }
 
 fn conversation_lines(path: &Path) -> std::io::Result<Vec<Task>> {
@@ -393,7 +460,27 @@ mod tests {
         );
         let plan = laid_out(&[folder.path().to_owned()], None);
         assert_eq!(ids(&plan), ["c", "b", "line 1", "line 3"]);
-        assert_eq!(plan.ignored_files, 2);
+        assert_eq!(plan.ignored_files.count, 2);
+        assert!(plan.ignored_files.named().contains("labels.jsonl"), "{}", plan.ignored_files.named());
+    }
+
+    #[test]
+    fn conversations_are_known_behind_a_line_that_is_none_and_an_unreadable_file_is_reported() {
+        let turns = "{\"call_id\":\"t\",\"turns\":[]}\n";
+        for (content, expected) in [
+            (format!("\n\n{turns}"), &["line 3"][..]),
+            (format!("\u{feff}{turns}"), &["line 1"]),
+            (format!("{{\"call_id\":\n{turns}"), &["line 1", "line 2"]),
+            (format!("{{\"exported\":\"today\"}}\n{turns}"), &["line 1", "line 2"]),
+            ("{\"call_id\":\"t\",\"tur".to_owned(), &["line 1"]),
+            (String::new(), &["refused: the file is empty: it holds no conversation"]),
+            ("\n \n".to_owned(), &["refused: the file is empty: it holds no conversation"]),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            touch(folder.path(), "chats.jsonl", &content);
+            let plan = laid_out(&[folder.path().to_owned()], None);
+            assert_eq!(ids(&plan), expected, "{content:?}");
+        }
     }
 
     #[test]
@@ -407,6 +494,27 @@ mod tests {
         assert_eq!(ids(&plan)[..2], ["c1", "y"]);
         assert!(ids(&plan)[2].contains("there is no such file"));
         assert_eq!(plan.without_metadata, 1);
+        assert!(plan.check_metadata(&table).is_ok());
+    }
+
+    #[test]
+    fn metadata_that_names_none_of_the_recordings_is_refused_with_its_first_row() {
+        let folder = tempfile::tempdir().unwrap();
+        let audio = touch(folder.path(), "audio/x.wav", "x").parent().unwrap().to_owned();
+        for (content, part) in [
+            ("call_id,file\nc1,x.wav\n", "line 2: "),
+            ("call_id,file\nc1,x.wav\n", "x.wav, which does not exist"),
+            ("call_id,file\n", "no row"),
+        ] {
+            let table = read_metadata(&touch(folder.path(), "calls.csv", content)).unwrap();
+            let plan = laid_out(std::slice::from_ref(&audio), Some(&table));
+            let error = plan.check_metadata(&table).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("calls.csv"), "{error}");
+        }
+        // What is tried again has an id already, and needs no row.
+        let table = read_metadata(&touch(folder.path(), "calls.csv", "call_id,file\nc1,y.wav\n")).unwrap();
+        let known = BTreeMap::from([(audio.join("x.wav"), CallId::new("x").unwrap())]);
+        assert!(plan(&[audio.join("x.wav")], Some(&table), &known).check_metadata(&table).is_ok());
     }
 
     #[test]

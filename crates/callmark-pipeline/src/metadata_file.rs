@@ -4,6 +4,7 @@
 //! only: it becomes a [`BadRow`] that the caller turns into a dead letter, and the rest is scored.
 
 use callmark_types::{CallId, CallMetadata, ChannelRole, Handler, HandlerSegment, Millis, Span, Timestamp};
+use oxilangtag::LanguageTag;
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -71,6 +72,16 @@ pub enum MetadataError {
         hint: String,
         /// The columns found.
         found: String,
+    },
+    /// No row names a recording of the inputs.
+    #[error(
+        "call metadata {path} names none of the recordings ({first}): `file` is relative to the folder of the metadata file"
+    )]
+    NoneMatches {
+        /// The file.
+        path: PathBuf,
+        /// Its first row that names another.
+        first: String,
     },
 }
 
@@ -347,7 +358,19 @@ pub(crate) fn metadata_from_fields(id: CallId, record: &Record) -> Result<CallMe
     metadata.queue = text(record, "queue");
     metadata.issue_type = text(record, "issue_type");
     metadata.language = text(record, "language");
+    if metadata.language.as_deref().is_some_and(|tag| !is_language_tag(tag)) {
+        return Err("column `language`: no language tag: use one such as en or es-MX".to_owned());
+    }
     Ok(metadata)
+}
+
+/// Whether it is a BCP 47 tag, with `-` or `_`, of a language that ISO 639 lists. A recogniser may know fewer.
+fn is_language_tag(tag: &str) -> bool {
+    let tag = tag.replace('_', "-").to_ascii_lowercase();
+    LanguageTag::parse(tag).is_ok_and(|tag| {
+        let language = tag.primary_language();
+        isolang::Language::from_639_1(language).or_else(|| isolang::Language::from_639_3(language)).is_some()
+    })
 }
 
 fn channel_roles(record: &Record) -> Result<Vec<Option<ChannelRole>>, String> {
@@ -478,6 +501,19 @@ mod tests {
         assert_eq!(table.rows.len(), 1);
         assert_eq!(table.bad_rows[0].call_id.as_ref().unwrap().as_str(), "c1");
         assert!(table.bad_rows[0].reason.contains("`started_at`"), "{}", table.bad_rows[0].reason);
+    }
+
+    #[test]
+    fn a_language_is_a_tag_of_one() {
+        for tag in ["en", "es-MX", "es_419", "EN-us", "zh-Hans-CN", "yue", "ga", "haw"] {
+            assert!(is_language_tag(tag), "{tag}");
+        }
+        for tag in ["klingon", "english", "xx", "qqx", "e", "en US", "en-", "-", "fr;de"] {
+            assert!(!is_language_tag(tag), "{tag}");
+        }
+        let table = read("calls.csv", "call_id,file,language\nc1,a.wav,klingon\nc2,b.wav,de-AT\n").unwrap();
+        assert_eq!(table.rows[0].metadata.language.as_deref(), Some("de-AT"));
+        assert!(table.bad_rows[0].reason.contains("column `language`"), "{}", table.bad_rows[0].reason);
     }
 
     #[test]

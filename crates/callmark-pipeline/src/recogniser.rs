@@ -33,6 +33,8 @@ pub struct Recogniser {
     pub model: String,
     /// SHA-256 of its weights, hex.
     pub model_sha256: String,
+    /// What a user should know of the model, in words.
+    pub note: Option<String>,
 }
 
 impl Recogniser {
@@ -55,7 +57,11 @@ impl Recogniser {
         let config = WhisperConfig { device, ..WhisperConfig::new(&model.path) };
         let workers = pipeline.workers.unwrap_or_else(available_cores);
         let workers = WorkerPool::start(EngineConfig::Whisper(config), workers)?;
-        Ok(Self { workers, model: model.name, model_sha256: model.sha256 })
+        let note = (!model.published).then(|| {
+            let (path, sha256) = (model.path.display(), &model.sha256);
+            format!("the model {path} is none of the published ones: used as it is (sha256 {sha256})")
+        });
+        Ok(Self { workers, model: model.name, model_sha256: model.sha256, note })
     }
 
     /// A build without a recogniser reads transcripts only.
@@ -74,7 +80,7 @@ impl Recogniser {
         let workers = WorkerPool::start(engine, pipeline.workers.unwrap_or_else(available_cores))?;
         let lines: Vec<String> = SCRIPT.iter().map(|(length, line)| format!("{} {line}", length.0)).collect();
         let model_sha256 = hex(&Sha256::digest(lines.join("\n").as_bytes()));
-        Ok(Self { workers, model: "scripted".to_owned(), model_sha256 })
+        Ok(Self { workers, model: "scripted".to_owned(), model_sha256, note: None })
     }
 }
 

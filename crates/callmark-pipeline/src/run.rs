@@ -8,7 +8,7 @@ use crate::call::{CallContext, Outcome, dead_letter, display, duration, id_is_ta
 use crate::config::{ConfigError, Pipeline};
 use crate::frontier::Frontier;
 use crate::hear::Ear;
-use crate::inputs::{METADATA, Plan, Task, plan};
+use crate::inputs::{LeftAlone, METADATA, Plan, Task, plan};
 use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
 use crate::recogniser::{Recogniser, available_cores};
 use crate::spool::Spool;
@@ -77,7 +77,7 @@ pub enum Progress {
         bytes: u64,
         /// What recovery found and mended in the dataset, in words; empty where nothing was amiss.
         recovered: Vec<String>,
-        /// Notes on inputs and metadata (ignored files, unknown columns), in words.
+        /// Notes on inputs, metadata and model (ignored files, unknown columns), in words.
         notes: Vec<String>,
         /// What transcribes, in words; `None` where nothing needs to be transcribed.
         device: Option<String>,
@@ -137,6 +137,9 @@ pub fn run_with(
     let started = Instant::now();
     let table = pipeline.calls.as_deref().map(read_metadata).transpose()?;
     let mut plan = plan(&pipeline.inputs, table.as_ref(), &pipeline.call_ids);
+    if let Some(table) = &table {
+        plan.check_metadata(table)?;
+    }
     give_roles(&mut plan.tasks, &pipeline.channels);
     let needs_ear = plan.tasks.iter().any(|t| matches!(t, Task::Recording { .. }));
     let rules = Ruleset::built_in();
@@ -145,17 +148,18 @@ pub fn run_with(
         rules_sha256: rules.sha256().to_owned(),
         ..Lineage::default()
     };
-    let mut ear = None;
+    let (mut ear, mut model_note) = (None, None);
     if needs_ear {
         let recogniser = open_recogniser(pipeline)?;
         lineage.asr_model = Some(recogniser.model);
         lineage.asr_model_sha256 = Some(recogniser.model_sha256);
+        model_note = recogniser.note;
         ear = Some(ear_of(pipeline, recogniser.workers)?);
     }
     let (dataset, recovery) = Dataset::open_for_writing(&pipeline.out)?;
     let spool = Spool::open(&pipeline.out, heard_by(pipeline, &lineage))
         .map_err(|source| RunError::Folder { path: pipeline.out.clone(), source })?;
-    progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref()));
+    progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref(), model_note));
     let metadata_uri = table.as_ref().map(|table| display(&table.path));
     let letters = dead_letters::list(&pipeline.out)?;
     if let Some(uri) = &metadata_uri {
@@ -254,16 +258,27 @@ fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
     )
 }
 
-fn planned(plan: &Plan, table: Option<&MetadataTable>, recovery: &Recovery, ear: Option<&Ear>) -> Progress {
-    let mut notes = Vec::new();
-    let mut note = |count: usize, text: &str| {
-        if count > 0 {
-            notes.push(format!("{count} {text}"));
+fn planned(
+    plan: &Plan,
+    table: Option<&MetadataTable>,
+    recovery: &Recovery,
+    ear: Option<&Ear>,
+    model_note: Option<String>,
+) -> Progress {
+    let mut notes = Vec::from_iter(model_note);
+    let mut left_alone = |left: &LeftAlone, text: &str| {
+        if left.count > 0 {
+            notes.push(format!("{} {text}: left alone ({})", left.count, left.named()));
         }
     };
-    note(plan.ignored_files, "files in the folders are neither audio nor conversations: left alone");
-    note(plan.unused_rows, "rows of call metadata name recordings outside the inputs: left alone");
-    note(plan.without_metadata, "recordings have no row of call metadata: scored without");
+    left_alone(&plan.ignored_files, "files in the folders are neither audio nor conversations");
+    left_alone(&plan.unused_rows, "rows of call metadata name recordings outside the inputs");
+    if plan.without_metadata > 0 {
+        notes.push(format!(
+            "{} recordings have no row of call metadata: scored without",
+            plan.without_metadata
+        ));
+    }
     if let Some(columns) = table.map(|t| t.ignored_columns.join(", ")).filter(|c| !c.is_empty()) {
         notes.push(format!("columns of call metadata without a meaning here: {columns}"));
     }

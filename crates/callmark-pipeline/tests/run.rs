@@ -29,7 +29,7 @@ fn recordings(folder: &Path) -> PathBuf {
 
 fn recogniser(workers: usize, script: Script) -> Result<Recogniser, RunError> {
     let workers = WorkerPool::start(EngineConfig::Scripted(script), workers)?;
-    Ok(Recogniser { workers, model: "scripted".to_owned(), model_sha256: "0".repeat(64) })
+    Ok(Recogniser { workers, model: "scripted".to_owned(), model_sha256: "0".repeat(64), note: None })
 }
 
 fn pipeline(audio: &Path, out: &Path) -> Pipeline {

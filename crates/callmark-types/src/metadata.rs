@@ -21,6 +21,11 @@ pub enum Handler {
 }
 
 impl Handler {
+    /// Whether it deals with the customer, who waits otherwise.
+    pub fn serves(self) -> bool {
+        matches!(self, Self::Ai | Self::Human | Self::Ivr)
+    }
+
     /// The value in the tables.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -130,5 +135,10 @@ impl CallMetadata {
             issue_type: None,
             language: None,
         }
+    }
+
+    /// Whether the segments tell who handled the call: those of hold and queue alone tell when the customer waited.
+    pub fn tells_handlers(&self) -> bool {
+        self.handler_segments.iter().any(|segment| segment.handler.serves())
     }
 }

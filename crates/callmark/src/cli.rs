@@ -332,7 +332,8 @@ pub(crate) enum DeadLetterCommand {
     Replay {
         /// The dataset
         dataset: PathBuf,
-        /// Ids to replay; all when absent
+        /// Ids to replay; all when absent. For a line of a file of conversations the whole file is read again: what is
+        /// done is passed over, and a line that moved when the file was mended is found
         ids: Vec<String>,
         /// The pipeline file of the stream, for messages from Kafka
         #[arg(long, value_name = "FILE")]

@@ -129,11 +129,31 @@ fn bad_call_metadata_is_named_by_column_and_line() {
     let (ran, out) = run("call_id,file\ng,good.wav\nl,late.wav\nghost,ghost.wav\n", "unknown-id");
     assert_eq!(ran.code, 0, "a row about a recording that nobody asked for is no loss: {}", ran.stderr);
     assert!(
-        ran.stderr.contains("1 rows of call metadata name recordings outside the inputs"),
+        ran.stderr
+            .contains("1 rows of call metadata name recordings outside the inputs: left alone (line 4: ")
+            && ran.stderr.contains("ghost.wav, which does not exist"),
         "{}",
         ran.stderr
     );
     assert_eq!(sql(&out, "select count(*) as n from calls")[0]["n"], 2);
+
+    let (ran, out) = run("call_id,file\nghost,ghost.wav\n", "none-matches");
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("names none of the recordings") && ran.stderr.contains("ghost.wav"),
+        "{}",
+        ran.stderr
+    );
+    assert!(!out.exists(), "a run that did not start leaves nothing");
+
+    let (ran, out) = run(
+        "call_id,file,language,channel_3_role\ng,good.wav,klingon,\nl,late.wav,en,agent\n",
+        "no-such-language-and-channel",
+    );
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 2: column `language`: no language tag"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`channel_3_role`"), "{}", ran.stderr);
+    assert_eq!(letters(&out).len(), 2);
 }
 
 #[test]

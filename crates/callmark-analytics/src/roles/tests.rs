@@ -33,6 +33,20 @@ fn metadata_wins_over_words() {
 }
 
 #[test]
+fn told_waits_tell_no_handler() {
+    let mut metadata = unknown_call();
+    let hold = HandlerSegment { handler: Handler::Hold, span: Span::of_ms(2000, 4000), agent_id: None };
+    metadata.handler_segments = vec![hold];
+    let turns = [
+        turn(0, 0, "Thank you for calling Elm Gas. I'm your automated assistant.", Some(ChannelRole::Agent)),
+        turn(1, 1000, "My bill is wrong.", Some(ChannelRole::Customer)),
+        turn(0, 5000, "Thank you for waiting.", Some(ChannelRole::Agent)),
+    ];
+    let roles = assign_speakers(&Ruleset::built_in(), &metadata, &turns);
+    assert_eq!(roles.speakers, [Speaker::AiAgent, Speaker::Customer, Speaker::AiAgent]);
+}
+
+#[test]
 fn without_metadata_words_tell_sides_and_handlers_and_flags_say_so() {
     let turns = [
         turn(3, 0, "Thank you for calling Elm Gas. I'm your automated assistant.", None),

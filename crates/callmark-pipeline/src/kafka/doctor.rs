@@ -6,11 +6,15 @@ use super::publisher::Publisher;
 use super::startup::{partitions_of, topics, uneven};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the broker may take to answer one question.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
+
+/// Pause before a question is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// One thing looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +65,30 @@ pub fn examine_kafka(pipeline: &KafkaPipeline) -> Vec<KafkaFinding> {
     findings
 }
 
+/// The group's offsets. A broker that is used for the first time appoints the group's coordinator only then.
+fn committed_offsets(
+    consumer: &BaseConsumer,
+    partitions: &TopicPartitionList,
+) -> Result<TopicPartitionList, KafkaError> {
+    let begun = Instant::now();
+    loop {
+        let answer = consumer.committed_offsets(partitions.clone(), ANSWER_LIMIT);
+        let code = answer.as_ref().err().and_then(KafkaError::rdkafka_error_code);
+        let settles = matches!(
+            code,
+            Some(
+                RDKafkaErrorCode::NotCoordinator
+                    | RDKafkaErrorCode::CoordinatorNotAvailable
+                    | RDKafkaErrorCode::CoordinatorLoadInProgress
+            )
+        );
+        if !settles || begun.elapsed() > ANSWER_LIMIT {
+            return answer;
+        }
+        std::thread::sleep(ASK_AGAIN);
+    }
+}
+
 /// Whether the group may be used, and how far it is.
 fn group(pipeline: &KafkaPipeline, publisher: &Publisher, count: usize) -> KafkaFinding {
     let mut config = ClientConfig::new();
@@ -72,7 +100,7 @@ fn group(pipeline: &KafkaPipeline, publisher: &Publisher, count: usize) -> Kafka
     };
     let mut list = TopicPartitionList::new();
     list.add_partition_range(&pipeline.topic, 0, count.saturating_sub(1) as i32);
-    let committed = match consumer.committed_offsets(list, ANSWER_LIMIT) {
+    let committed = match committed_offsets(&consumer, &list) {
         Ok(committed) => committed,
         Err(error) => {
             let code = error.rdkafka_error_code();

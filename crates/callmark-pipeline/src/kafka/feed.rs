@@ -85,7 +85,11 @@ pub fn feed(
     refused: &dyn Fn(&str),
 ) -> Result<FeedReport, StreamError> {
     let table = options.calls.as_deref().map(read_metadata).transpose().map_err(RunError::from)?;
-    let Plan { tasks, .. } = plan(&options.inputs, table.as_ref(), &BTreeMap::new());
+    let plan = plan(&options.inputs, table.as_ref(), &BTreeMap::new());
+    if let Some(table) = &table {
+        plan.check_metadata(table).map_err(RunError::from)?;
+    }
+    let Plan { tasks, .. } = plan;
     let publisher = Publisher::new(&options.brokers, &[&options.properties])?;
     partitions_of(&publisher, &options.brokers, &options.topic)?;
     if let Some(live) = &options.live {

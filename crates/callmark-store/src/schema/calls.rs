@@ -277,9 +277,11 @@ fn side_sentiment<'a>(side: Side) -> Vec<Column<CallRow<'a>>> {
 
 fn human_access<'a>() -> Vec<Column<CallRow<'a>>> {
     vec![
-        Column::int32("human_request_count", "How often the customer asked for a person.", |c: &CallRow| {
-            Some(c.record.human_access.human_request_count)
-        })
+        Column::int32(
+            "human_request_count",
+            "How often the customer asked for a person; what was asked of a person (another one, a superior) is an event, and not counted.",
+            |c: &CallRow| Some(c.record.human_access.human_request_count),
+        )
         .required(),
         Column::millis(
             "first_human_request_ms",
@@ -288,7 +290,7 @@ fn human_access<'a>() -> Vec<Column<CallRow<'a>>> {
         ),
         Column::int32(
             "deflection_count",
-            "Requests for a person that were answered with something else than a handoff.",
+            "Counted requests for a person that were answered with something else than a handoff.",
             |c: &CallRow| Some(c.record.human_access.deflection_count),
         )
         .required(),

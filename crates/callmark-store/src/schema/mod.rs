@@ -90,7 +90,11 @@ pub fn schema_markdown() -> String {
          `date=__HIVE_DEFAULT_PARTITION__`, which readers show as null. `date` is not stored in the files.\n\n\
          Times are instants in UTC with millisecond resolution; durations and offsets are milliseconds from the start\n\
          of the recording; scores run from -5 to 5. Lists are empty rather than null. A later version only adds\n\
-         nullable columns. Each file's metadata names its `callmark.schema_version` and what made its rows.\n"
+         nullable columns. Each file's metadata names its `callmark.schema_version` and what made its rows.\n\n\
+         The agent side is AI and people together; an IVR's menus and announcements belong to no side. Findings,\n\
+         outcomes and sentiment are traced to rows of `events` and `turns`. Talk, overlap, interruption and response\n\
+         times are measured on the speech detected in the audio, which is finer than turns and not stored: they are\n\
+         traced to the recording.\n"
     );
     for table in Table::ALL {
         let _ =

@@ -3,6 +3,7 @@
 use crate::cli::{DeadLetterCommand, Format, HearingArguments};
 use crate::exit::{Exit, UsageError, say};
 use callmark_pipeline::{KafkaPipeline, Pipeline, Properties, resend};
+use callmark_query::QueryError;
 use callmark_store::DeadLetterId;
 use callmark_store::dead_letters::{StoredDeadLetter, list, show};
 use callmark_types::CallId;
@@ -128,7 +129,7 @@ fn require(dataset: &Path) -> anyhow::Result<&Path> {
     if dataset.is_dir() {
         return Ok(dataset);
     }
-    Err(UsageError(format!("no dataset in {}", dataset.display())).into())
+    Err(QueryError::NoDataset(dataset.to_owned()).into())
 }
 
 fn parse_id(id: String) -> anyhow::Result<DeadLetterId> {

@@ -19,11 +19,13 @@ pub(crate) fn score(arguments: ScoreArguments) -> anyhow::Result<Exit> {
 
 /// `pipeline` with what the flags say of hearing.
 pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> anyhow::Result<Pipeline> {
-    let channels =
-        arguments.channels.iter().map(|role| parse_channel_role(role)).collect::<Result<Vec<_>, _>>();
+    let role = |role: &String| {
+        parse_channel_role(role).map_err(|e| UsageError(format!("--channels: `{role}`: {e}")))
+    };
+    let channels = arguments.channels.iter().map(role).collect::<Result<Vec<_>, _>>()?;
     let pipeline = Pipeline {
         calls: arguments.calls,
-        channels: channels.map_err(|e| UsageError(format!("--channels: {e}")))?,
+        channels,
         raw_codec: arguments.raw_codec,
         max_duration: Millis(i64::from(arguments.max_duration) * 1000),
         model: arguments.model,
