@@ -2,7 +2,7 @@
 //!
 //! `callmark score` fills the same [`Pipeline`] from flags, so a file and a command line mean the same thing.
 
-use crate::metadata_file::{nearest, parse_channel_role};
+use crate::metadata_fields::{nearest, parse_channel_role};
 use callmark_asr::model_language;
 use callmark_types::{CallId, ChannelRole, Millis};
 use serde::Deserialize;
@@ -136,7 +136,12 @@ impl Pipeline {
             inputs: raw.source.inputs.iter().map(|p| base.join(p)).collect(),
             calls: raw.source.calls.map(|p| base.join(p)),
             channels: channels.map_err(|reason| invalid("source.channels", reason))?,
-            out: base.join(raw.output.dir),
+            // An empty name would become the folder of the pipeline file.
+            out: if raw.output.dir.as_os_str().is_empty() {
+                raw.output.dir
+            } else {
+                base.join(raw.output.dir)
+            },
             batch_calls: raw.output.batch_calls.unwrap_or(DEFAULT_BATCH_CALLS),
             ..Self::hearing(raw.audio, raw.transcription)
         };
@@ -164,6 +169,9 @@ impl Pipeline {
     pub fn validated(self) -> Result<Self, ConfigError> {
         if self.inputs.is_empty() {
             return Err(invalid("inputs", "name at least one file or folder"));
+        }
+        if self.out.as_os_str().is_empty() {
+            return Err(invalid("output", "name the folder of the dataset"));
         }
         self.checked()
     }
@@ -343,6 +351,12 @@ mod tests {
         let path = folder.path().join("p.toml");
         std::fs::write(&path, text).unwrap();
         Pipeline::from_file(&path)
+    }
+
+    #[test]
+    fn an_output_without_a_name_is_refused() {
+        let error = load(&MINIMAL.replace("dir = \"out\"", "dir = \"\"")).unwrap_err().to_string();
+        assert!(error.contains("name the folder of the dataset"), "{error}");
     }
 
     #[test]

@@ -140,7 +140,7 @@ fn check_roles(metadata: &CallMetadata, channels: usize) -> Result<(), StageErro
     Err(StageError::new(
         METADATA,
         format!(
-            "`channel_{last}_role` is given, and the recording has {channels} channels, counted from 0: correct it with --calls; one channel with both sides is `mixed`"
+            "channel {last}, counted from 0, is given a role, and the recording has {channels}: correct its row of call metadata or --channels; one channel with both sides is `mixed`"
         ),
     ))
 }

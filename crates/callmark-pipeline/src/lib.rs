@@ -15,6 +15,7 @@ mod frontier;
 mod hear;
 mod inputs;
 mod kafka;
+mod metadata_fields;
 mod metadata_file;
 mod pipeline_file;
 mod recogniser;
@@ -27,9 +28,8 @@ pub use kafka::{
     FeedOptions, FeedReport, KafkaFinding, KafkaPipeline, LiveFeed, Properties, Start, StreamError,
     StreamKind, StreamReport, examine_kafka, feed, resend, run_stream,
 };
-pub use metadata_file::{
-    BadRow, MetadataError, MetadataRow, MetadataTable, parse_channel_role, read_metadata,
-};
+pub use metadata_fields::parse_channel_role;
+pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, read_metadata};
 pub use pipeline_file::PipelineFile;
 pub use recogniser::Recogniser;
 pub use run::{Progress, RunError, RunReport, run, run_with};

@@ -20,7 +20,7 @@ use callmark_models::ModelError;
 use callmark_store::dead_letters::{self, StoredDeadLetter};
 use callmark_store::{Batch, Dataset, DeadLetter, DeadLetterId, Recovery, SourceKey, StoreError};
 use callmark_types::{CallId, ChannelRole, Lineage, Millis, ScoredCall};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -94,6 +94,11 @@ pub enum Progress {
         /// Why, with the input's name.
         reason: String,
     },
+    /// Something that the user should know, in words.
+    Noted {
+        /// What.
+        note: String,
+    },
     /// A batch is committed.
     Committed {
         /// Calls in it.
@@ -162,10 +167,8 @@ pub fn run_with(
     progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref(), model_note));
     let metadata_uri = table.as_ref().map(|table| display(&table.path));
     let letters = dead_letters::list(&pipeline.out)?;
-    if let Some(uri) = &metadata_uri {
-        forget_mended_rows(&pipeline.out, &letters, uri, &plan.tasks)?;
-    }
-    let tries_before = letters.into_iter().map(|letter| (letter.id, letter.attempts)).collect();
+    let tries_before = letters.iter().map(|letter| (letter.id.clone(), letter.attempts)).collect();
+    let misspelt = Mutex::new(BTreeSet::new());
     let dataset = Mutex::new(dataset);
     let context = CallContext {
         dataset: &dataset,
@@ -174,6 +177,7 @@ pub fn run_with(
         rules: &rules,
         lineage: &lineage,
         metadata_uri: metadata_uri.as_deref(),
+        misspelt: &misspelt,
     };
     let threads =
         ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
@@ -184,6 +188,16 @@ pub fn run_with(
     report.elapsed = started.elapsed();
     report.stopped = stop.load(Ordering::Relaxed)
         && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
+    if let (Some(table), Some(uri), false) = (&table, &metadata_uri, report.stopped) {
+        forget_mended_rows(&pipeline.out, &letters, table, uri, &plan.tasks)?;
+    }
+    let misspelt = misspelt.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !misspelt.is_empty() {
+        let names = Vec::from_iter(misspelt).join(", ");
+        progress(Progress::Noted {
+            note: format!("fields of conversations without a meaning here: {names}"),
+        });
+    }
     Ok(report)
 }
 
@@ -198,13 +212,27 @@ fn give_roles(tasks: &mut [Task], channels: &[ChannelRole]) {
     }
 }
 
-/// Rows that were refused before and are not any more leave no letter: what they name is scored in its own name.
+/// Rows that were refused before leave no letter once they are gone from the table, or the call they told of is one that
+/// this run has dealt with: by the id that the row had, or has in the same line now.
 fn forget_mended_rows(
     dataset: &Path,
     letters: &[StoredDeadLetter],
+    table: &MetadataTable,
     metadata_uri: &str,
     tasks: &[Task],
 ) -> Result<(), StoreError> {
+    let dealt_with: HashSet<&CallId> = tasks
+        .iter()
+        .filter_map(|task| match task {
+            Task::Recording { metadata, .. } => Some(&metadata.call_id),
+            _ => None,
+        })
+        .collect();
+    let now_at: HashMap<u64, Option<&CallId>> = (table.rows.iter())
+        .map(|row| (row.line, Some(&row.metadata.call_id)))
+        .chain(table.bad_rows.iter().map(|bad| (bad.line, bad.call_id.as_ref())))
+        .collect();
+    let in_table: HashSet<&CallId> = now_at.values().copied().flatten().collect();
     let refused: HashSet<String> = tasks
         .iter()
         .filter_map(|task| match task {
@@ -212,11 +240,16 @@ fn forget_mended_rows(
             _ => None,
         })
         .collect();
-    for letter in letters {
-        let row = letter.uri.as_deref().filter(|uri| {
-            letter.stage == METADATA && uri.rsplit_once(':').is_some_and(|(file, _)| file == metadata_uri)
-        });
-        if row.is_some_and(|row| !refused.contains(row)) {
+    for letter in letters.iter().filter(|letter| letter.stage == METADATA) {
+        let Some(uri) = letter.uri.as_deref().filter(|uri| !refused.contains(*uri)) else { continue };
+        let Some((file, line)) = uri.rsplit_once(':') else { continue };
+        let row_now = line.parse().ok().and_then(|line: u64| now_at.get(&line));
+        let settled = match (&letter.call_id, row_now) {
+            (Some(id), _) => dealt_with.contains(id) || !in_table.contains(id),
+            (None, Some(row)) => row.is_some_and(|id| dealt_with.contains(id)),
+            (None, None) => true,
+        };
+        if file == metadata_uri && settled {
             dead_letters::remove(dataset, &letter.id)?;
         }
     }
@@ -272,6 +305,7 @@ fn planned(
         }
     };
     left_alone(&plan.ignored_files, "files in the folders are neither audio nor conversations");
+    left_alone(&plan.hidden_files, "files or folders are hidden");
     left_alone(&plan.unused_rows, "rows of call metadata name recordings outside the inputs");
     if plan.without_metadata > 0 {
         notes.push(format!(

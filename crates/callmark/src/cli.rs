@@ -323,6 +323,14 @@ pub(crate) enum DeadLetterCommand {
         #[arg(long, value_name = "FILE")]
         payload: Option<PathBuf>,
     },
+    /// Forget dead letters whose inputs nobody wants any more
+    Dismiss {
+        /// The dataset
+        dataset: PathBuf,
+        /// Their ids, from the list
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
     /// Try the dead letters' inputs again, under the ids they had
     ///
     /// Call metadata is read again from the file that was used at the time; --calls names another one. Other flags are

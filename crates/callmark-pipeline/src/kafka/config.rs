@@ -7,7 +7,7 @@ use super::properties::{Properties, RawProperties, secret_text};
 use crate::config::{
     ConfigError, Pipeline, RawAudio, RawTranscription, SourceKind, invalid, parse, read, source_kind,
 };
-use crate::metadata_file::parse_channel_role;
+use crate::metadata_fields::parse_channel_role;
 use callmark_live::{AlertRules, LiveOptions};
 use callmark_store::SourceId;
 use callmark_types::Millis;
