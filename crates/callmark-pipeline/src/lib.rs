@@ -9,6 +9,7 @@
 
 mod assemble;
 mod call;
+mod committer;
 mod compose;
 mod config;
 mod frontier;

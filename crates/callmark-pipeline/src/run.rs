@@ -4,7 +4,8 @@
 //! back out of order and leave in order, in batches whose bounds depend on the inputs alone, so that two
 //! undisturbed runs write the same bytes.
 
-use crate::call::{CallContext, Outcome, dead_letter, display, duration, id_is_taken, line_uri, process};
+use crate::call::{CallContext, Outcome, display, line_uri, process};
+use crate::committer::Committer;
 use crate::config::{ConfigError, Pipeline};
 use crate::frontier::Frontier;
 use crate::hear::Ear;
@@ -18,8 +19,8 @@ use callmark_asr::{AsrError, TranscribeOptions, WorkerPool, model_language};
 use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
 use callmark_models::ModelError;
 use callmark_store::dead_letters::{self, StoredDeadLetter};
-use callmark_store::{Batch, Dataset, DeadLetter, DeadLetterId, Recovery, SourceKey, StoreError};
-use callmark_types::{CallId, ChannelRole, Lineage, Millis, ScoredCall};
+use callmark_store::{Dataset, Recovery, StoreError};
+use callmark_types::{CallId, ChannelRole, Lineage, Millis};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -345,30 +346,6 @@ fn recovered(recovery: &Recovery) -> Vec<String> {
     notes
 }
 
-fn lost_call(letter: &DeadLetter) -> String {
-    let what = letter
-        .source
-        .uri
-        .as_deref()
-        .or(letter.call_id.as_ref().map(callmark_types::CallId::as_str))
-        .unwrap_or("a call");
-    // Decoders name the file themselves.
-    let line = if letter.reason.contains(what) {
-        letter.reason.clone()
-    } else {
-        format!("{what}: {}", letter.reason)
-    };
-    one_line(&line)
-}
-
-/// A file's name may hold anything; what is shown has one line per call. Hints of decoders keep theirs.
-fn one_line(text: &str) -> String {
-    text.replace("\nhint: ", "; hint: ")
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
 type Numbered<T> = (u64, T);
 
 /// Feeds the call threads and takes their results until all tasks are done, `stop` is set, or a commit fails.
@@ -442,112 +419,5 @@ fn dispatch<'a>(
         for outcome in frontier.take_ready() {
             committer.take(outcome)?;
         }
-    }
-}
-
-/// Collects finished calls into batches and commits them.
-struct Committer<'a> {
-    context: &'a CallContext<'a>,
-    batch_calls: usize,
-    progress: &'a dyn Fn(Progress),
-    pending: Vec<(SourceKey, ScoredCall)>,
-    /// The calls of `pending`.
-    pending_ids: HashMap<CallId, SourceKey>,
-    dead: Vec<DeadLetter>,
-    /// How often earlier runs tried what is a dead letter in the dataset.
-    tries_before: HashMap<DeadLetterId, u32>,
-    report: RunReport,
-}
-
-impl<'a> Committer<'a> {
-    fn new(
-        context: &'a CallContext<'a>,
-        batch_calls: usize,
-        tries_before: HashMap<DeadLetterId, u32>,
-        progress: &'a dyn Fn(Progress),
-    ) -> Self {
-        Self {
-            context,
-            batch_calls,
-            progress,
-            pending: Vec::new(),
-            pending_ids: HashMap::new(),
-            dead: Vec::new(),
-            tries_before,
-            report: RunReport::default(),
-        }
-    }
-
-    fn note_finished(&self, task: &Task, outcome: &Outcome) {
-        let audio = match outcome {
-            Outcome::Scored { call, .. } => duration(call),
-            Outcome::Skipped | Outcome::Dead(_) => Millis::ZERO,
-        };
-        if let Outcome::Dead(letter) = outcome {
-            (self.progress)(Progress::Lost { reason: lost_call(letter) });
-        }
-        (self.progress)(Progress::Finished { bytes: task.bytes(), audio });
-    }
-
-    /// Takes the next outcome in order. Of calls that share an id the first one stands.
-    fn take(&mut self, outcome: Outcome) -> Result<(), RunError> {
-        match outcome {
-            Outcome::Skipped => self.report.skipped += 1,
-            Outcome::Dead(letter) => self.bury(*letter),
-            Outcome::Scored { key, call } => match self.owner_of(&call.record.call_id) {
-                None => {
-                    self.pending_ids.insert(call.record.call_id.clone(), key);
-                    self.pending.push((key, *call));
-                }
-                Some(owner) if owner == key => self.report.skipped += 1,
-                Some(_) => {
-                    let id = call.record.call_id;
-                    let error = id_is_taken(&id);
-                    let letter = dead_letter(call.record.source, Some(id), error, self.context.metadata_uri);
-                    (self.progress)(Progress::Lost { reason: lost_call(&letter) });
-                    self.bury(letter);
-                }
-            },
-        }
-        if self.pending.len() + self.dead.len() >= self.batch_calls { self.commit() } else { Ok(()) }
-    }
-
-    fn bury(&mut self, letter: DeadLetter) {
-        let before = self.tries_before.get(&letter.id()).copied().unwrap_or(0);
-        self.dead.push(DeadLetter { attempts: before.saturating_add(letter.attempts), ..letter });
-    }
-
-    /// The input that has the id already, in the dataset or in the batch under way.
-    fn owner_of(&self, id: &CallId) -> Option<SourceKey> {
-        let dataset = self.context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
-        self.pending_ids.get(id).or_else(|| dataset.committed_call(id)).copied()
-    }
-
-    fn commit(&mut self) -> Result<(), RunError> {
-        let calls = std::mem::take(&mut self.pending);
-        self.pending_ids.clear();
-        let dead_letters = std::mem::take(&mut self.dead);
-        if calls.is_empty() && dead_letters.is_empty() {
-            return Ok(());
-        }
-        let (count, dead, audio) =
-            (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
-        let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
-        let batch = Batch::of_files(calls, dead_letters);
-        self.context.dataset.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
-        tracing::info!(calls = count, dead_letters = dead, "batch committed");
-        for key in &keys {
-            self.context.spool.forget(key);
-        }
-        self.report.scored += count;
-        self.report.dead_letters += dead;
-        self.report.audio = self.report.audio + audio;
-        (self.progress)(Progress::Committed { calls: count });
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<RunReport, RunError> {
-        self.commit()?;
-        Ok(self.report)
     }
 }
