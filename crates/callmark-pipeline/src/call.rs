@@ -3,6 +3,7 @@
 use crate::compose::{compose_heard, compose_written};
 use crate::hear::{Ear, Recording, StageError};
 use crate::inputs::Task;
+use crate::redaction::Redaction;
 use crate::spool::Spool;
 use crate::transcripts::{call_id_of_line, parse_conversation};
 use callmark_analytics::Ruleset;
@@ -43,6 +44,8 @@ pub(crate) struct CallContext<'a> {
     pub(crate) lineage: &'a Lineage,
     /// The file of call metadata, for those who try a dead letter again.
     pub(crate) metadata_uri: Option<&'a str>,
+    /// What is taken out of conversations; recordings lose it in the ear.
+    pub(crate) redaction: &'a Redaction,
     /// Fields of conversations that are near a known one, and were left out.
     pub(crate) misspelt: &'a Mutex<BTreeSet<String>>,
 }
@@ -164,7 +167,8 @@ fn written(
     let sha256 = hex(&Sha256::digest(line.trim_ascii()));
     subject.sha256 = Some(sha256.clone());
     subject.call_id = call_id_of_line(&line);
-    let conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
+    let mut conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
+    context.redaction.written(&mut conversation);
     let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
     if !conversation.misspelt.is_empty() {
         let mut misspelt = context.misspelt.lock().unwrap_or_else(PoisonError::into_inner);

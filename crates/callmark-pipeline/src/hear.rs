@@ -2,6 +2,7 @@
 
 use crate::assemble::Heard;
 use crate::inputs::METADATA;
+use crate::redaction::Redaction;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_analytics::mixed_channel;
@@ -21,6 +22,7 @@ pub(crate) struct Ear {
     pub(crate) voices: VoiceOptions,
     pub(crate) transcribe: TranscribeOptions,
     pub(crate) workers: WorkerPool,
+    pub(crate) redaction: Redaction,
     /// Held while a call longer than [`LONG_CALL`] is in memory.
     pub(crate) long_calls: Mutex<()>,
 }
@@ -121,6 +123,8 @@ impl Ear {
                     .map(|utterance| Heard { loudness_dbfs: loudness_dbfs(pcm, utterance.span), utterance }),
             );
         }
+        let personal = self.redaction.heard(&mut heard);
+        self.redaction.write_audio(&metadata.call_id, &channels, &personal)?;
         let speech = Span::union(facts.iter().flat_map(|c| c.speech.iter().copied()));
         Ok(HeardCall {
             speech: speech.into_iter().map(Span::duration).sum(),

@@ -179,6 +179,7 @@ pub fn run_with(
         lineage: &lineage,
         metadata_uri: metadata_uri.as_deref(),
         misspelt: &misspelt,
+        redaction: &pipeline.redaction,
     };
     let threads =
         ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
@@ -271,6 +272,7 @@ pub(crate) fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, Ru
         voices: VoiceOptions::default(),
         transcribe: TranscribeOptions { language, ..TranscribeOptions::default() },
         workers,
+        redaction: pipeline.redaction.clone(),
         long_calls: Mutex::new(()),
     })
 }
@@ -284,11 +286,12 @@ fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
 /// Names the way of hearing: a checkpoint made another way is not used.
 fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
     format!(
-        "callmark {} model {} language {} raw codec {}",
+        "callmark {} model {} language {} raw codec {} without {}",
         lineage.pipeline_version,
         lineage.asr_model_sha256.as_deref().unwrap_or("-"),
         pipeline.language.as_deref().unwrap_or("auto"),
         pipeline.raw_codec.as_deref().unwrap_or("by name"),
+        pipeline.redaction.name(),
     )
 }
 
