@@ -197,6 +197,7 @@ impl Line {
 
 /// What the other side asked for just before.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[allow(clippy::struct_excessive_bools, reason = "one line may ask for several of them")]
 struct Asked {
     number: bool,
     thing: bool,

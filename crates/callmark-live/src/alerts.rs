@@ -191,8 +191,8 @@ impl Watch {
     pub(crate) fn on_clock(
         &mut self,
         progress: &impl Progress,
-        holds: &[Span],
-        on_hold: bool,
+        held: Millis,
+        (holds, on_hold): (&[Span], bool),
         origin_ms: i64,
         alerts: &mut Vec<Alert>,
     ) {
@@ -208,15 +208,21 @@ impl Watch {
                 self.give(candidate.draft, origin_ms, alerts);
             }
         }
-        self.not_honoured(progress, origin_ms, alerts);
+        self.not_honoured(progress, held, origin_ms, alerts);
         self.waits(progress, holds, on_hold, origin_ms, alerts);
     }
 
-    fn not_honoured(&mut self, progress: &impl Progress, origin_ms: i64, alerts: &mut Vec<Alert>) {
+    fn not_honoured(
+        &mut self,
+        progress: &impl Progress,
+        held: Millis,
+        origin_ms: i64,
+        alerts: &mut Vec<Alert>,
+    ) {
         let (Some(within), Some(request)) = (self.rules.honoured_within, &self.request) else { return };
         let due = request.span.end + within;
         let came = self.reached.is_some_and(|at| at <= due);
-        if came || progress.now() < due || self.was_given(request.kind) || !progress.is_complete(due) {
+        if came || progress.now() + held < due || self.was_given(request.kind) || !progress.is_complete(due) {
             return;
         }
         let draft = Draft {

@@ -46,12 +46,12 @@ pub struct ChannelTrouble {
 
 impl std::ops::AddAssign for ChannelTrouble {
     fn add_assign(&mut self, other: Self) {
-        self.lost_chunks += other.lost_chunks;
-        self.missing_ms += other.missing_ms;
-        self.late_chunks += other.late_chunks;
-        self.duplicate_chunks += other.duplicate_chunks;
-        self.broken_chunks += other.broken_chunks;
-        self.format_changes += other.format_changes;
+        self.lost_chunks = self.lost_chunks.saturating_add(other.lost_chunks);
+        self.missing_ms = self.missing_ms.saturating_add(other.missing_ms);
+        self.late_chunks = self.late_chunks.saturating_add(other.late_chunks);
+        self.duplicate_chunks = self.duplicate_chunks.saturating_add(other.duplicate_chunks);
+        self.broken_chunks = self.broken_chunks.saturating_add(other.broken_chunks);
+        self.format_changes = self.format_changes.saturating_add(other.format_changes);
     }
 }
 
@@ -143,6 +143,21 @@ impl Channel {
         self.reorder.earliest_ts_ms()
     }
 
+    /// Latest time among the chunks that wait.
+    pub(crate) fn latest_ts_ms(&self) -> Option<i64> {
+        self.reorder.latest_ts_ms()
+    }
+
+    /// Chunks that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.reorder.waiting()
+    }
+
+    /// Gives up the chunks that wait.
+    pub(crate) fn give_up(&mut self) -> Vec<Chunk> {
+        self.reorder.give_up()
+    }
+
     pub(crate) fn may_start(&self) -> bool {
         self.reorder.may_start()
     }
@@ -171,11 +186,16 @@ impl Channel {
         broken: &mut Vec<BrokenChunk>,
     ) {
         while let Some(Released { lost_before, ts_ms, item: chunk }) = self.reorder.pop(flush) {
-            self.trouble.lost_chunks += lost_before;
+            self.trouble.lost_chunks = self.trouble.lost_chunks.saturating_add(lost_before);
             self.gap |= lost_before > 0;
             self.fill_gap(ts_ms - origin_ms, heard);
             self.decode(chunk, heard, broken);
         }
+    }
+
+    /// Silence up to `end`, where the call went on without sound.
+    pub(crate) fn silence_until(&mut self, end: Millis, heard: &mut Vec<Heard>) {
+        self.fill_gap(end.0, heard);
     }
 
     /// Nothing more comes.

@@ -115,6 +115,9 @@ impl Chunk {
         if self.channel >= options.max_channels {
             return Err(Refusal::TooManyChannels { channel: self.channel, limit: options.max_channels });
         }
+        if !(0..=LATEST_MS).contains(&self.ts_ms) {
+            return Err(bad_header("ts-ms", &self.ts_ms.to_string(), "milliseconds since 1970"));
+        }
         if self.bytes.is_empty() {
             return Err(Refusal::Empty);
         }
@@ -129,6 +132,9 @@ impl Chunk {
         Ok(())
     }
 }
+
+/// End of the year 9999: a later time is no time.
+const LATEST_MS: i64 = 253_402_300_799_999;
 
 fn number<T: std::str::FromStr>(
     name: &'static str,

@@ -62,6 +62,8 @@ pub struct FinishedCall {
     pub metadata: CallMetadata,
     /// Why it counts as over.
     pub end: EndReason,
+    /// How long it lasted, by its sound and by what was told.
+    pub length: Millis,
     /// The instant of the call's zero, in milliseconds since 1970.
     pub origin_ms: i64,
     /// Channels with sound, in order.
@@ -104,11 +106,12 @@ impl FinishedCall {
         Millis(self.channels.iter().map(|c| c.trouble.missing_ms as i64).sum())
     }
 
-    /// Flags for the call's row, sorted: `missing_audio`, `late_audio`, `broken_audio`, `transcription_failed`, `idle_end`,
+    /// Flags for the call's row, sorted: `no_audio`, `missing_audio`, `late_audio`, `broken_audio`, `transcription_failed`, `idle_end`,
     /// `cut_at_limit`.
     pub fn flags(&self) -> Vec<&'static str> {
         let any = |wrong: fn(&ChannelTrouble) -> bool| self.channels.iter().any(|c| wrong(&c.trouble));
         let mut flags: Vec<&'static str> = [
+            ("no_audio", self.channels.is_empty()),
             ("missing_audio", any(|t| t.lost_chunks > 0)),
             ("late_audio", any(|t| t.late_chunks > 0)),
             ("broken_audio", any(|t| t.broken_chunks > 0)),
@@ -153,7 +156,7 @@ impl FinishedCall {
             codec: first.map_or_else(String::new, |(codec, _)| codec.as_str().to_owned()),
             sample_rate_hz: first.map_or(0, |(_, rate_hz)| rate_hz),
             channels: channels.len() as u16,
-            duration: channels.first().map_or(Millis::ZERO, Pcm::duration),
+            duration: channels.first().map_or(self.length, Pcm::duration),
             truncation: None,
         };
         let mut heard = self.utterances;

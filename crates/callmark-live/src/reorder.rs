@@ -60,7 +60,8 @@ impl<T> Reorder<T> {
     /// Takes a chunk.
     pub(crate) fn push(&mut self, seq: u64, ts_ms: i64, item: T) -> Arrival {
         if let Some(next) = self.next.filter(|next| seq < *next) {
-            let restarts = self.latest_ts_ms.is_some_and(|latest| ts_ms - latest >= self.window.0);
+            let restarts =
+                self.latest_ts_ms.is_some_and(|latest| ts_ms.saturating_sub(latest) >= self.window.0);
             if restarts && next > 0 {
                 return Arrival::Restart;
             }
@@ -84,6 +85,22 @@ impl<T> Reorder<T> {
     /// Earliest time among the chunks that wait.
     pub(crate) fn earliest_ts_ms(&self) -> Option<i64> {
         self.waiting.values().map(|(ts_ms, _)| *ts_ms).min()
+    }
+
+    /// Latest time among the chunks that wait.
+    pub(crate) fn latest_ts_ms(&self) -> Option<i64> {
+        self.waiting.values().map(|(ts_ms, _)| *ts_ms).max()
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Gives up all that wait.
+    pub(crate) fn give_up(&mut self) -> Vec<T> {
+        self.latest_ts_ms = None;
+        std::mem::take(&mut self.waiting).into_values().map(|(_, item)| item).collect()
     }
 
     /// Whether the first window has passed, so that the first chunk is known.
@@ -117,7 +134,7 @@ impl<T> Reorder<T> {
     fn is_window_full(&self) -> bool {
         let Some((_, (first_ts, _))) = self.waiting.first_key_value() else { return false };
         self.waiting.len() > self.max_waiting
-            || self.latest_ts_ms.is_some_and(|latest| latest - first_ts >= self.window.0)
+            || self.latest_ts_ms.is_some_and(|latest| latest.saturating_sub(*first_ts) >= self.window.0)
     }
 }
 

@@ -140,6 +140,16 @@ impl Session {
         self.channels.values().map(Channel::clock).max().unwrap_or(Millis::ZERO)
     }
 
+    /// How long the call is by its sound and by what was told of it. A time that is told far ahead of the sound is no
+    /// length.
+    fn length(&self, options: &LiveOptions) -> Millis {
+        let (now, origin_ms) = (self.now(), self.origin_ms.or(self.story.first_ms()));
+        let told =
+            self.story.last_ms().zip(origin_ms).map(|(last, origin)| Millis(last.saturating_sub(origin)));
+        told.filter(|told| *told > now && *told <= (now + options.max_gap).min(options.max_duration))
+            .unwrap_or(now)
+    }
+
     /// Whether nothing more is taken: only transcripts are waited for.
     pub(crate) fn is_ending(&self) -> bool {
         self.ending.is_some()
@@ -174,7 +184,7 @@ impl Session {
         now_ms: i64,
         outputs: &mut Vec<Output>,
     ) -> Result<(), Refusal> {
-        self.check_time(&chunk, &common.options)?;
+        self.check_time(&chunk, &common.options, outputs)?;
         self.instants.last_ms = now_ms;
         let (index, seq) = (chunk.channel, chunk.seq);
         let new_channel = || Channel::new(index, &common.detector, &common.options);
@@ -251,25 +261,31 @@ impl Session {
         }
         self.advance(common, true, outputs);
         self.ending = Some(reason);
+        let end = self.length(&common.options);
         let mut heard = Vec::new();
         for channel in self.channels.values_mut() {
+            // Many a telephony system sends nothing during a hold: the call went on.
+            channel.silence_until(end, &mut heard);
             channel.finish(&mut heard);
         }
         self.hand_out(common, heard, outputs);
         self.take_ready(common, outputs);
     }
 
-    /// The call, once it is over and everything was transcribed.
-    pub(crate) fn into_finished(self) -> Option<FinishedCall> {
+    /// The call, once it is over and everything was transcribed. One without sound is a call, too: the customer may have
+    /// given up in a queue.
+    pub(crate) fn into_finished(self, options: &LiveOptions) -> Option<FinishedCall> {
         let end = self.ending?;
-        let now = self.now();
-        let origin_ms = self.origin_ms.unwrap_or(0);
-        let metadata = self.story.metadata(self.origin_ms, now);
+        let now = self.length(options);
+        let begun_ms = self.origin_ms.or(self.story.first_ms());
+        let origin_ms = begun_ms.unwrap_or(0);
+        let metadata = self.story.metadata(begun_ms, now);
         let surest =
             self.languages.values().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(found, _)| found.clone());
         let told = metadata.language.as_deref().and_then(model_language).map(str::to_owned);
         Some(FinishedCall {
             end,
+            length: now,
             origin_ms,
             language: told.or(surest),
             holds: self.story.holds(origin_ms, now).0,
@@ -291,11 +307,42 @@ impl Session {
     }
 
     /// A chunk that lies far ahead would put hours of silence into the call.
-    fn check_time(&self, chunk: &Chunk, options: &LiveOptions) -> Result<(), Refusal> {
-        let Some(origin_ms) = self.origin_ms else { return Ok(()) };
-        let ahead_ms = chunk.ts_ms.saturating_sub(origin_ms).saturating_sub(self.now().0);
+    fn check_time(
+        &mut self,
+        chunk: &Chunk,
+        options: &LiveOptions,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
         let limit_ms = options.max_gap.0;
+        let Some(origin_ms) = self.origin_ms else { return self.check_first_times(chunk, limit_ms, outputs) };
+        let ahead_ms = chunk.ts_ms.saturating_sub(origin_ms).saturating_sub(self.now().0);
         if ahead_ms > limit_ms { Err(Refusal::FarAhead { ahead_ms, limit_ms }) } else { Ok(()) }
+    }
+
+    /// Before the call has a beginning no clock is more right than another: of two chunks that lie far apart the one
+    /// goes that stands alone, the earlier taken one where both do.
+    fn check_first_times(
+        &mut self,
+        chunk: &Chunk,
+        limit_ms: i64,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refusal> {
+        let channels = || self.channels.values();
+        let earliest = channels().filter_map(Channel::earliest_ts_ms).min();
+        let latest = channels().filter_map(Channel::latest_ts_ms).max();
+        let (Some(earliest), Some(latest)) = (earliest, latest) else { return Ok(()) };
+        let ahead_ms = chunk.ts_ms.saturating_sub(earliest).max(latest.saturating_sub(chunk.ts_ms));
+        if ahead_ms <= limit_ms {
+            return Ok(());
+        }
+        if channels().map(Channel::waiting).sum::<usize>() > 1 {
+            return Err(Refusal::FarAhead { ahead_ms, limit_ms });
+        }
+        let reason = Refusal::FarAhead { ahead_ms, limit_ms }.to_string();
+        for alone in self.channels.values_mut().flat_map(Channel::give_up) {
+            outputs.push(Output::Broken(Box::new(BrokenChunk { chunk: alone, reason: reason.clone() })));
+        }
+        Ok(())
     }
 
     /// Decodes what may be decoded.
@@ -392,7 +439,8 @@ impl Session {
         let mut alerts = Vec::new();
         let progress =
             Standing { channels: &self.channels, pending: &self.pending, is_ending: self.ending.is_some() };
-        self.watch.on_clock(&progress, &holds, on_hold, origin_ms, &mut alerts);
+        let held = if on_hold { beyond } else { Millis::ZERO };
+        self.watch.on_clock(&progress, held, (&holds, on_hold), origin_ms, &mut alerts);
         outputs.extend(alerts.into_iter().map(|a| Output::Alert(Box::new(a))));
     }
 }

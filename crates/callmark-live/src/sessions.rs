@@ -261,13 +261,10 @@ impl Sessions {
         let Some(session) = self.open.remove(call_id) else { return };
         self.remember(call_id);
         self.counters.trouble += session.trouble();
-        if session.is_without_sound() {
-            self.counters.without_sound += 1;
-            self.low_water.release(call_id);
-            return;
-        }
+        self.counters.without_sound += u64::from(session.is_without_sound());
         self.counters.finished += 1;
-        outputs.extend(session.into_finished().map(|call| Output::Finished(Box::new(call))));
+        outputs
+            .extend(session.into_finished(&self.common.options).map(|call| Output::Finished(Box::new(call))));
     }
 
     fn remember(&mut self, call_id: &CallId) {

@@ -21,15 +21,19 @@ pub(crate) struct Story {
     started: StartedFields,
     /// Sorted by time.
     changes: Vec<(i64, Change)>,
+    /// First and last instant of which something was told.
+    told: Option<(i64, i64)>,
 }
 
 impl Story {
     pub(crate) fn new(call_id: CallId) -> Self {
-        Self { call_id, started: StartedFields::default(), changes: Vec::new() }
+        Self { call_id, started: StartedFields::default(), changes: Vec::new(), told: None }
     }
 
     /// Takes an event that happened at `ts_ms`.
     pub(crate) fn take(&mut self, event: CallEvent, ts_ms: i64) {
+        let (first, last) = self.told.unwrap_or((ts_ms, ts_ms));
+        self.told = Some((first.min(ts_ms), last.max(ts_ms)));
         let change = match event.kind {
             CallEventKind::Started(fields) => {
                 self.started = *fields;
@@ -46,6 +50,16 @@ impl Story {
             let at = self.changes.partition_point(|(other, _)| *other <= ts_ms);
             self.changes.insert(at, entry);
         }
+    }
+
+    /// The earliest instant of which something was told.
+    pub(crate) fn first_ms(&self) -> Option<i64> {
+        self.told.map(|(first, _)| first)
+    }
+
+    /// The latest.
+    pub(crate) fn last_ms(&self) -> Option<i64> {
+        self.told.map(|(_, last)| last)
     }
 
     /// Holds told so far, the open one until `now`; whether the last is open.

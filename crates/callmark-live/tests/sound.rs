@@ -2,13 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
 
+use callmark_acoustics::{AcousticOptions, VoiceOptions};
 use callmark_analytics::Ruleset;
 use callmark_asr::ChannelTranscript;
 use callmark_audio::ChunkCodec;
 use callmark_live::{
-    CallEvent, Chunk, EndReason, FinishedCall, LiveOptions, Output, Position, Refusal, Sessions, Source,
+    CallEvent, CallEventKind, Chunk, EndReason, FinishedCall, LiveOptions, Output, Position, Refusal,
+    Sessions, Source,
 };
-use callmark_types::{CallId, Millis};
+use callmark_types::{CallId, Handler, Millis, Span};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -143,6 +145,88 @@ fn a_time_far_ahead_is_refused_and_costs_the_call_nothing() {
     assert!(matches!(sessions.on_chunk(position(100), 0, far), Err(Refusal::FarAhead { .. })));
     let [Output::Finished(call)] = &sessions.end_all()[..] else { panic!("one call ends") };
     assert_eq!(call.decode()[0].samples.len(), 100 * 320);
+}
+
+#[test]
+fn a_first_chunk_with_a_wrong_clock_is_a_dead_letter_and_the_call_goes_on() {
+    for wrong in [1, ORIGIN_MS - 86_400_000, ORIGIN_MS + 86_400_000] {
+        let mut chunks: Vec<Chunk> = (0..200).map(|seq| chunk(0, seq)).collect();
+        chunks[0].ts_ms = wrong;
+        let (finished, _, broken) = played_with(LiveOptions::default(), &chunks);
+        assert!(matches!(&broken[..], [reason] if reason.contains("ahead")), "{broken:?}");
+        assert_eq!(finished[0].decode()[0].samples.len(), 199 * 320);
+    }
+}
+
+#[test]
+fn no_time_and_no_number_stops_the_worker() {
+    let mut sessions = Sessions::new(Arc::new(Ruleset::built_in()), LiveOptions::default());
+    for (offset, ts_ms) in [i64::MIN, -1, i64::MAX].into_iter().enumerate() {
+        let refused = sessions.on_chunk(position(offset), 0, Chunk { ts_ms, ..chunk(0, 0) });
+        assert!(matches!(refused, Err(Refusal::HeaderValue { name: "ts-ms", .. })), "{refused:?}");
+    }
+    let mut offset = 10;
+    for seq in [u64::MAX, 0, 1, u64::MAX, 2, u64::MAX - 1, 3] {
+        for step in 0..120 {
+            let later = Chunk { seq, ts_ms: ORIGIN_MS + offset * 20 + step, ..chunk(0, 0) };
+            let _ = sessions.on_chunk(position(offset as usize), 0, later).unwrap();
+            offset += 1;
+        }
+    }
+    assert!(!sessions.end_all().is_empty());
+    let _ = sessions.counters();
+}
+
+fn told(kind: CallEventKind, at_ms: i64) -> CallEvent {
+    CallEvent { call_id: CallId::new("call-1").unwrap(), ts_ms: Some(ORIGIN_MS + at_ms), kind }
+}
+
+/// What comes of `chunks`, then `events`, then the end of all calls.
+fn finished_with(chunks: &[Chunk], events: Vec<CallEvent>) -> FinishedCall {
+    let mut sessions = Sessions::new(Arc::new(Ruleset::built_in()), LiveOptions::default());
+    let mut outputs = Vec::new();
+    for (offset, chunk) in chunks.iter().enumerate() {
+        outputs.extend(sessions.on_chunk(position(offset), 0, chunk.clone()).unwrap());
+    }
+    for (offset, event) in events.into_iter().enumerate() {
+        outputs.extend(sessions.on_event(position(1_000 + offset), 0, event).unwrap());
+    }
+    outputs.extend(sessions.end_all());
+    let mut waiting = std::collections::VecDeque::from(outputs);
+    while let Some(output) = waiting.pop_front() {
+        match output {
+            Output::Transcribe(job) => {
+                waiting.extend(sessions.on_transcript(job.complete(Ok(ChannelTranscript::default()))));
+            }
+            Output::Finished(call) => return *call,
+            Output::Broken(_) | Output::Alert(_) => {}
+        }
+    }
+    panic!("the call did not end")
+}
+
+#[test]
+fn a_hold_without_sound_is_part_of_the_call() {
+    let chunks: Vec<Chunk> = (0..150).map(|seq| chunk(0, seq)).collect();
+    let events = vec![
+        told(CallEventKind::HoldStarted, 3_000),
+        told(CallEventKind::HoldEnded, 30_000),
+        told(CallEventKind::Ended, 31_000),
+    ];
+    let call = finished_with(&chunks, events);
+    assert_eq!(call.holds, [Span::of_ms(3_000, 30_000)]);
+    assert_eq!(call.decode()[0].samples.len(), 31 * 16_000);
+    assert_eq!(call.missing(), Millis::ZERO);
+}
+
+#[test]
+fn a_call_of_which_only_events_come_is_a_call() {
+    let started = CallEventKind::HandlerChanged { handler: Handler::Queue, agent_id: None };
+    let call = finished_with(&[], vec![told(started, 0), told(CallEventKind::Ended, 45_000)]);
+    assert_eq!((call.length, call.flags()), (Millis(45_000), vec!["no_audio"]));
+    assert_eq!(call.metadata.started_at.map(callmark_types::Timestamp::epoch_millis), Some(ORIGIN_MS));
+    let heard = call.hear(&AcousticOptions::default(), &VoiceOptions::default());
+    assert_eq!((heard.facts.format.duration, heard.facts.format.channels), (Millis(45_000), 0));
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Redaction {
 
     /// Names the policy, for checkpoints.
     pub(crate) fn name(&self) -> String {
-        Vec::from_iter(self.kinds.iter().map(|kind| kind.as_str())).join("+")
+        self.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join("+")
     }
 
     /// Takes personal data out of utterances. When it was said.
@@ -74,7 +74,8 @@ impl Redaction {
                 Span::new(utterance.words[data.first].span.start, utterance.words[data.last].span.end)
             }));
             utterance.words = masked_words(&utterance.words, of_line);
-            utterance.text = Vec::from_iter(utterance.words.iter().map(|word| word.word.as_str())).join(" ");
+            utterance.text =
+                utterance.words.iter().map(|word| word.word.as_str()).collect::<Vec<_>>().join(" ");
         }
         spans
     }

@@ -112,10 +112,11 @@ pub(super) fn names(lines: &[Line], asked: impl Fn(usize) -> Asked) -> Vec<Perso
             found.push(PersonalData { line: at, first, last, kind: PersonalKind::Name });
         };
         for word in 0..line.words.len() {
-            if TITLES.contains(&line.plain(word)) && line.words[word].capital {
-                if let Some(last) = name_from(line, word + 1) {
-                    put(word + 1, last);
-                }
+            if TITLES.contains(&line.plain(word))
+                && line.words[word].capital
+                && let Some(last) = name_from(line, word + 1)
+            {
+                put(word + 1, last);
             }
             for phrase in BEFORE {
                 let length = phrase.split(' ').count();

@@ -200,7 +200,7 @@ fn is_date(word: &str) -> bool {
     let parts: Vec<&str> = word.split(['-', '/']).collect();
     let lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();
     parts.iter().all(|part| part.bytes().all(|b| b.is_ascii_digit()))
-        && matches!(lengths[..], [4, 1..=2, 1..=2] | [1..=2, 1..=2, 4] | [1..=2, 1..=2, 2])
+        && matches!(lengths[..], [4, 1..=2, 1..=2] | [1..=2, 1..=2, 4 | 2])
 }
 
 fn is_decimal(word: &str) -> bool {

@@ -325,6 +325,21 @@ impl KafkaPipeline {
                 "live calls cannot be redacted yet: their alerts quote what was said",
             ));
         }
+        for (setting, topic) in [
+            ("output.scored_topic", &self.scored_topic),
+            ("output.dead_letters_topic", &self.dead_letters_topic),
+            ("output.alerts_topic", &self.alerts_topic),
+        ] {
+            let reads = |name: &String| {
+                *name == self.topic || (self.kind == StreamKind::Live && *name == self.events_topic)
+            };
+            if topic.as_ref().is_some_and(reads) {
+                return Err(invalid(
+                    setting,
+                    "must be another topic than the one that is read: it would be read again",
+                ));
+            }
+        }
         let hearing = self.hearing.clone().checked()?;
         for (setting, text) in
             [("source.brokers", &self.brokers), ("source.topic", &self.topic), ("source.group", &self.group)]
@@ -451,6 +466,16 @@ mod tests {
             error.contains("source.properties.sasl.password") && error.contains("CALLMARK_NO_SUCH_SECRET"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_output_that_is_read_again_is_refused() {
+        for setting in ["scored_topic", "dead_letters_topic"] {
+            let text =
+                MINIMAL.replace("dir = \"out\"", &format!("dir = \"out\"\n{setting} = \"calls.recordings\""));
+            let error = load(&text).unwrap_err().to_string();
+            assert!(error.contains(setting) && error.contains("read again"), "{error}");
+        }
     }
 
     #[test]

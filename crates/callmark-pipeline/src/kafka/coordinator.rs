@@ -34,6 +34,8 @@ pub(crate) struct Settings {
     pub(crate) shutdown: Duration,
     /// Stop when nothing came for that long.
     pub(crate) stop_when_idle: Option<Duration>,
+    /// Silence of the broker after which the worker gives up.
+    pub(crate) give_up: Duration,
 }
 
 /// A partition from the group's first word of it to its last.
@@ -94,10 +96,16 @@ impl Coordinator {
         self.partitions.values().filter(|state| matches!(state, State::Open(_))).count()
     }
 
-    /// Whether the group has answered and nothing is being opened.
-    pub(crate) fn is_ready(&self) -> bool {
+    /// Whether the group has answered, the broker still does, and nothing is being opened.
+    pub(crate) fn is_ready(&self, now: Instant) -> bool {
         let opening = self.partitions.values().any(|state| matches!(state, State::Opening { .. }));
-        self.joined && !opening && self.stopping.is_none()
+        let answers = self.broker_silence(now) < BROKER_SILENCE_LIMIT;
+        self.joined && answers && !opening && self.stopping.is_none()
+    }
+
+    /// How long the broker has said nothing, which it is asked for all the time.
+    pub(crate) fn broker_silence(&self, now: Instant) -> Duration {
+        self.broker_heard.map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard))
     }
 
     /// Live calls that are open.
@@ -168,6 +176,13 @@ impl Coordinator {
             if let State::Open(open) = state {
                 open.tick(now, connected, &mut actions);
             }
+        }
+        let silence = self.broker_silence(now);
+        if silence >= self.settings.give_up && self.stopping.is_none() {
+            actions.push(Action::Fail(StreamError::Broker(format!(
+                "the broker has not answered for {} s; nothing is lost: mend that and start again",
+                silence.as_secs()
+            ))));
         }
         if let (Some(limit), Some(last), None) =
             (self.settings.stop_when_idle, self.last_message, self.stopping)

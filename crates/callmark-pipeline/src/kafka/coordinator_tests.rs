@@ -13,6 +13,7 @@ fn coordinator(calls: usize) -> Coordinator {
         limits: BatchLimits { calls, bytes: 1 << 30, age: Duration::from_secs(5) },
         shutdown: Duration::from_secs(10),
         stop_when_idle: None,
+        give_up: Duration::from_hours(1),
     })
 }
 
@@ -90,7 +91,7 @@ fn the_group_is_answered_when_all_partitions_are_open_with_where_each_goes_on() 
     };
     let first = coordinator.on(opened_at(1, b, None), now);
     assert_eq!(first, []);
-    assert!(!coordinator.is_ready());
+    assert!(!coordinator.is_ready(now));
     let actions = coordinator.on(opened_at(0, a, Some(7)), now);
     let offsets = BTreeMap::from([(0, start(a, Some(7))), (1, start(b, None))]);
     assert_eq!(
@@ -100,7 +101,7 @@ fn the_group_is_answered_when_all_partitions_are_open_with_where_each_goes_on() 
             Action::Command(Command::Assign(offsets))
         ]
     );
-    assert!(coordinator.is_ready());
+    assert!(coordinator.is_ready(now));
 }
 
 #[test]
@@ -247,6 +248,23 @@ fn a_worker_that_is_idle_for_long_enough_stops_where_that_is_asked_for() {
         now + Duration::from_secs(6),
     );
     assert!(coordinator.tick(now + Duration::from_secs(6)).contains(&Action::Finish));
+}
+
+#[test]
+fn a_worker_that_hears_nothing_of_the_broker_is_not_ready_and_gives_up_in_time() {
+    let now = Instant::now();
+    let mut coordinator = coordinator(1);
+    coordinator.settings.give_up = Duration::from_secs(60);
+    opened(&mut coordinator, &[0], None, now);
+    coordinator.on(Event::BrokerAnswered, now);
+    assert!(coordinator.is_ready(now + Duration::from_secs(10)));
+    assert!(!coordinator.is_ready(now + Duration::from_secs(20)));
+    assert_eq!(coordinator.tick(now + Duration::from_secs(59)), []);
+    let actions = coordinator.tick(now + Duration::from_secs(60));
+    assert!(
+        matches!(&actions[..], [Action::Fail(error)] if error.to_string().contains("not answered for 60 s")),
+        "{actions:?}"
+    );
 }
 
 /// One thing that happens to a worker that holds one partition, over and over.

@@ -4,6 +4,7 @@ use super::config::KafkaPipeline;
 use super::failure::{explained, lasting};
 use super::publisher::Publisher;
 use super::startup::{partitions_of, topics, uneven};
+use super::uri::UriGate;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
@@ -41,6 +42,9 @@ pub fn examine_kafka(pipeline: &KafkaPipeline) -> Vec<KafkaFinding> {
         Err(error) => return vec![bad(error.to_string())],
     };
     let mut findings = Vec::new();
+    if let Err(reason) = UriGate::new(&pipeline.allowed_uri_prefixes) {
+        findings.push(bad(format!("source.allowed_uri_prefixes: {reason}")));
+    }
     let mut counts = Vec::new();
     for topic in topics(pipeline) {
         match partitions_of(&publisher, &pipeline.brokers, &topic) {

@@ -134,7 +134,8 @@ pub fn resend(
         headers.retain(|(name, _)| name != "attempts");
         headers.push(header("attempts", letter.attempts.to_string().as_bytes()));
         let value = Some(bytes).filter(|bytes| !bytes.is_empty());
-        Some(Outgoing { topic: letter.topic?, key, headers, value })
+        // Where it was, its partition knows the calls that it had.
+        Some(Outgoing { topic: letter.topic?, partition: letter.partition, key, headers, value })
     });
     let messages: Vec<Outgoing> = messages.collect();
     let topics: std::collections::BTreeSet<&str> = messages.iter().map(|m| m.topic.as_str()).collect();
@@ -180,6 +181,7 @@ fn message_of(options: &FeedOptions, task: Task) -> Result<Outgoing, String> {
             let headers = vec![header("content-type", b"application/json")];
             Ok(Outgoing {
                 topic: options.topic.clone(),
+                partition: None,
                 key,
                 headers,
                 value: Some(line.trim_ascii().to_vec()),
@@ -195,14 +197,14 @@ fn message_of(options: &FeedOptions, task: Task) -> Result<Outgoing, String> {
                 fields.insert("uri".to_owned(), Value::String(uri.to_string()));
                 let headers = vec![header("content-type", b"application/json")];
                 let value = Some(Value::Object(fields).to_string().into_bytes());
-                return Ok(Outgoing { topic: options.topic.clone(), key, headers, value });
+                return Ok(Outgoing { topic: options.topic.clone(), partition: None, key, headers, value });
             }
             let value = std::fs::read(&path).map_err(|e| unreadable(&path, &e))?;
             let headers = vec![
                 header("content-type", content_type_of(&path).as_bytes()),
                 header("call", Value::Object(fields).to_string().as_bytes()),
             ];
-            Ok(Outgoing { topic: options.topic.clone(), key, headers, value: Some(value) })
+            Ok(Outgoing { topic: options.topic.clone(), partition: None, key, headers, value: Some(value) })
         }
     }
 }

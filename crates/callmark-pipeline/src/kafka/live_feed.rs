@@ -102,6 +102,7 @@ impl LiveCall {
         fields.insert("ts_ms".to_owned(), json!(self.origin_ms + at_ms));
         Outgoing {
             topic: self.live.events_topic.clone(),
+            partition: None,
             key: Some(self.key()),
             headers: vec![header("content-type", b"application/json")],
             value: Some(Value::Object(fields).to_string().into_bytes()),
@@ -117,6 +118,7 @@ impl LiveCall {
         };
         Outgoing {
             topic: self.topic.clone(),
+            partition: None,
             key: Some(self.key()),
             headers: vec![
                 header("codec", codec.as_bytes()),

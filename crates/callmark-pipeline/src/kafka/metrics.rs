@@ -55,6 +55,7 @@ pub(crate) struct Metrics {
     pub(crate) live_sessions: Gauge,
     pub(crate) lost_races: Counter,
     pub(crate) store_retries: Counter,
+    pub(crate) broker_silence: Gauge,
     pub(crate) partitions: Gauge,
     pub(crate) in_flight_calls: Gauge,
     pub(crate) in_flight_bytes: Gauge,
@@ -84,6 +85,7 @@ impl Metrics {
             live_sessions: Gauge::default(),
             lost_races: Counter::default(),
             store_retries: Counter::default(),
+            broker_silence: Gauge::default(),
             partitions: Gauge::default(),
             in_flight_calls: Gauge::default(),
             in_flight_bytes: Gauge::default(),
@@ -137,6 +139,7 @@ impl Metrics {
             self.store_retries.clone(),
         );
         r.register("partitions", "Partitions that this worker holds", self.partitions.clone());
+        r.register("broker_silence_seconds", "Since the broker said anything", self.broker_silence.clone());
         r.register("in_flight_calls", "Messages taken in and not committed", self.in_flight_calls.clone());
         r.register(
             "in_flight_bytes",

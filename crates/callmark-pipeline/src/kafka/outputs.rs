@@ -68,6 +68,7 @@ fn scored(topic: &str, calls: &[&ScoredCall]) -> Vec<Outgoing> {
         headers.extend(position(&call.record.source));
         Outgoing {
             topic: topic.to_owned(),
+            partition: None,
             key: Some(call.record.call_id.as_str().as_bytes().to_vec()),
             headers,
             value: Some(value.to_string().into_bytes()),
@@ -89,6 +90,7 @@ fn dead_letter(topic: &str, dead: &Dead) -> Outgoing {
     headers.extend(position(&dead.letter.source));
     Outgoing {
         topic: topic.to_owned(),
+        partition: None,
         key: dead.original.key.clone(),
         headers,
         value: dead.original.value.clone(),

@@ -30,6 +30,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Outgoing {
     pub(crate) topic: String,
+    /// `None`: by its key, as Java's clients do it.
+    pub(crate) partition: Option<i32>,
     pub(crate) key: Option<Vec<u8>>,
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) value: Option<Vec<u8>>,
@@ -91,6 +93,8 @@ impl Publisher {
             .set("enable.idempotence", "true")
             .set("compression.type", "lz4")
             .set("linger.ms", "5")
+            // As Java's clients do it: messages of one call meet, whoever sent them.
+            .set("partitioner", "murmur2_random")
             .set("message.timeout.ms", DELIVERY_LIMIT_MS)
             .set("queue.buffering.max.kbytes", QUEUED_KIB)
             .set("message.max.bytes", LARGEST_MESSAGE_BYTES);
@@ -193,6 +197,9 @@ impl Publisher {
             }
             if let Some(value) = &message.value {
                 record = record.payload(value);
+            }
+            if let Some(partition) = message.partition {
+                record = record.partition(partition);
             }
             match self.producer.send(record) {
                 Ok(()) => return Ok(()),

@@ -226,6 +226,7 @@ impl Threads {
             live: self.live.clone(),
             limits,
             shutdown: pipeline.shutdown_timeout,
+            give_up: pipeline.give_up_after,
             stop_when_idle: pipeline.stop_when_idle,
         });
         let mut stopping = false;
@@ -233,7 +234,13 @@ impl Threads {
         loop {
             let mut actions = Vec::new();
             match self.events.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-                Ok(event) => actions.extend(coordinator.on(event, Instant::now())),
+                Ok(event) => {
+                    if let Event::Message { message, .. } = &event {
+                        self.metrics.messages.inc();
+                        self.metrics.message_bytes.inc_by(message.value.as_ref().map_or(0, Vec::len) as u64);
+                    }
+                    actions.extend(coordinator.on(event, Instant::now()));
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(died("the consumer thread")),
             }
@@ -263,16 +270,23 @@ impl Threads {
         self.metrics.partitions.set(open as i64);
         self.metrics.in_flight_calls.set(self.gauge.calls() as i64);
         self.metrics.in_flight_bytes.set(self.gauge.bytes() as i64);
+        self.metrics.broker_silence.set(coordinator.broker_silence(Instant::now()).as_secs() as i64);
         self.metrics.live_sessions.set(coordinator.live_sessions() as i64);
-        readiness.ready.store(coordinator.is_ready(), Ordering::Relaxed);
+        readiness.ready.store(coordinator.is_ready(Instant::now()), Ordering::Relaxed);
     }
 
     /// Carries out an action; whether it was the last one.
     fn act(&self, action: Action) -> Result<bool, StreamError> {
         match action {
             Action::Command(command) => {
-                if let Command::CommitOffset { partition, next, .. } = command {
-                    self.metrics.at(partition, Some(next));
+                match &command {
+                    Command::CommitOffset { partition, next, .. } => self.metrics.at(*partition, Some(*next)),
+                    Command::Assign(starts) => {
+                        for (partition, start) in starts {
+                            self.metrics.at(*partition, Some(start.next.unwrap_or(0)));
+                        }
+                    }
+                    _ => {}
                 }
                 let sent = self.commands.as_ref().is_some_and(|commands| commands.send(command).is_ok());
                 if !sent {
@@ -290,8 +304,6 @@ impl Threads {
                 self.store(partition, StoreJob::Commit { partition, epoch, batch })?;
             }
             Action::Process { epoch, sequence, message } => {
-                self.metrics.messages.inc();
-                self.metrics.message_bytes.inc_by(message.value.as_ref().map_or(0, Vec::len) as u64);
                 self.call(CallJob::Message { epoch, sequence, message })?;
             }
             Action::Alert { partition, epoch, alert } => {
@@ -439,10 +451,17 @@ fn commits_of_a_call(pipeline: &KafkaPipeline) -> usize {
     usize::try_from(call_ms.div_ceil(age_ms)).unwrap_or(MAX_REMEMBERED).min(MAX_REMEMBERED)
 }
 
-/// Asks the broker now and then how long the partitions are. Ends with the process.
+/// Asks the broker now and then how long the partitions are, or whether it is there at all. Ends with the process.
 fn watch_lag(topic: &str, outputs: &Outputs, metrics: &Metrics, events: &Sender<Event>) {
     loop {
-        for (partition, _) in metrics.positions() {
+        let positions = metrics.positions();
+        if positions.is_empty()
+            && outputs.publisher.client().fetch_metadata(Some(topic), LAG_LIMIT).is_ok()
+            && events.send(Event::BrokerAnswered).is_err()
+        {
+            return;
+        }
+        for (partition, _) in positions {
             if let Ok((low, high)) = outputs.publisher.client().fetch_watermarks(topic, partition, LAG_LIMIT)
             {
                 metrics.goes_to(partition, low, high);

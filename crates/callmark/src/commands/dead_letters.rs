@@ -143,7 +143,8 @@ fn retries<'a>(
 }
 
 fn require(dataset: &Path) -> anyhow::Result<&Path> {
-    if dataset.is_dir() {
+    // On an object store it is looked at when it is read.
+    if dataset.is_dir() || dataset.to_string_lossy().contains("://") {
         return Ok(dataset);
     }
     Err(QueryError::NoDataset(dataset.to_owned()).into())

@@ -3,6 +3,7 @@
 use crate::cli::DoctorArguments;
 use crate::exit::Exit;
 use callmark_models::ModelStore;
+use callmark_pipeline::EngineChoice;
 use callmark_store::check;
 use std::io::Write;
 use std::path::Path;
@@ -18,14 +19,19 @@ struct Finding {
 }
 
 pub(crate) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
-    let mut findings = vec![model(&arguments.model), device()];
+    let stream = arguments.kafka.as_deref().map(callmark_pipeline::KafkaPipeline::from_file).transpose()?;
+    let mut findings = vec![device()];
+    match &stream {
+        Some(stream) if stream.hearing.engine == EngineChoice::Scripted => {}
+        Some(stream) => findings.push(model(&stream.hearing.model)),
+        None => findings.push(model(&arguments.model)),
+    }
     findings.push(space(arguments.dataset.as_deref().unwrap_or(Path::new("."))));
     if let Some(dataset) = &arguments.dataset {
         findings.extend(consistency(dataset));
     }
-    if let Some(file) = &arguments.kafka {
-        let pipeline = callmark_pipeline::KafkaPipeline::from_file(file)?;
-        let found = callmark_pipeline::examine_kafka(&pipeline);
+    if let Some(stream) = &stream {
+        let found = callmark_pipeline::examine_kafka(stream);
         findings.extend(found.into_iter().map(|f| Finding { good: f.good, subject: "kafka", what: f.what }));
     }
     let mut out = std::io::stdout().lock();
