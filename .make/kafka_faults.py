@@ -14,9 +14,9 @@ import subprocess
 import sys
 import tempfile
 
-from kafka_broker import Broker
+from kafka_broker import GROUP_TOOL, Broker
 from kafka_fixtures import (ALERTS, AUDIO, DEMO, EVENTS, OUTPUT_TOPICS, SPEECH, TOPIC, add_commands, create_topics, ends_of,
-                            feed, told_to, write_pipeline)
+                            feed, told_to, wait_until, write_pipeline)
 
 GROUP = "faults"
 WORKER_LIMIT_S = 120
@@ -102,10 +102,56 @@ def test_messages(faults, speech):
         faults.check("dead letters are sent, too", outside == len(letters), outside)
         scored = sum(broker.end_offsets("calls.scored").values())
         faults.check("the same message twice is one call", scored == 1, scored)
+        test_replay(faults, broker)
         status, said = faults.run(broker, faults.work / "nowhere", topic="calls.recodrings")
         faults.check("a missing topic is named", status == 3 and "no topic calls.recodrings" in said, (status, said))
         status, said = faults.run(broker, out, properties={"fetch.wait.max.sm": 5})
         faults.check("an unknown property is named", status == 2 and "fetch.wait.max.sm" in said, (status, said))
+
+
+def test_replay(faults, broker):
+    """Letters go back to the partition that they came from, whoever sent their messages."""
+    topic, out, count = "replayed", faults.work / "replayed", 30
+    create_topics(broker, 6, topic=topic)
+
+    def send(said):
+        lines = (json.dumps({"call_id": f"chat-{n}", "turns": [{"speaker": "customer", "text": said}]}) for n in range(count))
+        values = "".join(f"chat-{n}\t{line}\n" for n, line in enumerate(lines))
+        broker.tool(PRODUCER, "--topic", topic, "--reader-property", "parse.key=true", stdin=values.encode())
+    send("Hello.")
+    send("Something else.")
+    status, said = faults.run(broker, out, topic=topic)
+    faults.check("the same id with other content is a dead letter", status == 0 and len(faults.letters(out)) == count, said)
+    path = faults.pipeline(broker, out, {"topic": topic})
+    status, said = faults.told([*faults.worker[:-1], "dead-letters", "replay", out, "--pipeline", path])
+    faults.check("dead letters are sent again", status == 0 and not faults.letters(out), (status, said))
+    status, said = faults.run(broker, out, topic=topic)
+    rows = faults.told([*faults.worker[:-1], "sql", out, "select call_id from calls", "--format", "json"])[1].splitlines()
+    good = status == 0 and len(rows) == count and len(faults.letters(out)) == count
+    faults.check("and no call is there twice", good, (status, len(rows), len(faults.letters(out)), said))
+
+
+def test_outage(faults):
+    """A broker that goes away ends an idle worker in the time that is set for it."""
+    with Broker() as broker:
+        create_topics(broker, 1)
+        source = {"stop_when_idle_s": 600}
+        path = faults.pipeline(broker, faults.work / "outage", source)
+        with subprocess.Popen([*faults.worker, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as worker:
+            try:
+                wait_until(lambda: has_member(broker), 60, 1, lambda: "no member of the group")
+                broker.kill()
+                said = worker.communicate(timeout=WORKER_LIMIT_S)[1]
+            finally:
+                worker.kill()
+        good = worker.returncode == 3 and "the broker has not answered" in said
+        faults.check("a broker that is gone ends the worker", good, (worker.returncode, said))
+
+
+def has_member(broker):
+    """Whether the group has a member."""
+    out, _ = broker.tool(GROUP_TOOL, "--describe", "--group", GROUP, "--members")
+    return GROUP in out and "callmark" in out
 
 
 def test_login(faults, speech):
@@ -201,6 +247,7 @@ def main():
         test_messages(faults, SPEECH.read_bytes())
         test_login(faults, SPEECH.read_bytes())
         test_live(faults)
+        test_outage(faults)
     print(f"{faults.passed} passed, {faults.failed} failed")
     return 1 if faults.failed else 0
 

@@ -48,7 +48,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// An object store could not be reached, or did not do what it was asked, retries included.
-    #[error("cannot {action} {}: {source}; {advice}", path.display())]
+    #[error("cannot {action} {}: {}; {advice}", path.display(), without_body(cause))]
     ObjectStore {
         /// What was tried.
         action: &'static str,
@@ -56,8 +56,8 @@ pub enum StoreError {
         path: PathBuf,
         /// What the operator can do.
         advice: &'static str,
-        /// The store's word.
-        source: Box<object_store::Error>,
+        /// The store's word. No source of this error: what a store answers may quote keys, and a chain would be printed.
+        cause: Box<object_store::Error>,
     },
     /// The text names no place that a dataset can lie in.
     #[error("{location} cannot hold a dataset: {reason}")]
@@ -174,6 +174,13 @@ pub enum StoreError {
     },
 }
 
+/// What an object store's client says, without the body of the store's answer.
+fn without_body(error: &object_store::Error) -> String {
+    let said = error.to_string();
+    let head = said.split_once('<').map_or(said.as_str(), |(head, _)| head);
+    head.trim_end_matches([' ', ':', '\n']).to_owned()
+}
+
 impl StoreError {
     /// Sorts a system error into the variant that says what to do.
     pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
@@ -201,7 +208,7 @@ impl StoreError {
             object_store::Error::InvalidPath { .. } => "use another name for the dataset",
             _ => "check the endpoint and that it can be reached, then run again",
         };
-        Self::ObjectStore { action, path: path.to_path_buf(), advice, source: Box::new(source) }
+        Self::ObjectStore { action, path: path.to_path_buf(), advice, cause: Box::new(source) }
     }
 
     /// Unwraps the system error that the Parquet library may carry.

@@ -357,7 +357,7 @@ pub(crate) enum DeadLetterCommand {
         #[arg(long, value_name = "HOST:PORT,…", conflicts_with = "pipeline")]
         brokers: Option<String>,
         #[command(flatten)]
-        hearing: HearingArguments,
+        hearing: Box<HearingArguments>,
     },
 }
 

@@ -7,12 +7,15 @@
 //! librdkafka, sees each once.
 
 use super::config::KafkaPipeline;
+use super::consumer::log;
 use super::event::{Epoch, PartitionNumber};
 use super::failure::{client_refused, explained, lasting};
 use super::properties::Properties;
 use callmark_live::Alert;
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::metadata::MetadataPartition;
@@ -21,6 +24,26 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// Reads alerts and calls for a look at what was sent.
+type Reader = BaseConsumer<Quiet>;
+
+/// What the client says of itself, in the log of this program. That a partition was read to its end is no error.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::debug!(reason, "the broker cannot be reached, trying again");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
 
 /// Schema of the messages.
 const ALERT_SCHEMA: &[u8] = b"callmark.alert/1";
@@ -203,7 +226,7 @@ impl AlertLog {
     }
 
     /// A consumer without a group; at the end of a partition it says so.
-    fn reader(&self, isolation: &str) -> Result<BaseConsumer, AlertTrouble> {
+    fn reader(&self, isolation: &str) -> Result<Reader, AlertTrouble> {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -215,13 +238,13 @@ impl AlertLog {
         self.consumer_properties.apply(&mut config);
         config.set("enable.partition.eof", "true").set("isolation.level", isolation);
         config.remove("group.instance.id");
-        config.create().map_err(|e| refused(&e))
+        config.create_with_context(Quiet).map_err(|e| refused(&e))
     }
 
     /// When the first message was sent that is read again; `None` where nothing is.
     fn heard_again_since(
         &self,
-        reader: &BaseConsumer,
+        reader: &Reader,
         partition: PartitionNumber,
         next: [Option<i64>; 2],
     ) -> Result<Option<i64>, AlertTrouble> {
@@ -252,7 +275,7 @@ impl AlertLog {
     }
 
     /// Ids of all alerts sent since then.
-    fn sent_since(&self, reader: &BaseConsumer, since_ms: i64) -> Result<HashSet<String>, AlertTrouble> {
+    fn sent_since(&self, reader: &Reader, since_ms: i64) -> Result<HashSet<String>, AlertTrouble> {
         let metadata = reader
             .client()
             .fetch_metadata(Some(&self.topic), ANSWER_LIMIT)
@@ -316,13 +339,13 @@ impl AlertLog {
     /// committed messages sees them before it ends.
     fn wait_for_open_transactions(
         &self,
-        reader: &BaseConsumer,
+        reader: &Reader,
         partitions: &[PartitionNumber],
     ) -> Result<(), AlertTrouble> {
         let everything = self.reader("read_uncommitted")?;
         let deadline = Instant::now() + SETTLE_LIMIT;
         for partition in partitions {
-            let end = |reader: &BaseConsumer| {
+            let end = |reader: &Reader| {
                 let ends = reader.fetch_watermarks(&self.topic, *partition, ANSWER_LIMIT);
                 ends.map(|(_, high)| high).map_err(|e| said("looking at the alerts", &e))
             };
@@ -341,11 +364,7 @@ impl AlertLog {
     }
 }
 
-fn assign(
-    reader: &BaseConsumer,
-    topic: &str,
-    starts: &[(PartitionNumber, Offset)],
-) -> Result<(), AlertTrouble> {
+fn assign(reader: &Reader, topic: &str, starts: &[(PartitionNumber, Offset)]) -> Result<(), AlertTrouble> {
     let mut list = TopicPartitionList::new();
     for (partition, offset) in starts {
         list.add_partition_offset(topic, *partition, *offset).map_err(|e| said("naming a partition", &e))?;
