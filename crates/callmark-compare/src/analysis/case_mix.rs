@@ -3,7 +3,7 @@
 use super::{RowClusters, difference, resolved, satisfaction, waits};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
-use crate::report::{Block, Figure, Report, Unit};
+use crate::report::{Block, Figure, Report, Unit, plain_words};
 use crate::stats::bootstrap::Bootstrap;
 use crate::stats::doubly_robust::{doubly_robust, doubly_robust_bootstrap};
 use crate::stats::estimate::Estimate;
@@ -96,7 +96,7 @@ impl Data {
         let values: Vec<f64> = rows.iter().map(|i| values[*i]).collect();
         let covariates = cohort.covariates(&config.covariates, &rows);
         let cells = Cells::new(rows.len(), &covariates);
-        let sums = ArmSums::new(&cells, &treated, &values, |_| 1.0);
+        let sums = ArmSums::new(&cells, &treated, &values);
         let clusters = RowClusters::of(cohort, &rows);
         Self { rows, treated, values, clusters, covariates, cells, sums }
     }
@@ -120,6 +120,22 @@ fn refusal(support: Option<&Support>, config: &CompareConfig) -> Option<String> 
         100.0 * human,
         100.0 * config.least_support
     ))
+}
+
+/// The doubly robust difference of an outcome, or why it is refused.
+pub(super) fn adjusted(
+    cohort: &Cohort,
+    config: &CompareConfig,
+    values: &[f64],
+) -> Result<Option<Estimate>, String> {
+    let data = Data::new(cohort, config, values);
+    let propensity = Propensity::fit(&data.cells, &data.sums, config.trim);
+    if let Some(reason) = refusal(propensity.as_ref().map(|p| &p.support), config) {
+        return Err(reason);
+    }
+    let found =
+        propensity.and_then(|p| doubly_robust(&data.cells, &p, &data.sums, data.calls(), config.level));
+    Ok(found.map(|a| a.difference))
 }
 
 fn adjust(
@@ -238,15 +254,25 @@ fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let mut table = balance(&data.cells, &data.covariates, &data.sums, support);
     table.sort_by(|a, b| b.before.abs().total_cmp(&a.before.abs()));
     let unbalanced = table.iter().filter(|b| b.after.abs() > IMBALANCE).count();
-    let rows = table.iter().map(|b| {
-        vec![
-            format!("{}: {}", b.covariate, b.level),
-            format!("{:.1} %", 100.0 * b.treated),
-            format!("{:.1} %", 100.0 * b.control),
-            format!("{:+.2}", b.before),
-            format!("{:+.2}", b.after),
-        ]
-    });
+    let rows: Vec<Vec<String>> = table
+        .iter()
+        .enumerate()
+        .map(|(place, b)| {
+            let label = format!("{}: {}", b.covariate, b.level);
+            let mut cells = vec![plain_words(&label)];
+            for (what, unit, value) in [
+                ("share of AI's calls", Unit::Share, b.treated),
+                ("share of people's calls", Unit::Share, b.control),
+                ("standardised difference before", Unit::Number, b.before),
+                ("standardised difference after weighting", Unit::Number, b.after),
+            ] {
+                let figure = Figure::exact(&format!("{label}: {what}"), unit, value, "balance of case mix");
+                let id = format!("balance_{place}_{}", cells.len());
+                cells.push(report.figure(&id, figure));
+            }
+            cells
+        })
+        .collect();
     let text = format!(
         "{ai} of AI's calls and {human} of people's have calls like them in the other arm; after weighting they count as much \
          as {} and {} calls. Concordance of who gets which calls: {concordance} (0.5: alike; 1: no mixing). {unbalanced} of \
@@ -260,7 +286,7 @@ fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         Block::Table {
             caption: "Balance: standardised mean differences".to_owned(),
             columns: ["", "AI", "people", "before", "after weighting"].map(str::to_owned).to_vec(),
-            rows: rows.collect(),
+            rows,
         },
     ]
 }

@@ -3,7 +3,7 @@
 //! Robins, Rotnitzky & Zhao (1994); influence function as in Glynn & Quinn (2010). The outcome is fitted by least
 //! squares on the cells' main effects in each arm, for shares too: the residuals put right what a line gets wrong.
 
-use super::bootstrap::{Bootstrap, cluster_count, summarise};
+use super::bootstrap::{Bootstrap, Units, summarise};
 use super::clusters::variance_of_mean;
 use super::estimate::Estimate;
 use super::linear::{dot, least_squares};
@@ -85,6 +85,9 @@ pub fn doubly_robust(
 }
 
 /// The difference with the interval of a bootstrap by customer in which both models are fitted anew in each replicate.
+///
+/// Calls lie by customer, so that a replicate draws one weight a customer, passes over those it does not draw, and
+/// otherwise reads memory from front to back.
 pub fn doubly_robust_bootstrap(
     cells: &Cells,
     calls: Calls,
@@ -97,12 +100,26 @@ pub fn doubly_robust_bootstrap(
         let means = doubly_robust_means(cells, sums, &propensity.support);
         Some(means[1] - means[0])
     };
-    let clusters = calls.clusters.customer;
-    let replicates = bootstrap.run(cluster_count(clusters), |weights| {
-        let sums = ArmSums::new(cells, calls.treated, calls.outcome, |i| weights.of(clusters[i], i));
+    let (starts, order) = Units::new(calls.clusters.customer).grouped();
+    let row = |call: &u32| {
+        let call = *call as usize;
+        (cells.of_call[call], calls.treated[call], calls.outcome[call])
+    };
+    let rows: Vec<(u32, bool, f64)> = order.iter().map(row).collect();
+    let replicates = bootstrap.run(|weights| {
+        let mut sums = ArmSums::zeros(cells);
+        for (unit, run) in starts.windows(2).enumerate() {
+            let weight = weights.of(unit);
+            if weight == 0 {
+                continue;
+            }
+            for (cell, treated, value) in &rows[run[0] as usize..run[1] as usize] {
+                sums.add(*cell as usize, *treated, *value, f64::from(weight));
+            }
+        }
         difference(&sums).unwrap_or(f64::NAN)
     });
-    let value = difference(&ArmSums::new(cells, calls.treated, calls.outcome, |_| 1.0))?;
+    let value = difference(&ArmSums::new(cells, calls.treated, calls.outcome))?;
     summarise(value, &replicates, level)
 }
 
@@ -129,7 +146,7 @@ mod tests {
         let customer = vec![Clusters::ALONE; count];
         let clusters = Clusters { customer: &customer, agent: None };
         let calls = Calls { treated: &treated, outcome: &outcome, clusters };
-        let sums = ArmSums::new(&cells, &treated, &outcome, |_| 1.0);
+        let sums = ArmSums::new(&cells, &treated, &outcome);
         let propensity = Propensity::fit(&cells, &sums, (0.01, 0.99)).unwrap();
         let found = doubly_robust(&cells, &propensity, &sums, calls, 0.95).unwrap().difference;
         let bootstrap = Bootstrap { replicates: 400, seed: 1 };
