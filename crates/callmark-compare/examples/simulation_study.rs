@@ -88,9 +88,9 @@ fn main() {
         let expected = expectations(&scenario);
         let trials: Vec<Trial> =
             (0..replications).into_par_iter().map(|r| trial(&scenario, &expected, 1000 + r, calls)).collect();
-        for outcome in 0..OUTCOMES.len() {
+        for (outcome, truth) in truth.iter().enumerate() {
             for estimator in 0..ESTIMATORS.len() {
-                println!("| {name} | {}", line(truth[outcome], &trials, outcome, estimator));
+                println!("| {name} | {}", line(*truth, &trials, outcome, estimator));
             }
         }
         if name == "margin" {
@@ -102,7 +102,9 @@ fn main() {
     );
     println!("| estimator | found no worse | held |");
     println!("| --- | --- | --- |");
-    margin_lines.iter().for_each(|line| println!("{line}"));
+    for line in &margin_lines {
+        println!("{line}");
+    }
     bootstrap_table(calls);
     labels_table(replications, calls);
 }
@@ -345,7 +347,9 @@ fn corrected(scenario: &Scenario, seed: u64, count: u64, ai: bool) -> Option<[Op
     };
     let apparent = estimate(&calls, &scored)?;
     let mut agreement = Agreement::default();
-    labelled.iter().for_each(|c| agreement.count(scored(c) > 0.5, label(c) > 0.5));
+    for call in labelled {
+        agreement.count(scored(call) > 0.5, label(call) > 0.5);
+    }
     let unlabelled = estimate(others, &scored)?;
     let error = estimate(labelled, &|c| label(c) - scored(c))?;
     Some([

@@ -207,12 +207,13 @@ fn labels_of_calls_that_were_not_picked_by_chance_are_left_out_and_wrong_ones_re
 fn a_roll_out_without_effect_is_found_to_have_none() {
     let dataset = folder("roll-out");
     simulate(&Scenario::named("exact-null").unwrap(), 6000, 3, &dataset).unwrap();
-    let text = "replicates = 40\n[treatment_start]\nbilling = '2026-04-06'\n";
+    let text = "replicates = 40\n[treatment_start]\nbilling = '2026-04-06'\nbiling = '2026-04-06'\n";
     let report = compare_with(&dataset, &CompareConfig::parse(text).unwrap(), &Labels::default());
     for id in ["roll_out_effect", "roll_out_check"] {
         let figure = &report.figures[id];
         assert!(figure.low.unwrap() < 0.0 && 0.0 < figure.high.unwrap(), "{id}: {figure:?}");
     }
+    assert!(html(&report).contains("No call is of a queue that treatment_start names: biling."));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::over_time::{week_of, weeks};
 use super::resolved;
 use crate::cohort::Cohort;
 use crate::config::{CompareConfig, day_of};
-use crate::report::{Block, Figure, Plot, Report, Series, Unit};
+use crate::report::{Block, Figure, Plot, Report, Series, Unit, plain_words};
 use crate::stats::clusters::variance_of_sum;
 use crate::stats::differences::{Cells, Contrast, GroupPeriod, roll_out};
 use crate::stats::estimate::Estimate;
@@ -35,10 +35,12 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             Some((group, week_of(day_of(day)?)))
         })
         .collect();
+    let mut blocks: Vec<Block> = unknown_queues(cohort, config).into_iter().collect();
     let Some(found) = roll_out(&cells, &starts) else {
         let text = "The roll-out cannot be judged: no queue has both a week before its start and another queue that had not \
                     started.";
-        report.section("roll-out", "Before and after", false, vec![Block::Alarm(text.to_owned())]);
+        blocks.push(Block::Alarm(text.to_owned()));
+        report.section("roll-out", "Before and after", false, blocks);
         return;
     };
     let places: Vec<Option<GroupPeriod>> = (0..cohort.len()).map(at).collect();
@@ -64,7 +66,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         (f64::from(*distance), 100.0 * e.value, 100.0 * e.low, 100.0 * e.high)
     });
     let series = Series { name: "effect".to_owned(), points: points.collect(), steps: false };
-    let blocks = vec![
+    blocks.extend([
         Block::Text(format!(
             "Effect of the roll-out on the share of all calls settled, whoever took them: {effect}. The same for the weeks before \
              the start, which should hold 0: {before}. The intervals are those of the calls; what else befell one of the {} queues \
@@ -77,6 +79,16 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             y: "points".to_owned(),
             series: vec![series],
         }),
-    ];
+    ]);
     report.section("roll-out", "Before and after", false, blocks);
+}
+
+/// A roll-out by a queue that is misspelt must not vanish silently.
+fn unknown_queues(cohort: &Cohort, config: &CompareConfig) -> Option<Block> {
+    let known = |queue: &String| cohort.queue.names.contains(queue);
+    let unknown: Vec<&str> =
+        config.treatment_start.keys().filter(|queue| !known(queue)).map(String::as_str).collect();
+    let names = plain_words(&unknown.join(", "));
+    let text = format!("No call is of a queue that treatment_start names: {names}.");
+    (!unknown.is_empty()).then_some(Block::Alarm(text))
 }
