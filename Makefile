@@ -150,6 +150,10 @@ bench-memory: test-build test-deps ## Memory over 1,000 short calls: peak, and w
 	@.make/deps.sh ffmpeg
 	python3 benches/memory.py $(CALLMARK) pipelines/demo/audio
 
+.PHONY: bench-compare
+bench-compare: test-build test-deps ## Time and memory of comparing simulated calls (CALLS="1000000 10000000"; kept in OUT)
+	python3 benches/compare.py $(CALLMARK) $(OUT)/bench-compare $(or $(CALLS),1000000)
+
 .PHONY: bench-kafka
 bench-kafka: test-build test-deps ## Throughput without recognition beside a bare consumer; memory while 20,000 messages wait
 	@.make/deps.sh $(KAFKA_DEPS)

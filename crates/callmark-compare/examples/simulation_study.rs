@@ -289,10 +289,17 @@ fn bootstrap_table(calls: u64) {
         .into_par_iter()
         .map(|r| {
             let data = Data::new(&scenario, 1000 + r, calls);
-            [0, 1, 2].map(|outcome| {
-                let values = data.values(outcome);
-                doubly_robust_bootstrap(&data.cells, data.with(&values), TRIM, BOOTSTRAP, LEVEL)
-            })
+            let values = [0, 1, 2].map(|outcome| data.values(outcome));
+            let outcomes = [&values[0][..], &values[1][..], &values[2][..]];
+            doubly_robust_bootstrap(
+                &data.cells,
+                &data.treated,
+                outcomes,
+                &data.customer,
+                TRIM,
+                BOOTSTRAP,
+                LEVEL,
+            )
         })
         .collect();
     for (outcome, label) in OUTCOMES.iter().enumerate() {

@@ -50,10 +50,11 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
          language and time of day, as far as they are known. What nobody recorded is not adjusted for."
             .to_owned(),
     )];
+    let replicated = bootstrapped(cohort, config, &outcomes);
     let mut rows = Vec::new();
     let mut alarms = Vec::new();
-    for outcome in &outcomes {
-        let (row, mut found) = adjust(report, cohort, config, outcome);
+    for (outcome, replicated) in outcomes.iter().zip(replicated) {
+        let (row, mut found) = adjust(report, cohort, config, outcome, replicated);
         rows.push(row);
         alarms.append(&mut found);
     }
@@ -106,6 +107,23 @@ impl Data {
     }
 }
 
+/// The doubly robust differences with the bootstrap's intervals, all outcomes from the same replicates.
+fn bootstrapped(cohort: &Cohort, config: &CompareConfig, outcomes: &[Outcome; 3]) -> [Option<Estimate>; 3] {
+    let rows: Vec<usize> = (0..cohort.len()).collect();
+    let cells = Cells::new(rows.len(), &cohort.covariates(&config.covariates, &rows));
+    let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
+    let values = [0, 1, 2].map(|outcome: usize| &outcomes[outcome].values[..]);
+    doubly_robust_bootstrap(
+        &cells,
+        &cohort.ai,
+        values,
+        &cohort.customer,
+        config.trim,
+        bootstrap,
+        config.level,
+    )
+}
+
 /// Why an adjusted comparison is refused, if it is.
 fn refusal(support: Option<&Support>, config: &CompareConfig) -> Option<String> {
     let Some(support) = support else { return Some("one arm is empty".to_owned()) };
@@ -143,6 +161,7 @@ fn adjust(
     cohort: &Cohort,
     config: &CompareConfig,
     outcome: &Outcome,
+    replicated: Option<Estimate>,
 ) -> (Vec<String>, Vec<String>) {
     let level = config.level;
     let raw = difference(cohort, &outcome.values, level);
@@ -152,12 +171,11 @@ fn adjust(
     let mut estimates: [Option<Estimate>; 4] = [None; 4];
     if let (Some(propensity), None) = (&propensity, &refused) {
         let calls = data.calls();
-        let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
         estimates = [
             standardise(&data.cells, &data.sums, calls, level).map(|a| a.difference),
             inverse_propensity(&data.cells, propensity, &data.sums, calls, level).map(|a| a.difference),
             doubly_robust(&data.cells, propensity, &data.sums, calls, level).map(|a| a.difference),
-            doubly_robust_bootstrap(&data.cells, calls, config.trim, bootstrap, level),
+            replicated,
         ];
     }
     let mut cells = vec![outcome.label.to_owned()];

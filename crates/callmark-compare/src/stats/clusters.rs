@@ -31,10 +31,13 @@ pub fn variance_of_mean(influence: &[f64], clusters: Clusters) -> Option<f64> {
 
 /// Variance of the sum of `influence`, by clusters.
 pub fn variance_of_sum(influence: &[f64], clusters: Clusters) -> Option<f64> {
-    let by_customer = one_way(influence, clusters.customer)?;
-    let Some(agents) = clusters.agent else { return Some(by_customer) };
-    let by_call = one_way_alone(influence)?;
-    let Some(by_agent) = one_way(influence, agents) else { return Some(by_customer) };
+    let Some(agents) = clusters.agent else { return one_way(influence, clusters.customer) };
+    let (by_customer, (by_agent, by_call)) = rayon::join(
+        || one_way(influence, clusters.customer),
+        || (one_way(influence, agents), one_way_alone(influence)),
+    );
+    let by_customer = by_customer?;
+    let (Some(by_agent), Some(by_call)) = (by_agent, by_call) else { return Some(by_customer) };
     Some((by_customer + by_agent - by_call).max(by_customer).max(by_agent))
 }
 

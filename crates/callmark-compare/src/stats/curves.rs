@@ -84,7 +84,10 @@ impl OrderedCalls {
             restricted_mean: 0.0,
         };
         let mut by_cause = vec![0.0; self.event.len()];
-        let (mut survival, mut f, mut area, mut from) = (1.0, 0.0, 0.0, 0.0_f64);
+        let (mut f, mut area, mut from) = (0.0, 0.0, 0.0_f64);
+        // S(t₋) / n(t): what one call adds to the incidence of its cause. It changes only when calls are lost from view,
+        // because events take the same share off both.
+        let (mut survival, mut share) = (1.0, 1.0 / at_risk);
         let mut position = 0;
         while position < self.times.len() && at_risk > NOBODY {
             let time = self.times[position];
@@ -93,25 +96,27 @@ impl OrderedCalls {
             }
             let until = time.clamp(0.0, questions.limit);
             (area, from) = (area + (until - from) * f, until);
-            let hazard = survival / at_risk;
-            let (mut any, mut gone) = (0.0, 0.0);
+            let (mut any, mut lost) = (0.0, 0.0);
             while position < self.times.len() && self.times[position] == time {
-                let weight = f64::from(weights[position]);
-                let cause = usize::from(self.causes[position]);
-                gone += weight;
-                if cause > 0 {
-                    any += weight;
-                    by_cause[cause - 1] += hazard * weight;
-                    if self.event[cause - 1] {
-                        f += hazard * weight;
-                    }
-                }
+                let (weight, cause) = (f64::from(weights[position]), usize::from(self.causes[position]));
                 position += 1;
+                if cause == 0 {
+                    lost += weight;
+                    continue;
+                }
+                any += weight;
+                by_cause[cause - 1] += share * weight;
+                if self.event[cause - 1] {
+                    f += share * weight;
+                }
             }
-            survival -= hazard * any;
-            at_risk -= gone;
-            for (found, share) in answers.quantiles.iter_mut().zip(questions.quantiles) {
-                if found.is_infinite() && f >= share - 1e-12 {
+            survival -= share * any;
+            at_risk -= any + lost;
+            if lost > 0.0 && at_risk > NOBODY {
+                share = survival / at_risk;
+            }
+            for (found, wanted) in answers.quantiles.iter_mut().zip(questions.quantiles) {
+                if found.is_infinite() && f >= wanted - 1e-12 {
                     *found = time;
                 }
             }

@@ -109,10 +109,10 @@ impl ArmSums {
         Self { count: zeros(), sum: zeros() }
     }
 
-    /// Sums over all calls.
+    /// Sums over all calls whose outcome is a number.
     pub fn new(cells: &Cells, treated: &[bool], outcome: &[f64]) -> Self {
         let mut sums = Self::zeros(cells);
-        for (position, cell) in cells.of_call.iter().enumerate() {
+        for (position, cell) in cells.of_call.iter().enumerate().filter(|(i, _)| !outcome[*i].is_nan()) {
             sums.add(*cell as usize, treated[position], outcome[position], 1.0);
         }
         sums
