@@ -76,7 +76,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let blocks = vec![
         Block::Text(format!(
             "AI's calls stand for the work of {text} full-time posts. The range is that of the assumptions, not of chance: \
-             occupancy {}, shrinkage {}, {} conversations at a time, {} minutes of work after a call, {} hours a week.",
+             occupancy {}, shrinkage {}, concurrency {}, minutes of work after a call {}, hours a week {}.",
             words(fte.occupancy),
             words(fte.shrinkage),
             words(fte.concurrency),
