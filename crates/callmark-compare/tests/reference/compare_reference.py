@@ -264,6 +264,16 @@ def case_mix():
             total = sum(s.sum() for s in strata)
             wanted = sum(s.sum() / total * (outcome[s & (t == 1)].mean() - outcome[s & (t == 0)].mean()) for s in strata)
             close(found["standardised"][0], wanted, "standardisation")
+            psi = np.zeros(n)
+            for s in strata:
+                one, two = s & (t == 1), s & (t == 0)
+                psi[s] += outcome[one].mean() - outcome[two].mean() - wanted
+                psi[one] += s.sum() / one.sum() * (outcome[one] - outcome[one].mean())
+                psi[two] -= s.sum() / two.sum() * (outcome[two] - outcome[two].mean())
+            psi *= n / total
+            close(found["standardised"][1], np.sqrt((psi**2).sum() * n / (n - 1)) / n, "standardisation's error")
+            low_high = found["standardised"][0] + np.array([-Z, Z]) * found["standardised"][1]
+            close(found["standardised"][2:], low_high, "standardisation's interval")
         request = {"estimator": "case_mix", "treated": listed(treated), "outcome": listed(outcome), "a": listed(a),
                    "b": listed(b), "cluster": listed(range(n))}
         case(f"case mix of {n} calls", request, check)
