@@ -35,6 +35,7 @@ set_of() {
         'calls_found==24' 'calls_duplicated==0' 'wer<=0.10' 'speaker_side_accuracy>=0.97' 'mono_wer<=0.15' \
         'mono_speaker_side_accuracy>=0.80' 'customer_talk_time_error_median<=0.08' \
         'hold_and_queue_error_median_ms<=1500' 'turn_start_error_median_ms<=300') || status=1
+      "$python" "$here/personal.py" "$out/calls" "$set/truth" || status=1
       ;;
     telephone)
       score telephone "$corpus/wuw_telephone/audio"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Live calls against a real broker: alerts in time, and after kills each call and each alert once.
 
-    kafka_live.py --worker "COMMAND run" --feed "COMMAND feed" [--calls 20] [--speed 1] [--kills 6] [--work DIR]
-                  [--engine scripted|whisper] [--seed 1]
+    kafka_live.py --worker "COMMAND run" --feed "COMMAND feed" [--calls 20] [--concurrent 20] [--speed 1] [--kills 6]
+                  [--work DIR] [--engine scripted|whisper] [--seed 1]
 
-Starts a broker of its own (see kafka_broker.py) and feeds the demo recordings as live calls, all at the same time.
+Starts a broker of its own (see kafka_broker.py) and feeds the demo recordings as live calls, so many at the same time.
 First one worker undisturbed, with messages among them that no call can take: rows, alerts, dead letters, and the time
 from the end of an utterance to its alert on the topic. Then, unless --kills is 0, the same calls with three workers,
 which are killed, paused past their session and resumed in mid-call, while the broker is restarted: the rows and alerts
@@ -151,7 +151,7 @@ class Run:
 
     def feed(self, table):
         return feed(self.options.feed, self.broker, "--live", "--speed", self.options.speed, "--codec", "pcmu",
-                    "--concurrent", self.options.calls, "--events-topic", f"{self.name}.{EVENTS}", "--calls", table,
+                    "--concurrent", self.options.concurrent, "--events-topic", f"{self.name}.{EVENTS}", "--calls", table,
                     table.parent / "audio", topic=f"{self.name}.{AUDIO}", log=self.log)
 
     def poison(self):
@@ -210,6 +210,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_commands(parser)
     parser.add_argument("--calls", type=int, default=20)
+    parser.add_argument("--concurrent", type=int, default=20)
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--engine", default="scripted", choices=("scripted", "whisper"))
@@ -262,7 +263,8 @@ def main():
         wrong += [f"left behind: {path}" for path in leftovers(calm.out)]
     for line in wrong:
         print(f"WRONG {line}")
-    print(f"live: {'FAILED' if wrong else 'passed'}: {options.calls} calls at once at {options.speed:g} times real time, "
+    print(f"live: {'FAILED' if wrong else 'passed'}: {options.calls} calls, {min(options.concurrent, options.calls)} at once, "
+          f"at {options.speed:g} times real time, "
           f"{options.engine}; {'; '.join(figures)}; {time.monotonic() - begun:.0f} s")
     if not wrong and not options.work:
         shutil.rmtree(work)

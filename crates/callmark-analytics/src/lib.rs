@@ -11,6 +11,7 @@ mod handlers;
 mod hearing;
 mod loops;
 mod mixed;
+mod personal;
 mod resolution;
 mod roles;
 mod ruleset;
@@ -22,6 +23,7 @@ mod turns;
 
 pub use classify::{ContextTurn, TextFinding, classify_human_request};
 pub use mixed::mixed_channel;
+pub use personal::{PersonalData, PersonalKind, SpokenLine, find_personal};
 pub use roles::{Lane, LaneTurn, Roles, assign_speakers};
 pub use ruleset::{RuleError, Ruleset};
 pub use score::{Conversation, Scores, score};

@@ -1,6 +1,6 @@
 //! One call scored: the parts put together.
 
-use crate::{Ruleset, access, conversation, handlers, hearing, loops, resolution, sentiment};
+use crate::{Ruleset, access, conversation, handlers, hearing, loops, personal, resolution, sentiment};
 use callmark_types::{
     AudioFacts, CallMetadata, ConversationMetrics, Event, EventKind, Handler, HandlerSegment, HumanAccess,
     Millis, Resolution, SentimentRollup, Span, TrustFlag, Turn,
@@ -62,6 +62,7 @@ pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
     events.extend(loops::find(call.turns, &heard));
     events.extend(access.events);
     events.extend(resolution.events);
+    events.extend(personal::events(call.turns));
     events.sort_by_key(|e| {
         let start = e.span.map(|s| s.start);
         (start, e.turn_index, e.kind)

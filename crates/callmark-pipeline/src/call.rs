@@ -3,12 +3,14 @@
 use crate::compose::{compose_heard, compose_written};
 use crate::hear::{Ear, Recording, StageError};
 use crate::inputs::Task;
+use crate::redaction::Redaction;
 use crate::spool::Spool;
 use crate::transcripts::{call_id_of_line, parse_conversation};
 use callmark_analytics::Ruleset;
 use callmark_store::{Dataset, DeadLetter, SourceKey};
 use callmark_types::{CallId, CallMetadata, Lineage, Millis, ScoredCall, SourcePosition};
 use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -18,6 +20,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// Bytes read at a time while a file's digest is made.
 const DIGEST_BLOCK_BYTES: usize = 1 << 20;
+
+/// Fields of conversations that are named when a run ends.
+const MISSPELT_FIELDS_NAMED: usize = 20;
 
 /// What became of one position of the source.
 pub(crate) enum Outcome {
@@ -39,6 +44,10 @@ pub(crate) struct CallContext<'a> {
     pub(crate) lineage: &'a Lineage,
     /// The file of call metadata, for those who try a dead letter again.
     pub(crate) metadata_uri: Option<&'a str>,
+    /// What is taken out of conversations; recordings lose it in the ear.
+    pub(crate) redaction: &'a Redaction,
+    /// Fields of conversations that are near a known one, and were left out.
+    pub(crate) misspelt: &'a Mutex<BTreeSet<String>>,
 }
 
 /// Who a task is about, as far as it is known before it is done.
@@ -74,8 +83,11 @@ fn subject_of(task: &Task) -> Subject {
     Subject { call_id, uri, sha256: None }
 }
 
+/// A path as text. Of a name that is no text each byte is told, so that two names stay two.
 pub(crate) fn display(path: &Path) -> String {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    path.to_str()
+        .map_or_else(|| path.as_os_str().as_encoded_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
 /// A line of a file of many calls, as URI.
@@ -124,7 +136,7 @@ fn recording(
         digest_file(path).map_err(|e| StageError::new("read", format!("cannot read the recording: {e}")))?;
     subject.sha256 = Some(sha256.clone());
     let key = SourceKey::of_file(&metadata.call_id, &sha256);
-    if is_done(context, &key, &metadata.call_id)? {
+    if is_done(context, &key, &metadata.call_id, &position(subject))? {
         return Ok(Outcome::Skipped);
     }
     let heard = if let Some(heard) = context.spool.load(&key, metadata) {
@@ -155,9 +167,15 @@ fn written(
     let sha256 = hex(&Sha256::digest(line.trim_ascii()));
     subject.sha256 = Some(sha256.clone());
     subject.call_id = call_id_of_line(&line);
-    let conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
+    let mut conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
+    context.redaction.written(&mut conversation);
     let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
-    if is_done(context, &key, &conversation.metadata.call_id)? {
+    if !conversation.misspelt.is_empty() {
+        let mut misspelt = context.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MISSPELT_FIELDS_NAMED.saturating_sub(misspelt.len());
+        misspelt.extend(conversation.misspelt.iter().take(room).cloned());
+    }
+    if is_done(context, &key, &conversation.metadata.call_id, &position(subject))? {
         return Ok(Outcome::Skipped);
     }
     // No recogniser had a part in it.
@@ -177,15 +195,29 @@ fn check_size(path: &Path, max_bytes: u64) -> Result<(), StageError> {
     }
 }
 
-/// Whether the dataset has the call already; other content under the same id is an error, not a second row.
-fn is_done(context: &CallContext<'_>, key: &SourceKey, call_id: &CallId) -> Result<bool, StageError> {
+/// Whether the dataset has the call already. Other content under the same id is an error, not a second row, and so is the
+/// same recording under another id.
+fn is_done(
+    context: &CallContext<'_>,
+    key: &SourceKey,
+    call_id: &CallId,
+    source: &SourcePosition,
+) -> Result<bool, StageError> {
     let dataset = context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
     if dataset.is_committed(key) {
         return Ok(true);
     }
-    match dataset.committed_call(call_id) {
+    if dataset.committed_call(call_id).is_some() {
+        return Err(id_is_taken(call_id));
+    }
+    match SourceKey::of_place(source).and_then(|place| dataset.call_at(&place)) {
         None => Ok(false),
-        Some(_) => Err(id_is_taken(call_id)),
+        Some(owner) => Err(StageError::new(
+            "input",
+            format!(
+                "the dataset has this recording already, as call `{owner}`, and keeps it as it was scored: to give it another id, score into another folder"
+            ),
+        )),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn compose_written(
     source: SourcePosition,
     lineage: Lineage,
 ) -> ScoredCall {
-    let WrittenConversation { metadata, mut turns, lanes } = written;
+    let WrittenConversation { metadata, mut turns, lanes, misspelt: _ } = written;
     let spoken = assign_speakers(rules, &metadata, &lanes);
     for (turn, speaker) in turns.iter_mut().zip(&spoken.speakers) {
         if turn.speaker == Speaker::Unknown {

@@ -2,7 +2,8 @@
 //!
 //! `callmark score` fills the same [`Pipeline`] from flags, so a file and a command line mean the same thing.
 
-use crate::metadata_file::{nearest, parse_channel_role};
+use crate::metadata_fields::{nearest, parse_channel_role};
+use crate::redaction::Redaction;
 use callmark_asr::model_language;
 use callmark_types::{CallId, ChannelRole, Millis};
 use serde::Deserialize;
@@ -97,6 +98,8 @@ pub struct Pipeline {
     pub device: DeviceChoice,
     /// Transcription workers; `None` = one a core.
     pub workers: Option<usize>,
+    /// Personal data that is taken out before anything is stored.
+    pub redaction: Redaction,
     /// What recognises the speech.
     pub engine: EngineChoice,
     /// The dataset.
@@ -120,6 +123,7 @@ impl Pipeline {
             language: None,
             device: DeviceChoice::Auto,
             workers: None,
+            redaction: Redaction::default(),
             engine: EngineChoice::Whisper,
             out,
             batch_calls: DEFAULT_BATCH_CALLS,
@@ -136,8 +140,14 @@ impl Pipeline {
             inputs: raw.source.inputs.iter().map(|p| base.join(p)).collect(),
             calls: raw.source.calls.map(|p| base.join(p)),
             channels: channels.map_err(|reason| invalid("source.channels", reason))?,
-            out: base.join(raw.output.dir),
+            // An empty name would become the folder of the pipeline file.
+            out: if raw.output.dir.as_os_str().is_empty() {
+                raw.output.dir
+            } else {
+                base.join(raw.output.dir)
+            },
             batch_calls: raw.output.batch_calls.unwrap_or(DEFAULT_BATCH_CALLS),
+            redaction: raw.redaction.read(base)?,
             ..Self::hearing(raw.audio, raw.transcription)
         };
         pipeline.validated()
@@ -165,6 +175,9 @@ impl Pipeline {
         if self.inputs.is_empty() {
             return Err(invalid("inputs", "name at least one file or folder"));
         }
+        if self.out.as_os_str().is_empty() {
+            return Err(invalid("output", "name the folder of the dataset"));
+        }
         self.checked()
     }
 
@@ -181,6 +194,12 @@ impl Pipeline {
         }
         if self.max_duration.0 < 1000 {
             return Err(invalid("max_duration_s", "must be at least 1 second"));
+        }
+        if self.redaction.audio.is_some() && self.redaction.kinds.is_empty() {
+            return Err(invalid(
+                "redaction",
+                "audio copies need to be told which kinds to silence, such as all",
+            ));
         }
         if let Some(tag) = self.language.as_deref().filter(|tag| model_language(tag).is_none()) {
             return Err(invalid(
@@ -206,6 +225,8 @@ struct RawConfig {
     audio: RawAudio,
     #[serde(default)]
     transcription: RawTranscription,
+    #[serde(default)]
+    redaction: RawRedaction,
     output: RawOutput,
 }
 
@@ -261,6 +282,22 @@ pub enum EngineChoice {
     /// Made-up text that follows from the length of what is said, for load tests: everything but recognition is real,
     /// and the rows say `scripted` where the model's name stands.
     Scripted,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawRedaction {
+    #[serde(default)]
+    kinds: Vec<String>,
+    audio: Option<PathBuf>,
+}
+
+impl RawRedaction {
+    pub(crate) fn read(self, base: &Path) -> Result<Redaction, ConfigError> {
+        let kinds = Redaction::of_names(self.kinds.iter().map(String::as_str));
+        let kinds = kinds.map_err(|reason| invalid("redaction.kinds", reason))?;
+        Ok(Redaction { kinds, audio: self.audio.map(|folder| base.join(folder)) })
+    }
 }
 
 #[derive(Deserialize)]
@@ -343,6 +380,12 @@ mod tests {
         let path = folder.path().join("p.toml");
         std::fs::write(&path, text).unwrap();
         Pipeline::from_file(&path)
+    }
+
+    #[test]
+    fn an_output_without_a_name_is_refused() {
+        let error = load(&MINIMAL.replace("dir = \"out\"", "dir = \"\"")).unwrap_err().to_string();
+        assert!(error.contains("name the folder of the dataset"), "{error}");
     }
 
     #[test]

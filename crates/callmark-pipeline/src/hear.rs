@@ -2,6 +2,7 @@
 
 use crate::assemble::Heard;
 use crate::inputs::METADATA;
+use crate::redaction::Redaction;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_analytics::mixed_channel;
@@ -21,6 +22,7 @@ pub(crate) struct Ear {
     pub(crate) voices: VoiceOptions,
     pub(crate) transcribe: TranscribeOptions,
     pub(crate) workers: WorkerPool,
+    pub(crate) redaction: Redaction,
     /// Held while a call longer than [`LONG_CALL`] is in memory.
     pub(crate) long_calls: Mutex<()>,
 }
@@ -121,6 +123,8 @@ impl Ear {
                     .map(|utterance| Heard { loudness_dbfs: loudness_dbfs(pcm, utterance.span), utterance }),
             );
         }
+        let personal = self.redaction.heard(&mut heard);
+        self.redaction.write_audio(&metadata.call_id, &channels, &personal)?;
         let speech = Span::union(facts.iter().flat_map(|c| c.speech.iter().copied()));
         Ok(HeardCall {
             speech: speech.into_iter().map(Span::duration).sum(),
@@ -140,7 +144,7 @@ fn check_roles(metadata: &CallMetadata, channels: usize) -> Result<(), StageErro
     Err(StageError::new(
         METADATA,
         format!(
-            "`channel_{last}_role` is given, and the recording has {channels} channels, counted from 0: correct it with --calls; one channel with both sides is `mixed`"
+            "channel {last}, counted from 0, is given a role, and the recording has {channels}: correct its row of call metadata or --channels; one channel with both sides is `mixed`"
         ),
     ))
 }

@@ -4,7 +4,7 @@
 //! (a path that is not there, a bad metadata row, an id used twice) keeps its place as a refusal: it is reported,
 //! never skipped.
 
-use crate::metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable};
+use crate::metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, is_jsonl};
 use crate::transcripts;
 use callmark_types::{CallId, CallMetadata};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -36,6 +36,8 @@ pub(crate) struct Plan {
     pub(crate) tasks: Vec<Task>,
     /// Files in folders that are neither audio nor conversations.
     pub(crate) ignored_files: LeftAlone,
+    /// Recordings and conversations in folders that are hidden, by name or by their folder's.
+    pub(crate) hidden_files: LeftAlone,
     /// Rows of the metadata file that name a recording outside the inputs.
     pub(crate) unused_rows: LeftAlone,
     /// Rows of the metadata file that name a recording below the inputs, there or not.
@@ -113,11 +115,18 @@ pub(crate) fn plan(
 ) -> Plan {
     let mut plan = Plan::default();
     let mut rows = Rows::new(table);
-    let exclude = table.and_then(|t| t.path.canonicalize().ok());
+    let mut listing =
+        Listing { exclude: table.and_then(|t| t.path.canonicalize().ok()), ..Listing::default() };
+    for input in inputs {
+        listing.input(input);
+    }
     let mut seen_files: HashSet<PathBuf> = HashSet::new();
-    for found in list_inputs(inputs, exclude.as_deref(), &mut plan.ignored_files) {
+    for found in listing.found {
         match found {
-            Found::Unusable(path, reason) => plan.tasks.push(Task::refused_input(path, None, reason)),
+            Found::Unusable(path, reason) => {
+                let id = ids.get(&path).cloned();
+                plan.tasks.push(Task::refused_input(path, id, reason));
+            }
             Found::File(path) => {
                 let identity = path.canonicalize().unwrap_or_else(|_| path.clone());
                 if seen_files.insert(identity.clone()) {
@@ -126,6 +135,7 @@ pub(crate) fn plan(
             }
         }
     }
+    (plan.ignored_files, plan.hidden_files) = (listing.ignored, listing.hidden);
     rows.refuse_missing(inputs, &mut plan);
     refuse_used_ids(&mut plan.tasks);
     plan
@@ -138,7 +148,7 @@ fn add_file(
     ids: &BTreeMap<PathBuf, CallId>,
     plan: &mut Plan,
 ) {
-    if is_conversations(&path) {
+    if is_jsonl(&path) {
         match conversation_lines(&path) {
             Ok(tasks) if tasks.is_empty() => {
                 plan.tasks.push(Task::refused_input(
@@ -253,13 +263,30 @@ impl Rows {
     /// Rows left over: a recording that should be below an input and is not there is a lost call.
     fn refuse_missing(self, inputs: &[PathBuf], plan: &mut Plan) {
         let Self { table, mut by_file, order, homeless } = self;
+        let table = table.unwrap_or_default();
         let asked = |file: &Path| inputs.iter().any(|input| is_below(file, input));
         for file in order {
             let Some(row) = by_file.remove(&file) else { continue };
             match row {
                 Row::Bad(bad) if asked(&file) => plan.tasks.push(Task::refused_row(file, None, bad)),
-                Row::Good(row) if !file.exists() && asked(&file) => {
-                    let reason = "call metadata names this recording, and there is no such file";
+                Row::Good(row) if is_jsonl(&file) && asked(&file) => {
+                    let reason =
+                        "it names a file of conversations: what is known of these stands in their own lines";
+                    let bad = BadRow {
+                        line: row.line,
+                        reason: reason.to_owned(),
+                        call_id: Some(row.metadata.call_id),
+                        file: Some(file),
+                    };
+                    plan.tasks.push(Task::refused_row(table.clone(), Some(row.line), bad));
+                }
+                Row::Good(row) if asked(&file) && !matches!(file.try_exists(), Ok(true)) => {
+                    let reason = match file.try_exists() {
+                        Err(e) => {
+                            format!("call metadata names this recording, which cannot be looked at: {e}")
+                        }
+                        Ok(_) => "call metadata names this recording, and there is no such file".to_owned(),
+                    };
                     plan.tasks.push(Task::refused_input(file, Some(row.metadata.call_id), reason));
                 }
                 Row::Bad(BadRow { line, .. }) | Row::Good(MetadataRow { line, .. }) => {
@@ -272,7 +299,6 @@ impl Rows {
             }
             plan.matched_rows += 1;
         }
-        let table = table.unwrap_or_default();
         for bad in homeless {
             plan.tasks.push(Task::refused_row(table.clone(), Some(bad.line), bad));
         }
@@ -280,13 +306,17 @@ impl Rows {
 }
 
 fn is_below(file: &Path, input: &Path) -> bool {
-    let folder = input.canonicalize().unwrap_or_else(|_| input.to_owned());
-    // A missing file has no canonical form of its own, but its folder may have.
-    let file = match (file.parent().and_then(|p| p.canonicalize().ok()), file.file_name()) {
-        (Some(parent), Some(name)) => parent.join(name),
-        _ => file.to_owned(),
-    };
-    file.starts_with(folder)
+    real_path(file).starts_with(real_path(input))
+}
+
+/// The absolute path without links, of which the last parts need not exist.
+fn real_path(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let there = path.ancestors().find_map(|known| Some((known, known.canonicalize().ok()?)));
+    match there {
+        Some((known, real)) => path.strip_prefix(known).map_or(real.clone(), |rest| real.join(rest)),
+        None => path,
+    }
 }
 
 enum Found {
@@ -304,74 +334,80 @@ impl Found {
     }
 }
 
-fn list_inputs(inputs: &[PathBuf], exclude: Option<&Path>, ignored: &mut LeftAlone) -> Vec<Found> {
-    let mut found = Vec::new();
-    for input in inputs {
+/// Files found in inputs, and what was passed over.
+#[derive(Default)]
+struct Listing {
+    found: Vec<Found>,
+    ignored: LeftAlone,
+    hidden: LeftAlone,
+    /// The metadata file, which may lie among the recordings.
+    exclude: Option<PathBuf>,
+}
+
+impl Listing {
+    fn input(&mut self, input: &Path) {
         match std::fs::metadata(input) {
-            Err(e) => found.push(Found::Unusable(input.clone(), format!("no such input: {e}"))),
+            Err(e) => self.found.push(Found::Unusable(input.to_owned(), format!("no such input: {e}"))),
             Ok(meta) if meta.is_dir() => {
-                let before = found.len();
-                list_folder(input, exclude, 0, &mut found, ignored);
-                if found.len() == before {
+                let before = self.found.len();
+                self.folder(input, 0);
+                if self.found.len() == before {
                     let reason = "the folder holds no recordings and no conversations".to_owned();
-                    found.push(Found::Unusable(input.clone(), reason));
+                    self.found.push(Found::Unusable(input.to_owned(), reason));
                 }
             }
-            Ok(meta) if !meta.is_file() => found.push(Found::special(input.clone())),
-            Ok(_) => found.push(Found::File(input.clone())),
+            Ok(meta) if !meta.is_file() => self.found.push(Found::special(input.to_owned())),
+            Ok(_) => self.found.push(Found::File(input.to_owned())),
         }
     }
-    found
-}
 
-fn list_folder(
-    folder: &Path,
-    exclude: Option<&Path>,
-    depth: usize,
-    found: &mut Vec<Found>,
-    ignored: &mut LeftAlone,
-) {
-    if depth > MAX_FOLDER_DEPTH {
-        found
-            .push(Found::Unusable(folder.to_owned(), format!("folders nest deeper than {MAX_FOLDER_DEPTH}")));
-        return;
-    }
-    let entries = match std::fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(e) => {
-            found.push(Found::Unusable(folder.to_owned(), format!("cannot list the folder: {e}")));
+    fn folder(&mut self, folder: &Path, depth: usize) {
+        if depth > MAX_FOLDER_DEPTH {
+            let reason = format!("folders nest deeper than {MAX_FOLDER_DEPTH}");
+            self.found.push(Found::Unusable(folder.to_owned(), reason));
             return;
         }
-    };
-    let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    paths.sort();
-    for path in paths {
-        let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if name.starts_with('.') || name.starts_with('_') {
-            continue;
-        }
-        if std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir()) {
-            list_folder(&path, exclude, depth + 1, found, ignored);
-        } else if exclude.is_some_and(|e| path.canonicalize().is_ok_and(|p| p == e)) {
-            // The metadata file itself.
-        } else if std::fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
-            if callmark_audio::is_audio_name(&name) || is_conversations(&path) {
-                found.push(Found::special(path));
-            } else {
-                ignored.add(|| path.display().to_string());
+        let entries = match std::fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(e) => {
+                self.found.push(Found::Unusable(folder.to_owned(), format!("cannot list the folder: {e}")));
+                return;
             }
-        } else if callmark_audio::is_audio_name(&name)
-            || (is_conversations(&path) && looks_like_conversations(&path))
-        {
-            found.push(Found::File(path));
-        } else {
-            ignored.add(|| path.display().to_string());
+        };
+        let mut paths: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
+        paths.sort();
+        let is_dataset = callmark_store::is_dataset(folder);
+        for path in paths {
+            let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+            let is_folder = std::fs::symlink_metadata(&path).is_ok_and(|m| m.is_dir());
+            if is_dataset && is_folder && name.starts_with('_') {
+                // The dataset's own.
+            } else if name.starts_with('.') {
+                if is_folder || callmark_audio::is_audio_name(&name) || is_jsonl(&path) {
+                    self.hidden.add(|| path.display().to_string());
+                }
+            } else if is_folder {
+                self.folder(&path, depth + 1);
+            } else {
+                self.file(path, &name);
+            }
         }
     }
-}
 
-fn is_conversations(path: &Path) -> bool {
-    path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson")
+    fn file(&mut self, path: PathBuf, name: &str) {
+        let is_audio = callmark_audio::is_audio_name(name);
+        if self.exclude.as_ref().is_some_and(|e| path.canonicalize().is_ok_and(|p| p == *e)) {
+            // The metadata file itself.
+        } else if !is_audio && !is_jsonl(&path) {
+            self.ignored.add(|| path.display().to_string());
+        } else if std::fs::metadata(&path).is_ok_and(|m| !m.is_file()) {
+            self.found.push(Found::special(path));
+        } else if is_audio || looks_like_conversations(&path) {
+            self.found.push(Found::File(path));
+        } else {
+            self.ignored.add(|| path.display().to_string());
+        }
+    }
 }
 
 /// Whether it holds conversations: a folder may hold other JSONL (a manifest, labels) that nobody meant. That is told by
@@ -420,166 +456,4 @@ fn conversation_lines(path: &Path) -> std::io::Result<Vec<Task>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::metadata_file::read_metadata;
-
-    fn touch(folder: &Path, name: &str, content: &str) -> PathBuf {
-        let path = folder.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, content).unwrap();
-        path
-    }
-
-    fn laid_out(inputs: &[PathBuf], table: Option<&MetadataTable>) -> Plan {
-        plan(inputs, table, &BTreeMap::new())
-    }
-
-    fn ids(plan: &Plan) -> Vec<String> {
-        plan.tasks
-            .iter()
-            .map(|task| match task {
-                Task::Recording { metadata, .. } => metadata.call_id.to_string(),
-                Task::Written { line, .. } => format!("line {line}"),
-                Task::Refused { reason, .. } => format!("refused: {reason}"),
-            })
-            .collect()
-    }
-
-    #[test]
-    fn a_folder_is_laid_out_by_name_and_what_is_no_call_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), "b.wav", "x");
-        touch(folder.path(), "a/c.ulaw", "x");
-        touch(folder.path(), "notes.pdf", "x");
-        touch(folder.path(), "labels.jsonl", "{\"id\":1}\n");
-        touch(
-            folder.path(),
-            "chats.jsonl",
-            "{\"call_id\":\"t\",\"turns\":[]}\n\n{\"call_id\":\"u\",\"turns\":[]}\n",
-        );
-        let plan = laid_out(&[folder.path().to_owned()], None);
-        assert_eq!(ids(&plan), ["c", "b", "line 1", "line 3"]);
-        assert_eq!(plan.ignored_files.count, 2);
-        assert!(plan.ignored_files.named().contains("labels.jsonl"), "{}", plan.ignored_files.named());
-    }
-
-    #[test]
-    fn conversations_are_known_behind_a_line_that_is_none_and_an_unreadable_file_is_reported() {
-        let turns = "{\"call_id\":\"t\",\"turns\":[]}\n";
-        for (content, expected) in [
-            (format!("\n\n{turns}"), &["line 3"][..]),
-            (format!("\u{feff}{turns}"), &["line 1"]),
-            (format!("{{\"call_id\":\n{turns}"), &["line 1", "line 2"]),
-            (format!("{{\"exported\":\"today\"}}\n{turns}"), &["line 1", "line 2"]),
-            ("{\"call_id\":\"t\",\"tur".to_owned(), &["line 1"]),
-            (String::new(), &["refused: the file is empty: it holds no conversation"]),
-            ("\n \n".to_owned(), &["refused: the file is empty: it holds no conversation"]),
-        ] {
-            let folder = tempfile::tempdir().unwrap();
-            touch(folder.path(), "chats.jsonl", &content);
-            let plan = laid_out(&[folder.path().to_owned()], None);
-            assert_eq!(ids(&plan), expected, "{content:?}");
-        }
-    }
-
-    #[test]
-    fn metadata_finds_its_recording_and_a_row_without_one_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), "audio/x.wav", "x");
-        touch(folder.path(), "audio/y.wav", "x");
-        let csv = touch(folder.path(), "calls.csv", "call_id,file\nc1,audio/x.wav\nc9,audio/gone.wav\n");
-        let table = read_metadata(&csv).unwrap();
-        let plan = laid_out(&[folder.path().join("audio")], Some(&table));
-        assert_eq!(ids(&plan)[..2], ["c1", "y"]);
-        assert!(ids(&plan)[2].contains("there is no such file"));
-        assert_eq!(plan.without_metadata, 1);
-        assert!(plan.check_metadata(&table).is_ok());
-    }
-
-    #[test]
-    fn metadata_that_names_none_of_the_recordings_is_refused_with_its_first_row() {
-        let folder = tempfile::tempdir().unwrap();
-        let audio = touch(folder.path(), "audio/x.wav", "x").parent().unwrap().to_owned();
-        for (content, part) in [
-            ("call_id,file\nc1,x.wav\n", "line 2: "),
-            ("call_id,file\nc1,x.wav\n", "x.wav, which does not exist"),
-            ("call_id,file\n", "no row"),
-        ] {
-            let table = read_metadata(&touch(folder.path(), "calls.csv", content)).unwrap();
-            let plan = laid_out(std::slice::from_ref(&audio), Some(&table));
-            let error = plan.check_metadata(&table).unwrap_err().to_string();
-            assert!(error.contains(part) && error.contains("calls.csv"), "{error}");
-        }
-        // What is tried again has an id already, and needs no row.
-        let table = read_metadata(&touch(folder.path(), "calls.csv", "call_id,file\nc1,y.wav\n")).unwrap();
-        let known = BTreeMap::from([(audio.join("x.wav"), CallId::new("x").unwrap())]);
-        assert!(plan(&[audio.join("x.wav")], Some(&table), &known).check_metadata(&table).is_ok());
-    }
-
-    #[test]
-    fn one_id_for_two_recordings_refuses_the_second() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), "a/x.wav", "x");
-        touch(folder.path(), "b/x.wav", "x");
-        let found = ids(&laid_out(&[folder.path().to_owned()], None));
-        assert_eq!(found[0], "x");
-        assert!(found[1].starts_with("refused: call id `x` is taken by"), "{found:?}");
-    }
-
-    #[test]
-    fn an_input_without_calls_is_refused_by_name() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), "notes.txt", "no recording");
-        let plan = laid_out(&[folder.path().to_owned()], None);
-        assert!(
-            matches!(&plan.tasks[..], [Task::Refused { reason, .. }] if reason.contains("no recordings"))
-        );
-        let empty = touch(folder.path(), "chats.jsonl", "");
-        let plan = laid_out(&[empty], None);
-        assert!(matches!(&plan.tasks[..], [Task::Refused { reason, .. }] if reason.contains("is empty")));
-    }
-
-    #[test]
-    fn a_path_that_is_not_there_is_refused_by_name() {
-        let plan = laid_out(&[PathBuf::from("/no/such/folder")], None);
-        assert!(matches!(&plan.tasks[0], Task::Refused { path, .. } if path == Path::new("/no/such/folder")));
-    }
-
-    #[test]
-    fn a_recording_without_a_row_takes_the_id_that_is_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = touch(folder.path(), "rec-7.wav", "x");
-        let known = BTreeMap::from([(path.clone(), CallId::new("CALL-7").unwrap())]);
-        assert_eq!(ids(&plan(&[path], None, &known)), ["CALL-7"]);
-    }
-
-    #[test]
-    fn a_row_without_a_recording_of_its_own_is_refused_by_its_line() {
-        let folder = tempfile::tempdir().unwrap();
-        touch(folder.path(), "x.wav", "x");
-        let csv = touch(folder.path(), "calls.csv", "call_id,file\nc1,x.wav\nc2,x.wav\nc3,\n");
-        let table = read_metadata(&csv).unwrap();
-        let plan = laid_out(&[folder.path().to_owned()], Some(&table));
-        let lines: Vec<Option<u64>> = plan
-            .tasks
-            .iter()
-            .filter_map(|task| match task {
-                Task::Refused { line, stage, .. } => Some(*line).filter(|_| *stage == METADATA),
-                _ => None,
-            })
-            .collect();
-        assert_eq!((plan.tasks.len(), lines), (3, vec![Some(3), Some(4)]));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_device_is_refused_before_it_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("/dev/zero", folder.path().join("endless.ulaw")).unwrap();
-        for input in [folder.path().to_owned(), folder.path().join("endless.ulaw")] {
-            let found = ids(&laid_out(&[input], None));
-            assert!(matches!(&found[..], [one] if one.contains("a pipe or a device")), "{found:?}");
-        }
-    }
-}
+mod tests;

@@ -9,15 +9,18 @@
 
 mod assemble;
 mod call;
+mod committer;
 mod compose;
 mod config;
 mod frontier;
 mod hear;
 mod inputs;
 mod kafka;
+mod metadata_fields;
 mod metadata_file;
 mod pipeline_file;
 mod recogniser;
+mod redaction;
 mod run;
 mod spool;
 mod transcripts;
@@ -27,10 +30,10 @@ pub use kafka::{
     FeedOptions, FeedReport, KafkaFinding, KafkaPipeline, LiveFeed, Properties, Start, StreamError,
     StreamKind, StreamReport, examine_kafka, feed, resend, run_stream,
 };
-pub use metadata_file::{
-    BadRow, MetadataError, MetadataRow, MetadataTable, parse_channel_role, read_metadata,
-};
+pub use metadata_fields::parse_channel_role;
+pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, read_metadata};
 pub use pipeline_file::PipelineFile;
 pub use recogniser::Recogniser;
+pub use redaction::Redaction;
 pub use run::{Progress, RunError, RunReport, run, run_with};
 pub use transcripts::{WrittenConversation, parse_conversation};

@@ -3,8 +3,10 @@
 //! A file that cannot serve at all (missing column, not readable) is one error. A bad row costs its own call
 //! only: it becomes a [`BadRow`] that the caller turns into a dead letter, and the rest is scored.
 
-use callmark_types::{CallId, CallMetadata, ChannelRole, Handler, HandlerSegment, Millis, Span, Timestamp};
-use oxilangtag::LanguageTag;
+use crate::metadata_fields::{
+    METADATA_FIELDS, Record, channel_of_role_column, metadata_from_fields, nearest, text,
+};
+use callmark_types::{CallId, CallMetadata};
 use serde_json::Value;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -12,25 +14,13 @@ use std::path::{Path, PathBuf};
 /// Longest metadata file read, in bytes: about two million rows.
 const MAX_METADATA_BYTES: u64 = 1 << 30;
 
-/// Longest call that metadata or a transcript may tell of: a week. A time beyond it is a slip.
-pub(crate) const LONGEST_CALL: Millis = Millis(7 * 24 * 3_600_000);
+/// Written at the start of a file by some editors.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Names a call.
 const CALL_ID: &str = "call_id";
 /// Names its recording.
 const FILE: &str = "file";
-
-/// What [`metadata_from_fields`] reads, wherever the fields stand; `channel_N_role` beside these.
-pub(crate) const METADATA_FIELDS: [&str; 8] = [
-    "started_at",
-    "first_handler",
-    "agent_ids",
-    "handler_segments",
-    "customer_key",
-    "queue",
-    "issue_type",
-    "language",
-];
 
 /// Why a metadata file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -122,6 +112,11 @@ pub struct MetadataTable {
     pub ignored_columns: Vec<String>,
 }
 
+/// Whether the name says that the file holds one JSON value a line.
+pub(crate) fn is_jsonl(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("jsonl") || e.eq_ignore_ascii_case("ndjson"))
+}
+
 /// Reads `path`: JSONL by the extensions `.jsonl` and `.ndjson`, CSV otherwise.
 pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
     let unreadable = |source| MetadataError::Unreadable { path: path.to_owned(), source };
@@ -130,7 +125,7 @@ pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
         return Err(MetadataError::TooLarge { path: path.to_owned(), bytes });
     }
     let content = std::fs::read(path).map_err(unreadable)?;
-    let is_jsonl = path.extension().is_some_and(|e| e == "jsonl" || e == "ndjson");
+    let is_jsonl = is_jsonl(path);
     let (columns, records) = if is_jsonl { read_jsonl(path, &content)? } else { read_csv(path, &content)? };
     let mut table = MetadataTable { path: path.to_owned(), ..MetadataTable::default() };
     table.ignored_columns = columns.iter().filter(|c| !is_known(c)).map(|c| with_nearest(c)).collect();
@@ -157,7 +152,6 @@ pub fn read_metadata(path: &Path) -> Result<MetadataTable, MetadataError> {
     Ok(table)
 }
 
-type Record = HashMap<String, Value>;
 type Records = (Vec<String>, Vec<ReadRow>);
 
 /// A row as it stands in the file.
@@ -184,23 +178,6 @@ fn with_nearest(column: &str) -> String {
     }
 }
 
-/// The candidate most like `word`, where it is near enough to be a slip of the pen.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    const NEAR_ENOUGH: f64 = 0.75;
-    candidates
-        .into_iter()
-        .map(|c| {
-            (strsim::normalized_damerau_levenshtein(word, c).max(strsim::jaro_winkler(word, c) - 0.1), c)
-        })
-        .filter(|(likeness, _)| *likeness >= NEAR_ENOUGH)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, candidate)| candidate)
-}
-
-fn channel_of_role_column(column: &str) -> Option<usize> {
-    column.strip_prefix("channel_")?.strip_suffix("_role")?.parse().ok().filter(|channel| *channel < 8)
-}
-
 fn require_columns(path: &Path, columns: &[String]) -> Result<(), MetadataError> {
     for column in [CALL_ID, FILE] {
         if !columns.iter().any(|c| c == column) {
@@ -218,25 +195,34 @@ fn require_columns(path: &Path, columns: &[String]) -> Result<(), MetadataError>
 }
 
 fn read_csv(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
-    let malformed =
-        |line: u64, reason: String| MetadataError::Malformed { path: path.to_owned(), line, reason };
-    let content = content.strip_prefix(b"\xef\xbb\xbf").unwrap_or(content);
+    let malformed = |line: u64, reason: &str| MetadataError::Malformed {
+        path: path.to_owned(),
+        line,
+        reason: reason.to_owned(),
+    };
+    if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        return Err(malformed(1, "the file is UTF-16: save it as UTF-8"));
+    }
+    let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
+    check_quotes(content)
+        .map_err(|(offset, reason)| malformed(LineCounter::new(content).line_at(offset), reason))?;
     let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::Headers).from_reader(content);
     let columns: Vec<String> =
-        reader.headers().map_err(|e| malformed(1, e.to_string()))?.iter().map(str::to_owned).collect();
+        reader.headers().map_err(|e| malformed(1, &e.to_string()))?.iter().map(str::to_owned).collect();
+    if let [one] = &columns[..]
+        && one.contains(';')
+    {
+        return Err(malformed(1, "columns are separated by semicolons: save the file with commas"));
+    }
     require_columns(path, &columns)?;
     if let Some(twice) = columns.iter().enumerate().find(|(i, c)| columns[..*i].contains(c)) {
-        return Err(malformed(1, format!("column `{}` stands twice", twice.1)));
+        return Err(malformed(1, &format!("column `{}` stands twice", twice.1)));
     }
     let mut records: Vec<ReadRow> = Vec::new();
     let mut lines = LineCounter::new(content);
     for record in reader.byte_records() {
-        let record = record.map_err(|e| malformed(lines.line, e.to_string()))?;
+        let record = record.map_err(|e| malformed(lines.line, &e.to_string()))?;
         let line = lines.line_at(record.position().map_or(0, csv::Position::byte) as usize);
-        // A quote that nobody closed takes in all that follows.
-        if record.iter().any(|field| field.contains(&b'\n')) && has_open_quote(content) {
-            return Err(malformed(line, "a quote is opened and never closed".to_owned()));
-        }
         let known = columns.iter().zip(record.iter()).filter(|(_, field)| !field.trim_ascii().is_empty());
         let fields = known
             .map(|(name, field)| (name.clone(), Value::String(String::from_utf8_lossy(field).into_owned())))
@@ -251,6 +237,38 @@ fn read_csv(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
         records.push(ReadRow { line, fields, fault });
     }
     Ok((columns, records))
+}
+
+/// Refuses a quoted field that is not closed, or closed by the quote of a later field: it would take in the rows between
+/// as its text. The error has the offset of its first quote.
+fn check_quotes(content: &[u8]) -> Result<(), (usize, &'static str)> {
+    let mut field_start = true;
+    let mut at = 0;
+    while let Some(byte) = content.get(at) {
+        if !field_start || *byte != b'"' {
+            field_start = matches!(byte, b',' | b'\n' | b'\r');
+            at += 1;
+            continue;
+        }
+        let opened = at;
+        at += 1;
+        loop {
+            let Some(next) = memchr::memchr(b'"', &content[at..]) else {
+                return Err((opened, "a quote is opened and never closed"));
+            };
+            at += next + 1;
+            match content.get(at) {
+                Some(b'"') => at += 1,
+                None | Some(b',' | b'\n' | b'\r') => break,
+                Some(_) => {
+                    let reason = "a quote is opened, and closed in the middle of a field: double the quotes that are text";
+                    return Err((opened, reason));
+                }
+            }
+        }
+        field_start = false;
+    }
+    Ok(())
 }
 
 /// Line numbers of growing offsets into a text, whatever its line ends.
@@ -270,30 +288,31 @@ impl<'a> LineCounter<'a> {
         let ends = |byte: &&u8| matches!(byte, b'\n' | b'\r');
         let start = offset + self.content[offset.min(self.content.len())..].iter().take_while(ends).count();
         let passed = self.content.get(self.offset..start).unwrap_or_default();
-        self.line += memchr::memchr_iter(b'\n', passed).count() as u64;
+        // A line ends with CR, LF, or both.
+        let pairs = memchr::memmem::find_iter(passed, b"\r\n").count();
+        self.line += (memchr::memchr2_iter(b'\n', b'\r', passed).count() - pairs) as u64;
         self.offset = start.max(self.offset);
         self.line
     }
 }
 
-fn has_open_quote(content: &[u8]) -> bool {
-    memchr::memchr_iter(b'"', content).count() % 2 == 1
-}
-
 fn read_jsonl(path: &Path, content: &[u8]) -> Result<Records, MetadataError> {
     let mut columns: Vec<String> = Vec::new();
     let mut records = Vec::new();
+    let content = content.strip_prefix(BYTE_ORDER_MARK).unwrap_or(content);
     for (index, line) in content.split(|b| *b == b'\n').enumerate() {
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
         let line_number = index as u64 + 1;
-        let object: serde_json::Map<String, Value> =
-            serde_json::from_slice(line).map_err(|e| MetadataError::Malformed {
-                path: path.to_owned(),
-                line: line_number,
-                reason: format!("not a JSON object: {e}"),
-            })?;
+        let object: serde_json::Map<String, Value> = match serde_json::from_slice(line) {
+            Ok(object) => object,
+            Err(e) => {
+                let fault = Some(format!("not a JSON object: {e}"));
+                records.push(ReadRow { line: line_number, fields: Record::new(), fault });
+                continue;
+            }
+        };
         for name in object.keys() {
             if !columns.contains(name) {
                 columns.push(name.clone());
@@ -332,134 +351,10 @@ fn parse_row(row: ReadRow, base: &Path) -> Result<MetadataRow, BadRow> {
     Ok(MetadataRow { line, file: path, metadata })
 }
 
-fn text(record: &Record, column: &str) -> Option<String> {
-    match record.get(column)? {
-        Value::String(text) => Some(text.trim().to_owned()).filter(|t| !t.is_empty()),
-        Value::Null => None,
-        other => Some(other.to_string()),
-    }
-}
-
-/// Metadata of call `id` from named fields, as they stand in a CSV row, a JSON line or a message. The error names
-/// the field and what to do.
-pub(crate) fn metadata_from_fields(id: CallId, record: &Record) -> Result<CallMetadata, String> {
-    let mut metadata = CallMetadata::unknown(id);
-    if let Some(time) = text(record, "started_at") {
-        let wanted = "column `started_at`: no time with a zone, such as 2026-09-14T09:12:31Z";
-        metadata.started_at = Some(Timestamp::parse(&time).map_err(|_| wanted.to_owned())?);
-    }
-    metadata.channel_roles = channel_roles(record)?;
-    if let Some(handler) = text(record, "first_handler") {
-        metadata.first_handler = Some(parse_first_handler(&handler)?);
-    }
-    metadata.agent_ids = agent_ids(record)?;
-    metadata.handler_segments = handler_segments(record)?;
-    metadata.customer_key = text(record, "customer_key");
-    metadata.queue = text(record, "queue");
-    metadata.issue_type = text(record, "issue_type");
-    metadata.language = text(record, "language");
-    if metadata.language.as_deref().is_some_and(|tag| !is_language_tag(tag)) {
-        return Err("column `language`: no language tag: use one such as en or es-MX".to_owned());
-    }
-    Ok(metadata)
-}
-
-/// Whether it is a BCP 47 tag, with `-` or `_`, of a language that ISO 639 lists. A recogniser may know fewer.
-fn is_language_tag(tag: &str) -> bool {
-    let tag = tag.replace('_', "-").to_ascii_lowercase();
-    LanguageTag::parse(tag).is_ok_and(|tag| {
-        let language = tag.primary_language();
-        isolang::Language::from_639_1(language).or_else(|| isolang::Language::from_639_3(language)).is_some()
-    })
-}
-
-fn channel_roles(record: &Record) -> Result<Vec<Option<ChannelRole>>, String> {
-    let mut roles = Vec::new();
-    for column in record.keys() {
-        let Some(channel) = channel_of_role_column(column) else { continue };
-        let Some(value) = text(record, column) else { continue };
-        let role = parse_channel_role(&value).map_err(|e| format!("column `{column}`: {e}"))?;
-        if roles.len() <= channel {
-            roles.resize(channel + 1, None);
-        }
-        roles[channel] = Some(role);
-    }
-    Ok(roles)
-}
-
-/// Reads a channel's role: `customer`, `agent` or `mixed`.
-pub fn parse_channel_role(text: &str) -> Result<ChannelRole, String> {
-    match text.trim() {
-        "customer" | "caller" => Ok(ChannelRole::Customer),
-        "agent" => Ok(ChannelRole::Agent),
-        "mixed" => Ok(ChannelRole::Mixed),
-        _ => Err("no channel role: use customer, agent or mixed".to_owned()),
-    }
-}
-
-fn parse_first_handler(text: &str) -> Result<Handler, String> {
-    match text {
-        "ai" => Ok(Handler::Ai),
-        "human" => Ok(Handler::Human),
-        "ivr" => Ok(Handler::Ivr),
-        _ => Err("column `first_handler`: no handler: use ai, human or ivr".to_owned()),
-    }
-}
-
-fn agent_ids(record: &Record) -> Result<Vec<String>, String> {
-    match record.get("agent_ids") {
-        Some(Value::Array(ids)) => ids
-            .iter()
-            .map(|id| {
-                id.as_str().map(str::to_owned).ok_or("column `agent_ids`: not a list of texts".to_owned())
-            })
-            .collect(),
-        Some(Value::String(list)) if list.trim_start().starts_with('[') => {
-            serde_json::from_str(list).map_err(|_| "column `agent_ids`: not a JSON list of texts".to_owned())
-        }
-        Some(Value::String(list)) => Ok(list
-            .split([';', ',', '|'])
-            .map(str::trim)
-            .filter(|id| !id.is_empty())
-            .map(str::to_owned)
-            .collect()),
-        Some(_) => Err("column `agent_ids`: neither a text nor a list".to_owned()),
-        None => Ok(Vec::new()),
-    }
-}
-
-fn handler_segments(record: &Record) -> Result<Vec<HandlerSegment>, String> {
-    let parsed: Result<Vec<HandlerSegment>, serde_json::Error> = match record.get("handler_segments") {
-        None => return Ok(Vec::new()),
-        Some(Value::String(json)) => serde_json::from_str(json),
-        Some(value) => serde_json::from_value(value.clone()),
-    };
-    let segments = parsed.map_err(|_| {
-        "column `handler_segments`: not a JSON list of {handler, start_ms, end_ms, agent_id?} with handlers ai, human, ivr, queue, hold"
-            .to_owned()
-    })?;
-    let possible = |segment: &HandlerSegment| {
-        let Span { start, end } = segment.span;
-        Millis::ZERO <= start && start <= end && end <= LONGEST_CALL
-    };
-    if let Some(segment) = segments.iter().find(|segment| !possible(segment)) {
-        return Err(format!(
-            "column `handler_segments`: {} from {} to {} ms does not run forward from 0 to {} at most",
-            segment.handler.as_str(),
-            segment.span.start.0,
-            segment.span.end.0,
-            LONGEST_CALL.0
-        ));
-    }
-    if segments.windows(2).any(|pair| pair[1].span.start < pair[0].span.start) {
-        return Err("column `handler_segments`: segments are not in order of start_ms".to_owned());
-    }
-    Ok(segments)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use callmark_types::ChannelRole;
 
     fn read(name: &str, content: &str) -> Result<MetadataTable, MetadataError> {
         let folder = tempfile::tempdir().unwrap();
@@ -501,19 +396,6 @@ mod tests {
         assert_eq!(table.rows.len(), 1);
         assert_eq!(table.bad_rows[0].call_id.as_ref().unwrap().as_str(), "c1");
         assert!(table.bad_rows[0].reason.contains("`started_at`"), "{}", table.bad_rows[0].reason);
-    }
-
-    #[test]
-    fn a_language_is_a_tag_of_one() {
-        for tag in ["en", "es-MX", "es_419", "EN-us", "zh-Hans-CN", "yue", "ga", "haw"] {
-            assert!(is_language_tag(tag), "{tag}");
-        }
-        for tag in ["klingon", "english", "xx", "qqx", "e", "en US", "en-", "-", "fr;de"] {
-            assert!(!is_language_tag(tag), "{tag}");
-        }
-        let table = read("calls.csv", "call_id,file,language\nc1,a.wav,klingon\nc2,b.wav,de-AT\n").unwrap();
-        assert_eq!(table.rows[0].metadata.language.as_deref(), Some("de-AT"));
-        assert!(table.bad_rows[0].reason.contains("column `language`"), "{}", table.bad_rows[0].reason);
     }
 
     #[test]
@@ -566,9 +448,52 @@ mod tests {
 
     #[test]
     fn a_quote_that_stays_open_and_a_column_twice_are_refused() {
-        let error = read("calls.csv", "call_id,file\nc1,\"a.wav\nc2,b.wav\n").unwrap_err().to_string();
-        assert!(error.contains("line 2: a quote is opened"), "{error}");
+        for (rows, words) in [
+            ("c1,\"a.wav\nc2,b.wav\n", "line 2: a quote is opened and never closed"),
+            ("c1,a.wav\nc2,\"b.wav\nc3,x\"y.wav\n", "line 3: a quote is opened, and closed in the middle"),
+        ] {
+            let error = read("calls.csv", &format!("call_id,file\n{rows}")).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
         let error = read("calls.csv", "call_id,file,call_id\n").unwrap_err().to_string();
         assert!(error.contains("column `call_id` stands twice"), "{error}");
+    }
+
+    #[test]
+    fn quotes_that_are_text_are_no_fault() {
+        let table =
+            read("calls.csv", "call_id,file,queue\nc1,a.wav,5\" pipe\nc2,b.wav,\"two\nlines, \"\"q\"\"\"\n")
+                .unwrap();
+        let queues: Vec<_> = table.rows.iter().map(|row| row.metadata.queue.as_deref().unwrap()).collect();
+        assert_eq!(queues, ["5\" pipe", "two\nlines, \"q\""]);
+    }
+
+    #[test]
+    fn what_a_spreadsheet_may_write_is_named() {
+        for (content, words) in [
+            (&b"call_id;file\nc1;a.wav\n"[..], "semicolons"),
+            (b"\xff\xfec\0a\0", "UTF-16"),
+            (b"call_id,file,started_at\rc1,a.wav,\rc2,b.wav,noon\r", "line 3: column `started_at`"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("calls.csv");
+            std::fs::write(&path, content).unwrap();
+            let said = match read_metadata(&path) {
+                Err(error) => error.to_string(),
+                Ok(table) => format!("line {}: {}", table.bad_rows[0].line, table.bad_rows[0].reason),
+            };
+            assert!(said.contains(words), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_json_costs_its_own_call() {
+        let table = read(
+            "calls.JSONL",
+            "\u{feff}{\"call_id\":\"c1\",\"file\":\"a.wav\"}\n{\"call_id\":\n{\"call_id\":\"c3\",\"file\":\"c.wav\"}\n",
+        )
+        .unwrap();
+        assert_eq!((table.rows.len(), table.bad_rows.len()), (2, 1));
+        assert_eq!(table.bad_rows[0].line, 2);
     }
 }

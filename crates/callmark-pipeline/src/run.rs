@@ -4,7 +4,8 @@
 //! back out of order and leave in order, in batches whose bounds depend on the inputs alone, so that two
 //! undisturbed runs write the same bytes.
 
-use crate::call::{CallContext, Outcome, dead_letter, display, duration, id_is_taken, line_uri, process};
+use crate::call::{CallContext, Outcome, display, line_uri, process};
+use crate::committer::Committer;
 use crate::config::{ConfigError, Pipeline};
 use crate::frontier::Frontier;
 use crate::hear::Ear;
@@ -18,9 +19,9 @@ use callmark_asr::{AsrError, TranscribeOptions, WorkerPool, model_language};
 use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
 use callmark_models::ModelError;
 use callmark_store::dead_letters::{self, StoredDeadLetter};
-use callmark_store::{Batch, Dataset, DeadLetter, DeadLetterId, Recovery, SourceKey, StoreError};
-use callmark_types::{CallId, ChannelRole, Lineage, Millis, ScoredCall};
-use std::collections::{HashMap, HashSet};
+use callmark_store::{Dataset, Recovery, StoreError};
+use callmark_types::{CallId, ChannelRole, Lineage, Millis};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -94,6 +95,11 @@ pub enum Progress {
         /// Why, with the input's name.
         reason: String,
     },
+    /// Something that the user should know, in words.
+    Noted {
+        /// What.
+        note: String,
+    },
     /// A batch is committed.
     Committed {
         /// Calls in it.
@@ -162,10 +168,8 @@ pub fn run_with(
     progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref(), model_note));
     let metadata_uri = table.as_ref().map(|table| display(&table.path));
     let letters = dead_letters::list(&pipeline.out)?;
-    if let Some(uri) = &metadata_uri {
-        forget_mended_rows(&pipeline.out, &letters, uri, &plan.tasks)?;
-    }
-    let tries_before = letters.into_iter().map(|letter| (letter.id, letter.attempts)).collect();
+    let tries_before = letters.iter().map(|letter| (letter.id.clone(), letter.attempts)).collect();
+    let misspelt = Mutex::new(BTreeSet::new());
     let dataset = Mutex::new(dataset);
     let context = CallContext {
         dataset: &dataset,
@@ -174,6 +178,8 @@ pub fn run_with(
         rules: &rules,
         lineage: &lineage,
         metadata_uri: metadata_uri.as_deref(),
+        misspelt: &misspelt,
+        redaction: &pipeline.redaction,
     };
     let threads =
         ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
@@ -184,6 +190,16 @@ pub fn run_with(
     report.elapsed = started.elapsed();
     report.stopped = stop.load(Ordering::Relaxed)
         && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
+    if let (Some(table), Some(uri), false) = (&table, &metadata_uri, report.stopped) {
+        forget_mended_rows(&pipeline.out, &letters, table, uri, &plan.tasks)?;
+    }
+    let misspelt = misspelt.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !misspelt.is_empty() {
+        let names = Vec::from_iter(misspelt).join(", ");
+        progress(Progress::Noted {
+            note: format!("fields of conversations without a meaning here: {names}"),
+        });
+    }
     Ok(report)
 }
 
@@ -198,13 +214,27 @@ fn give_roles(tasks: &mut [Task], channels: &[ChannelRole]) {
     }
 }
 
-/// Rows that were refused before and are not any more leave no letter: what they name is scored in its own name.
+/// Rows that were refused before leave no letter once they are gone from the table, or the call they told of is one that
+/// this run has dealt with: by the id that the row had, or has in the same line now.
 fn forget_mended_rows(
     dataset: &Path,
     letters: &[StoredDeadLetter],
+    table: &MetadataTable,
     metadata_uri: &str,
     tasks: &[Task],
 ) -> Result<(), StoreError> {
+    let dealt_with: HashSet<&CallId> = tasks
+        .iter()
+        .filter_map(|task| match task {
+            Task::Recording { metadata, .. } => Some(&metadata.call_id),
+            _ => None,
+        })
+        .collect();
+    let now_at: HashMap<u64, Option<&CallId>> = (table.rows.iter())
+        .map(|row| (row.line, Some(&row.metadata.call_id)))
+        .chain(table.bad_rows.iter().map(|bad| (bad.line, bad.call_id.as_ref())))
+        .collect();
+    let in_table: HashSet<&CallId> = now_at.values().copied().flatten().collect();
     let refused: HashSet<String> = tasks
         .iter()
         .filter_map(|task| match task {
@@ -212,11 +242,16 @@ fn forget_mended_rows(
             _ => None,
         })
         .collect();
-    for letter in letters {
-        let row = letter.uri.as_deref().filter(|uri| {
-            letter.stage == METADATA && uri.rsplit_once(':').is_some_and(|(file, _)| file == metadata_uri)
-        });
-        if row.is_some_and(|row| !refused.contains(row)) {
+    for letter in letters.iter().filter(|letter| letter.stage == METADATA) {
+        let Some(uri) = letter.uri.as_deref().filter(|uri| !refused.contains(*uri)) else { continue };
+        let Some((file, line)) = uri.rsplit_once(':') else { continue };
+        let row_now = line.parse().ok().and_then(|line: u64| now_at.get(&line));
+        let settled = match (&letter.call_id, row_now) {
+            (Some(id), _) => dealt_with.contains(id) || !in_table.contains(id),
+            (None, Some(row)) => row.is_some_and(|id| dealt_with.contains(id)),
+            (None, None) => true,
+        };
+        if file == metadata_uri && settled {
             dead_letters::remove(dataset, &letter.id)?;
         }
     }
@@ -237,6 +272,7 @@ pub(crate) fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, Ru
         voices: VoiceOptions::default(),
         transcribe: TranscribeOptions { language, ..TranscribeOptions::default() },
         workers,
+        redaction: pipeline.redaction.clone(),
         long_calls: Mutex::new(()),
     })
 }
@@ -250,11 +286,12 @@ fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
 /// Names the way of hearing: a checkpoint made another way is not used.
 fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
     format!(
-        "callmark {} model {} language {} raw codec {}",
+        "callmark {} model {} language {} raw codec {} without {}",
         lineage.pipeline_version,
         lineage.asr_model_sha256.as_deref().unwrap_or("-"),
         pipeline.language.as_deref().unwrap_or("auto"),
         pipeline.raw_codec.as_deref().unwrap_or("by name"),
+        pipeline.redaction.name(),
     )
 }
 
@@ -272,6 +309,7 @@ fn planned(
         }
     };
     left_alone(&plan.ignored_files, "files in the folders are neither audio nor conversations");
+    left_alone(&plan.hidden_files, "files or folders are hidden");
     left_alone(&plan.unused_rows, "rows of call metadata name recordings outside the inputs");
     if plan.without_metadata > 0 {
         notes.push(format!(
@@ -309,30 +347,6 @@ fn recovered(recovery: &Recovery) -> Vec<String> {
         ));
     }
     notes
-}
-
-fn lost_call(letter: &DeadLetter) -> String {
-    let what = letter
-        .source
-        .uri
-        .as_deref()
-        .or(letter.call_id.as_ref().map(callmark_types::CallId::as_str))
-        .unwrap_or("a call");
-    // Decoders name the file themselves.
-    let line = if letter.reason.contains(what) {
-        letter.reason.clone()
-    } else {
-        format!("{what}: {}", letter.reason)
-    };
-    one_line(&line)
-}
-
-/// A file's name may hold anything; what is shown has one line per call. Hints of decoders keep theirs.
-fn one_line(text: &str) -> String {
-    text.replace("\nhint: ", "; hint: ")
-        .chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }
 
 type Numbered<T> = (u64, T);
@@ -408,112 +422,5 @@ fn dispatch<'a>(
         for outcome in frontier.take_ready() {
             committer.take(outcome)?;
         }
-    }
-}
-
-/// Collects finished calls into batches and commits them.
-struct Committer<'a> {
-    context: &'a CallContext<'a>,
-    batch_calls: usize,
-    progress: &'a dyn Fn(Progress),
-    pending: Vec<(SourceKey, ScoredCall)>,
-    /// The calls of `pending`.
-    pending_ids: HashMap<CallId, SourceKey>,
-    dead: Vec<DeadLetter>,
-    /// How often earlier runs tried what is a dead letter in the dataset.
-    tries_before: HashMap<DeadLetterId, u32>,
-    report: RunReport,
-}
-
-impl<'a> Committer<'a> {
-    fn new(
-        context: &'a CallContext<'a>,
-        batch_calls: usize,
-        tries_before: HashMap<DeadLetterId, u32>,
-        progress: &'a dyn Fn(Progress),
-    ) -> Self {
-        Self {
-            context,
-            batch_calls,
-            progress,
-            pending: Vec::new(),
-            pending_ids: HashMap::new(),
-            dead: Vec::new(),
-            tries_before,
-            report: RunReport::default(),
-        }
-    }
-
-    fn note_finished(&self, task: &Task, outcome: &Outcome) {
-        let audio = match outcome {
-            Outcome::Scored { call, .. } => duration(call),
-            Outcome::Skipped | Outcome::Dead(_) => Millis::ZERO,
-        };
-        if let Outcome::Dead(letter) = outcome {
-            (self.progress)(Progress::Lost { reason: lost_call(letter) });
-        }
-        (self.progress)(Progress::Finished { bytes: task.bytes(), audio });
-    }
-
-    /// Takes the next outcome in order. Of calls that share an id the first one stands.
-    fn take(&mut self, outcome: Outcome) -> Result<(), RunError> {
-        match outcome {
-            Outcome::Skipped => self.report.skipped += 1,
-            Outcome::Dead(letter) => self.bury(*letter),
-            Outcome::Scored { key, call } => match self.owner_of(&call.record.call_id) {
-                None => {
-                    self.pending_ids.insert(call.record.call_id.clone(), key);
-                    self.pending.push((key, *call));
-                }
-                Some(owner) if owner == key => self.report.skipped += 1,
-                Some(_) => {
-                    let id = call.record.call_id;
-                    let error = id_is_taken(&id);
-                    let letter = dead_letter(call.record.source, Some(id), error, self.context.metadata_uri);
-                    (self.progress)(Progress::Lost { reason: lost_call(&letter) });
-                    self.bury(letter);
-                }
-            },
-        }
-        if self.pending.len() + self.dead.len() >= self.batch_calls { self.commit() } else { Ok(()) }
-    }
-
-    fn bury(&mut self, letter: DeadLetter) {
-        let before = self.tries_before.get(&letter.id()).copied().unwrap_or(0);
-        self.dead.push(DeadLetter { attempts: before.saturating_add(letter.attempts), ..letter });
-    }
-
-    /// The input that has the id already, in the dataset or in the batch under way.
-    fn owner_of(&self, id: &CallId) -> Option<SourceKey> {
-        let dataset = self.context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
-        self.pending_ids.get(id).or_else(|| dataset.committed_call(id)).copied()
-    }
-
-    fn commit(&mut self) -> Result<(), RunError> {
-        let calls = std::mem::take(&mut self.pending);
-        self.pending_ids.clear();
-        let dead_letters = std::mem::take(&mut self.dead);
-        if calls.is_empty() && dead_letters.is_empty() {
-            return Ok(());
-        }
-        let (count, dead, audio) =
-            (calls.len(), dead_letters.len(), calls.iter().map(|(_, c)| duration(c)).sum());
-        let keys: Vec<SourceKey> = calls.iter().map(|(key, _)| *key).collect();
-        let batch = Batch::of_files(calls, dead_letters);
-        self.context.dataset.lock().unwrap_or_else(PoisonError::into_inner).commit(&batch)?;
-        tracing::info!(calls = count, dead_letters = dead, "batch committed");
-        for key in &keys {
-            self.context.spool.forget(key);
-        }
-        self.report.scored += count;
-        self.report.dead_letters += dead;
-        self.report.audio = self.report.audio + audio;
-        (self.progress)(Progress::Committed { calls: count });
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<RunReport, RunError> {
-        self.commit()?;
-        Ok(self.report)
     }
 }

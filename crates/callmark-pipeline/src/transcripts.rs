@@ -1,6 +1,9 @@
 //! Reads transcripts and chats: JSONL, one conversation a line, scored like recordings but without audio.
 
-use crate::metadata_file::{LONGEST_CALL, METADATA_FIELDS, metadata_from_fields, nearest};
+use crate::metadata_fields::{
+    LONGEST_CALL, METADATA_FIELDS, channel_of_role_column, metadata_from_fields, nearest,
+};
+use crate::metadata_file::BYTE_ORDER_MARK;
 use callmark_analytics::{Lane, LaneTurn};
 use callmark_types::{CallId, CallMetadata, ChannelRole, Span, Speaker, Turn};
 use serde_json::Value;
@@ -8,6 +11,9 @@ use std::collections::HashMap;
 
 /// Longest line read, in bytes.
 pub(crate) const MAX_LINE_BYTES: usize = 64 << 20;
+
+/// What is read of a turn.
+const TURN_FIELDS: [&str; 4] = ["speaker", "text", "start_ms", "end_ms"];
 
 /// Longest conversation, in turns.
 const MAX_TURNS: usize = 100_000;
@@ -21,10 +27,10 @@ pub struct WrittenConversation {
     pub turns: Vec<Turn>,
     /// For each turn the lane (one a speaker name) and the side that its name tells.
     pub lanes: Vec<LaneTurn>,
+    /// Fields without a meaning whose names are near one that has one, and that one. No other is named: a name may be
+    /// anything.
+    pub misspelt: Vec<String>,
 }
-
-/// Written at the start of a file by some editors.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The call id of a line, where that much can be read.
 pub(crate) fn call_id_of_line(line: &[u8]) -> Option<CallId> {
@@ -57,6 +63,7 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
     if raw.len() > MAX_TURNS {
         return Err(format!("field `turns`: {} turns, at most {MAX_TURNS} are read", raw.len()));
     }
+    let misspelt = misspelt(&record, &raw);
     let mut read = raw
         .iter()
         .enumerate()
@@ -65,7 +72,23 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
     put_in_order(&mut read);
     let metadata = metadata_from_fields(id, &record).map_err(|e| e.replace("column `", "field `"))?;
     let (turns, lanes) = read.into_iter().unzip();
-    Ok(WrittenConversation { metadata, turns, lanes })
+    Ok(WrittenConversation { metadata, turns, lanes, misspelt })
+}
+
+/// Names in the record and in its first turn that are likely slips of the pen.
+fn misspelt(record: &HashMap<String, Value>, turns: &[Value]) -> Vec<String> {
+    let slip = |name: &str, known: &[&'static str]| {
+        let is_known = known.contains(&name) || channel_of_role_column(name).is_some();
+        nearest(name, known.iter().copied())
+            .filter(|_| !is_known)
+            .map(|near| format!("{name} (is it {near}?)"))
+    };
+    let fields: Vec<&str> = ["call_id", "turns"].into_iter().chain(METADATA_FIELDS).collect();
+    let of_record = record.keys().filter_map(|name| slip(name, &fields));
+    let first = turns.first().and_then(Value::as_object).into_iter().flat_map(|turn| turn.keys());
+    let mut found: Vec<String> = of_record.chain(first.filter_map(|name| slip(name, &TURN_FIELDS))).collect();
+    found.sort();
+    found
 }
 
 fn missing(record: &HashMap<String, Value>, field: &str) -> String {
@@ -203,5 +226,15 @@ mod tests {
     #[test]
     fn a_byte_order_mark_is_passed_over() {
         assert!(parse_conversation(b"\xef\xbb\xbf{\"call_id\":\"x\",\"turns\":[]}").is_ok());
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_named_and_what_is_only_unknown_is_not() {
+        let line = br#"{"call_id":"x","startedAt":"2026-01-01T00:00:00Z","Queue":"a","shoe":44,"turns":[{"speaker":"customer","text":"hm","startMs":4}]}"#;
+        let misspelt = parse_conversation(line).unwrap().misspelt;
+        assert_eq!(
+            misspelt,
+            ["Queue (is it queue?)", "startMs (is it start_ms?)", "startedAt (is it started_at?)"]
+        );
     }
 }

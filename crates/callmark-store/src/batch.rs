@@ -3,7 +3,7 @@
 use crate::dead_letters::DeadLetter;
 use crate::error::StoreError;
 use crate::hex;
-use callmark_types::{CallId, ScoredCall};
+use callmark_types::{CallId, ScoredCall, SourcePosition};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 
@@ -21,6 +21,11 @@ impl SourceKey {
     /// The key of a call read from a file: SHA-256 over the call's id and the hex digest of the file's content.
     pub fn of_file(call_id: &CallId, content_sha256: &str) -> Self {
         Self::of_parts(&["file", call_id.as_str(), content_sha256])
+    }
+
+    /// The key of a file's place together with its content, whatever call it is; `None` where either is not known.
+    pub fn of_place(source: &SourcePosition) -> Option<Self> {
+        Some(Self::of_parts(&["place", source.uri.as_deref()?, source.sha256.as_deref()?]))
     }
 
     /// The key of an input that `parts` identify; lists of parts that differ have keys that differ.
@@ -103,6 +108,10 @@ pub struct BatchEntry {
     pub key: SourceKey,
     /// The call it became.
     pub call_id: CallId,
+    /// Where a file lies and what is in it, in one digest ([`SourceKey::of_place`]): the same recording under another
+    /// id is the same recording. `None` for streams.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<SourceKey>,
 }
 
 /// What one commit makes visible, whole or not at all.
@@ -130,7 +139,11 @@ impl Batch {
     pub fn of_files(calls: Vec<(SourceKey, ScoredCall)>, dead_letters: Vec<DeadLetter>) -> Self {
         let entries: Vec<BatchEntry> = calls
             .iter()
-            .map(|(key, call)| BatchEntry { key: *key, call_id: call.record.call_id.clone() })
+            .map(|(key, call)| BatchEntry {
+                key: *key,
+                call_id: call.record.call_id.clone(),
+                place: SourceKey::of_place(&call.record.source),
+            })
             .collect();
         let first =
             entries.first().map_or_else(|| "dead-letters-only".to_owned(), |entry| entry.key.to_string());

@@ -58,6 +58,8 @@ pub struct Dataset {
     hook: StepHook,
     keys: HashSet<SourceKey>,
     calls: HashMap<CallId, SourceKey>,
+    /// Files by place and content.
+    places: HashMap<SourceKey, CallId>,
     totals: Totals,
     /// A commit whose files are not all in place yet.
     unpublished: Option<CommitRecord>,
@@ -106,6 +108,7 @@ impl Dataset {
             hook,
             keys: HashSet::new(),
             calls: HashMap::new(),
+            places: HashMap::new(),
             totals: Totals::default(),
             unpublished: None,
             must_reopen: false,
@@ -131,6 +134,11 @@ impl Dataset {
     /// scored from another recording.
     pub fn committed_call(&self, id: &CallId) -> Option<&SourceKey> {
         self.calls.get(id)
+    }
+
+    /// The call that the file of this place and content ([`SourceKey::of_place`]) became.
+    pub fn call_at(&self, place: &SourceKey) -> Option<&CallId> {
+        self.places.get(place)
     }
 
     /// How much is committed.
@@ -237,6 +245,9 @@ impl Dataset {
         for entry in &record.entries {
             self.keys.insert(entry.key);
             self.calls.insert(entry.call_id.clone(), entry.key);
+            if let Some(place) = entry.place {
+                self.places.insert(place, entry.call_id.clone());
+            }
         }
     }
 }

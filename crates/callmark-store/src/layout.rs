@@ -14,6 +14,11 @@ use std::path::{Path, PathBuf};
 pub const NULL_DATE_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Directory of the commit records.
 pub(crate) const COMMITS: &str = "_commits";
+/// Whether `folder` is a dataset: its folders whose names begin with `_` are then the store's own.
+pub fn is_dataset(folder: &Path) -> bool {
+    folder.join(COMMITS).is_dir()
+}
+
 /// On an object store, says that this is a dataset before anything is committed.
 const DATASET_MARK: &str = "_commits/dataset.json";
 /// Directory of files that are not in place yet.

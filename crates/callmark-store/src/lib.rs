@@ -71,8 +71,8 @@ pub use dead_letters::{DeadLetter, DeadLetterId};
 pub use envelope::Envelope;
 pub use error::StoreError;
 pub use layout::{
-    CommitRecord, FileEntry, NULL_DATE_PARTITION, committed_files, read_commits, read_committed_file,
-    table_files,
+    CommitRecord, FileEntry, NULL_DATE_PARTITION, committed_files, is_dataset, read_commits,
+    read_committed_file, table_files,
 };
 pub use place::{Location, RemotePlace, remote_place};
 pub use recovery::Recovery;

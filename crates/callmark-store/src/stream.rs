@@ -225,7 +225,7 @@ impl StreamPartition {
         let entries = batch
             .calls
             .iter()
-            .map(|(key, call)| BatchEntry { key: *key, call_id: call.record.call_id.clone() })
+            .map(|(key, call)| BatchEntry { key: *key, call_id: call.record.call_id.clone(), place: None })
             .collect();
         Batch {
             source: self.source.clone(),

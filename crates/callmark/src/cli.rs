@@ -92,6 +92,13 @@ pub(crate) struct HearingArguments {
     /// Language spoken, such as en; detected per channel when absent
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,
+    /// Take personal data out before anything is stored: all, or kinds (card, account, phone, email, address, name,
+    /// date_of_birth, national_id)
+    #[arg(long, value_delimiter = ',', value_name = "KIND,…", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    pub(crate) redact: Vec<String>,
+    /// Folder for copies of the recordings in which that data is silenced
+    #[arg(long, value_name = "DIR", requires = "redact")]
+    pub(crate) redacted_audio: Option<PathBuf>,
     /// Where to transcribe
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub(crate) device: Device,
@@ -351,6 +358,14 @@ pub(crate) enum DeadLetterCommand {
         /// Write its original bytes, where they are kept, into this file
         #[arg(long, value_name = "FILE")]
         payload: Option<PathBuf>,
+    },
+    /// Forget dead letters whose inputs nobody wants any more
+    Dismiss {
+        /// The dataset
+        dataset: PathBuf,
+        /// Their ids, from the list
+        #[arg(required = true)]
+        ids: Vec<String>,
     },
     /// Try the dead letters' inputs again, under the ids they had
     ///

@@ -64,6 +64,7 @@ impl ProgressDisplay {
             }
             Progress::Finished { bytes, audio } => state.finished(bytes, audio),
             Progress::Lost { reason } => state.lost(&reason),
+            Progress::Noted { note } => state.line(&format!("note: {note}")),
             Progress::Committed { .. } => {}
         }
     }

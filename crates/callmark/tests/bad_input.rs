@@ -152,7 +152,11 @@ fn bad_call_metadata_is_named_by_column_and_line() {
     );
     assert_eq!(ran.code, 3, "{}", ran.stderr);
     assert!(ran.stderr.contains("line 2: column `language`: no language tag"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`channel_3_role`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("channel 3, counted from 0, is given a role, and the recording has 1"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(letters(&out).len(), 2);
 }
 
@@ -244,4 +248,57 @@ fn two_calls_scored_one_after_the_other_never_share_text() {
     let alone = texts(&[second], "alone");
     assert!(!alone.is_empty());
     assert_eq!(texts(&[first, second], "after-another"), alone);
+}
+
+#[test]
+fn metadata_that_is_mended_later_counts_no_recording_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let audio = folder.path().join("audio");
+    for (name, level) in [("a.wav", 0i16), ("b.wav", 1)] {
+        std::fs::create_dir_all(&audio).unwrap();
+        write_wav(&audio.join(name), std::iter::repeat_n(level, 8_000));
+    }
+    let out = folder.path().join("dataset");
+    let score = |csv: &str| {
+        let calls = write(&audio, "calls.csv", csv);
+        let arguments = ["score", audio.to_str().unwrap(), "--calls", calls.to_str().unwrap(), "--out"];
+        callmark(&[&arguments[..], &[out.to_str().unwrap()]].concat())
+    };
+    let first = score("call_id,file\nCALL-1,a.wav\nCALL-2,bb.wav\n");
+    assert_eq!(first.code, 1, "{}", first.stderr);
+    let mended = score("call_id,file\nCALL-1,a.wav\nCALL-2,b.wav\n");
+    assert_eq!(mended.code, 1, "{}", mended.stderr);
+    assert!(mended.stderr.contains("has this recording already, as call `b`"), "{}", mended.stderr);
+    assert_eq!(sql(&out, "select count(*) as n from calls")[0]["n"], 2);
+}
+
+#[test]
+fn a_letter_goes_when_its_call_is_dealt_with_or_dismissed_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, level) in [("x.wav", 0i16), ("h2.wav", 1)] {
+        write_wav(&folder.path().join(name), std::iter::repeat_n(level, 8_000));
+    }
+    write(folder.path(), "x.wav", "not yet copied");
+    let out = folder.path().join("dataset");
+    let (dir, audio) = (out.to_str().unwrap(), folder.path().to_str().unwrap());
+    let calls = write(folder.path(), "calls.csv", "call_id,file,queue\nX,x.wav,q\nG2,,q\n");
+    let score = || callmark(&["score", audio, "--calls", calls.to_str().unwrap(), "--out", dir]);
+    assert_eq!(score().code, 1);
+    let id_of = |call: &str| {
+        let letter = letters(&out).into_iter().find(|letter| letter["call_id"] == call);
+        letter.map(|letter| letter["id"].as_str().unwrap().to_owned())
+    };
+    // The row is mended, and what is tried again is another call.
+    write(folder.path(), "calls.csv", "call_id,file,queue\nX,x.wav,q\nG2,h3.wav,q\n");
+    let ran = callmark(&["dead-letters", "replay", dir, &id_of("X").unwrap()]);
+    assert_eq!(ran.code, 3, "{}", ran.stderr);
+    assert!(id_of("G2").is_some(), "a letter of a call that nobody looked at stays");
+    // What is gone for good is told, and goes when it is dismissed.
+    std::fs::remove_file(folder.path().join("x.wav")).unwrap();
+    let ran = callmark(&["dead-letters", "replay", dir, &id_of("X").unwrap()]);
+    assert!(ran.code == 3 && ran.stderr.contains("1 dead letters are left"), "{}", ran.stderr);
+    let id = id_of("X").unwrap();
+    assert_eq!(callmark(&["dead-letters", "dismiss", dir, &id]).code, 0);
+    assert_eq!(id_of("X"), None);
+    assert_eq!(callmark(&["dead-letters", "dismiss", dir, &id]).code, 3);
 }

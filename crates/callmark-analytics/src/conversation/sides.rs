@@ -23,11 +23,13 @@ pub(super) struct Speech {
 }
 
 impl Speech {
-    /// Speech of `call`; `None` where nothing says when anybody spoke.
+    /// Speech of `call`; `None` where nothing says when anybody spoke, or only when they began: a chat with the times at
+    /// which messages were sent.
     pub(super) fn of(call: &Conversation<'_>) -> Option<Self> {
         let last_turn = call.turns.iter().filter_map(|turn| turn.span).map(|span| span.end).max();
         let end = call.end.or(last_turn)?;
-        if call.audio.is_none() && last_turn.is_none() {
+        let no_length = |turn: &&Turn| turn.span.is_some_and(|span| span.duration() == Millis::ZERO);
+        if call.audio.is_none() && (last_turn.is_none() || call.turns.iter().any(|turn| no_length(&turn))) {
             return None;
         }
         let mut speech = Self { end, ..Self::default() };

@@ -256,6 +256,13 @@ fn a_chat_without_times_has_no_measures() {
 }
 
 #[test]
+fn a_chat_with_times_of_sending_has_no_measures_of_talk() {
+    let call = Call::of(vec![turn(Customer, 0, 0, 900, "Hi"), turn(AiAgent, 1, 2_000, 2_000, "Hello")]);
+    let chat = Conversation { audio: None, end: None, ..call.conversation() };
+    assert_eq!(measure(&chat, &[], &[]).0, callmark_types::ConversationMetrics::default());
+}
+
+#[test]
 fn metadata_tells_waits_before_music_does() {
     let mut call = Call::of(vec![turn(HumanAgent, 1, 0, 5_000, "Please hold.")]);
     call.audio.channels[1].music = vec![Span::of_ms(6_000, 30_000)];

@@ -5,9 +5,10 @@
 
 use super::properties::{Properties, RawProperties, secret_text};
 use crate::config::{
-    ConfigError, Pipeline, RawAudio, RawTranscription, SourceKind, invalid, parse, read, source_kind,
+    ConfigError, Pipeline, RawAudio, RawRedaction, RawTranscription, SourceKind, invalid, parse, read,
+    source_kind,
 };
-use crate::metadata_file::parse_channel_role;
+use crate::metadata_fields::parse_channel_role;
 use callmark_live::{AlertRules, LiveOptions};
 use callmark_store::SourceId;
 use callmark_types::Millis;
@@ -126,6 +127,8 @@ struct RawFile {
     audio: RawAudio,
     #[serde(default)]
     transcription: RawTranscription,
+    #[serde(default)]
+    redaction: RawRedaction,
     #[serde(default)]
     live: RawLive,
     output: RawOutput,
@@ -265,7 +268,7 @@ impl KafkaPipeline {
     }
 
     fn of(raw: RawFile, kind: StreamKind, base: &Path) -> Result<Self, ConfigError> {
-        let RawFile { source, audio, transcription, live, output, run, admin, .. } = raw;
+        let RawFile { source, audio, transcription, redaction, live, output, run, admin, .. } = raw;
         let default_topic = match kind {
             StreamKind::Recordings => "calls.recordings",
             StreamKind::Live => "calls.audio",
@@ -276,6 +279,7 @@ impl KafkaPipeline {
         let hearing = Pipeline {
             channels: channels.map_err(|reason| invalid("source.channels", reason))?,
             max_bytes,
+            redaction: redaction.read(base)?,
             ..Pipeline::hearing(audio, transcription)
         };
         let instance_id = source.instance_id.map(|id| secret_text("source.instance_id", &id, base));
@@ -314,6 +318,12 @@ impl KafkaPipeline {
     fn validated(self) -> Result<Self, ConfigError> {
         if self.kind == StreamKind::Live && self.topic == self.events_topic {
             return Err(invalid("source.events_topic", "must be another topic than `topic`"));
+        }
+        if self.kind == StreamKind::Live && !self.hearing.redaction.kinds.is_empty() {
+            return Err(invalid(
+                "redaction",
+                "live calls cannot be redacted yet: their alerts quote what was said",
+            ));
         }
         let hearing = self.hearing.clone().checked()?;
         for (setting, text) in

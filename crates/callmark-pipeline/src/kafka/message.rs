@@ -5,7 +5,7 @@
 
 use super::event::Incoming;
 use crate::hear::StageError;
-use crate::metadata_file::{METADATA_FIELDS, metadata_from_fields, nearest};
+use crate::metadata_fields::{METADATA_FIELDS, metadata_from_fields, nearest};
 use crate::transcripts::{WrittenConversation, parse_conversation};
 use callmark_types::{CallId, CallMetadata};
 use serde_json::Value;

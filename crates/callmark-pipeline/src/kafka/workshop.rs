@@ -119,7 +119,8 @@ impl Workshop {
                 let name = uri.rsplit('/').next().unwrap_or("recording");
                 self.recording(metadata, name, None, &bytes, subject)
             }
-            Request::Written(conversation) => {
+            Request::Written(mut conversation) => {
+                self.ear.redaction.written(&mut conversation);
                 let bytes = message.value.as_deref().unwrap_or_default();
                 subject.call_id = Some(conversation.metadata.call_id.clone());
                 let sha256 = hex(&Sha256::digest(bytes.trim_ascii()));

@@ -87,7 +87,8 @@ pub fn schema_markdown() -> String {
          Generated from the code; `CALLMARK_BLESS=1 cargo test -p callmark-store --test store` writes it anew.\n\n\
          Three tables, each `DIR/<table>/date=YYYY-MM-DD/*.parquet`, partitioned by `date`: the UTC day on which the\n\
          call began, also for its turns and events. Where that is not known the partition is\n\
-         `date=__HIVE_DEFAULT_PARTITION__`, which readers show as null. `date` is not stored in the files.\n\n\
+         `date=__HIVE_DEFAULT_PARTITION__`, which readers show as null; pandas and pyarrow need to be told then that\n\
+         `date` is a date (see the README). `date` is not stored in the files.\n\n\
          Times are instants in UTC with millisecond resolution; durations and offsets are milliseconds from the start\n\
          of the recording; scores run from -5 to 5. Lists are empty rather than null. A later version only adds\n\
          nullable columns. Each file's metadata names its `callmark.schema_version` and what made its rows.\n\n\

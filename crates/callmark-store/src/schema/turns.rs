@@ -1,7 +1,7 @@
 //! Columns of `turns`: who said what, when.
 
 use super::column::Column;
-use callmark_types::Turn;
+use callmark_types::{Span, Turn};
 
 /// One row of `turns`.
 #[derive(Clone, Copy)]
@@ -35,8 +35,11 @@ pub(crate) fn columns<'a>() -> Vec<Column<TurnRow<'a>>> {
         ),
         Column::millis(
             "end_ms",
-            "End from the start of the recording, ms; null for chats without times.",
-            |r: &TurnRow| r.turn.span.map(|span| span.end),
+            "End from the start of the recording, ms; null for chats without times or with those of sending alone.",
+            |r: &TurnRow| {
+                let lasts = |span: &Span| r.turn.channel.is_some() || span.start != span.end;
+                r.turn.span.filter(lasts).map(|span| span.end)
+            },
         ),
         Column::text("text", "What was said or written.", |r: &TurnRow| Some(r.turn.text.as_str()))
             .required(),

@@ -131,7 +131,8 @@ impl Row<'_> {
 
     fn span(&self, index: usize) -> Option<Span> {
         let start = self.millis("start_ms", index)?;
-        Some(Span { start, end: self.millis("end_ms", index).unwrap() })
+        // A message that was sent at that time has no length.
+        Some(Span { start, end: self.millis("end_ms", index).unwrap_or(start) })
     }
 }
 

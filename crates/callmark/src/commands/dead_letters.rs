@@ -27,6 +27,14 @@ pub(crate) fn dead_letters(command: DeadLetterCommand) -> anyhow::Result<Exit> {
             writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&letter)?)?;
             Ok(Exit::Done)
         }
+        DeadLetterCommand::Dismiss { dataset, ids } => {
+            for id in ids {
+                let letter = show(require(&dataset)?, &parse_id(id)?)?;
+                callmark_store::dead_letters::remove(&dataset, &letter.id)?;
+                say(&format!("{} dismissed", letter.id));
+            }
+            Ok(Exit::Done)
+        }
         DeadLetterCommand::Replay { dataset, ids, pipeline, brokers, hearing } => {
             let (messages, files): (Vec<_>, Vec<_>) =
                 chosen(&dataset, ids)?.into_iter().partition(|letter| letter.topic.is_some());
@@ -98,6 +106,15 @@ fn replay(dataset: &Path, letters: &[StoredDeadLetter], hearing: &HearingArgumen
         let hearing = HearingArguments { calls, ..hearing.clone() };
         let exit = super::score::run_pipeline(&super::score::pipeline_of(hearing, pipeline)?, Format::Table)?;
         worst = worst.max(exit);
+    }
+    let tried: BTreeSet<&DeadLetterId> = letters.iter().map(|letter| &letter.id).collect();
+    let left = list(dataset)?.iter().filter(|letter| tried.contains(&letter.id)).count();
+    if left > 0 {
+        say(&format!(
+            "{left} dead letters are left; one whose input is gone for good goes with `callmark dead-letters dismiss {} ID`",
+            dataset.display()
+        ));
+        worst = worst.max(Exit::SomeFailed);
     }
     Ok(worst)
 }

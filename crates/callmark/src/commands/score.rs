@@ -3,7 +3,9 @@
 use crate::cli::{Device, Format, HearingArguments, RunArguments, ScoreArguments};
 use crate::exit::{Exit, UsageError, say};
 use crate::progress::{ProgressDisplay, human_seconds};
-use callmark_pipeline::{DeviceChoice, Pipeline, PipelineFile, RunReport, parse_channel_role, run};
+use callmark_pipeline::{
+    DeviceChoice, Pipeline, PipelineFile, Redaction, RunReport, parse_channel_role, run,
+};
 use callmark_query::{QueryError, SUMMARY_SQL, Tables, render_json, render_table};
 use callmark_types::Millis;
 use serde_json::json;
@@ -23,7 +25,10 @@ pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> an
         parse_channel_role(role).map_err(|e| UsageError(format!("--channels: `{role}`: {e}")))
     };
     let channels = arguments.channels.iter().map(role).collect::<Result<Vec<_>, _>>()?;
+    let kinds = Redaction::of_names(arguments.redact.iter().map(String::as_str))
+        .map_err(|e| UsageError(format!("--redact: {e}")))?;
     let pipeline = Pipeline {
+        redaction: Redaction { kinds, audio: arguments.redacted_audio },
         calls: arguments.calls,
         channels,
         raw_codec: arguments.raw_codec,

@@ -1,0 +1,173 @@
+//! Names of people: after a title, after "my name is", as the answer to a question for a name, and wherever such a name comes
+//! again in the call.
+//!
+//! Capitals alone tell nothing: places, products and the first word of a sentence have them too.
+
+use super::{Asked, Line, PersonalData, PersonalKind};
+use std::collections::BTreeSet;
+
+const TITLES: &[&str] = &["mr", "mrs", "ms", "miss", "mister", "missus", "doctor", "dr", "madam", "sir"];
+
+/// What stands before a name that somebody gives.
+const BEFORE: &[&str] =
+    &["my name is", "my name's", "name is", "name's", "it's under", "under the name", "surname is"];
+
+/// Most words of a name.
+const LONGEST_NAME: usize = 3;
+
+/// Words with a capital that begin an answer and are no name.
+const NO_NAMES: &[&str] = &[
+    "yes",
+    "no",
+    "sure",
+    "okay",
+    "ok",
+    "yeah",
+    "hi",
+    "hello",
+    "hey",
+    "it's",
+    "i'm",
+    "i",
+    "my",
+    "the",
+    "this",
+    "thank",
+    "thanks",
+    "well",
+    "and",
+    "so",
+    "of",
+    "oh",
+    "um",
+    "uh",
+    "good",
+    "please",
+    "right",
+    "can",
+    "could",
+    "what",
+    "why",
+    "i've",
+    "that's",
+    "that",
+    "is",
+    "with",
+    "for",
+    "let",
+    "we",
+    "you",
+    "your",
+    "alright",
+    "great",
+    "perfect",
+    "sorry",
+    "but",
+    "do",
+    "just",
+    "here",
+    "yup",
+    "yep",
+    "nope",
+    "nice",
+    "correct",
+    "exactly",
+    "cool",
+    "fine",
+    "awesome",
+    "there",
+    "excellent",
+    "they",
+    "it",
+    "he",
+    "she",
+    "no,",
+    "not",
+    "how",
+    "when",
+    "where",
+    "who",
+    "which",
+    "would",
+    "i'd",
+    "i'll",
+    "are",
+    "was",
+    "absolutely",
+    "certainly",
+    "course",
+    "both",
+    "all",
+];
+
+/// Names of the call's lines; `asked` tells what was asked before a line.
+pub(super) fn names(lines: &[Line], asked: impl Fn(usize) -> Asked) -> Vec<PersonalData> {
+    let mut found = Vec::new();
+    let mut known: BTreeSet<String> = BTreeSet::new();
+    for (at, line) in lines.iter().enumerate() {
+        let mut put = |first: usize, last: usize| {
+            for word in first..=last {
+                known.insert(bare(line.plain(word)).to_owned());
+            }
+            found.push(PersonalData { line: at, first, last, kind: PersonalKind::Name });
+        };
+        for word in 0..line.words.len() {
+            if TITLES.contains(&line.plain(word)) && line.words[word].capital {
+                if let Some(last) = name_from(line, word + 1) {
+                    put(word + 1, last);
+                }
+            }
+            for phrase in BEFORE {
+                let length = phrase.split(' ').count();
+                if line.says(word, word + length, &[phrase])
+                    && let Some(last) = name_from(line, word + length)
+                {
+                    put(word + length, last);
+                }
+            }
+        }
+        // The answer's first words, behind "yes" and the like.
+        if asked(at).name {
+            let skipped = (0..line.words.len()).take(6).find(|word| !NO_NAMES.contains(&line.plain(*word)));
+            if let Some(first) = skipped
+                && let Some(last) = name_from(line, first)
+            {
+                put(first, last);
+            }
+        }
+    }
+    for (at, line) in lines.iter().enumerate() {
+        for word in 0..line.words.len() {
+            let name = bare(line.plain(word));
+            if line.words[word].capital && name.len() >= 3 && known.contains(name) {
+                found.push(PersonalData { line: at, first: word, last: word, kind: PersonalKind::Name });
+            }
+        }
+    }
+    found
+}
+
+fn bare(word: &str) -> &str {
+    word.strip_suffix("'s").unwrap_or(word)
+}
+
+/// Last word of the name that begins at word `first`: words with a capital up to a stop or comma.
+fn name_from(line: &Line, first: usize) -> Option<usize> {
+    let mut last = None;
+    for at in first..(first + LONGEST_NAME).min(line.words.len()) {
+        let word = &line.words[at];
+        let letters = word.plain.chars().all(|c| c.is_alphabetic() || c == '\'' || c == '-');
+        if !word.capital
+            || !letters
+            || NO_NAMES.contains(&word.plain.as_str())
+            || word.plain.chars().count() < 2
+        {
+            break;
+        }
+        last = Some(at);
+        if word.stop || word.raw.ends_with(',') {
+            break;
+        }
+    }
+    last
+}

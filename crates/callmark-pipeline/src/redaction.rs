@@ -1,0 +1,278 @@
+//! Takes personal data out of what was heard or written, before anything of it is stored: out of texts and words, and, in a
+//! copy, out of the sound.
+//!
+//! It stands here and not at the end of the pipeline since checkpoints are stored, too. What is found is
+//! `callmark-analytics`' business, what is taken out is the policy's.
+
+use crate::assemble::Heard;
+use crate::hear::StageError;
+use crate::transcripts::WrittenConversation;
+use callmark_analytics::{PersonalData, PersonalKind, SpokenLine, find_personal};
+use callmark_types::{CallId, Millis, PIPELINE_SAMPLE_RATE_HZ, Pcm, Span, Word};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Silenced beside what was said: word times are exact to about this.
+const MARGIN: Millis = Millis(60);
+
+/// Longest name of an audio copy, in bytes, without its extension.
+const MAX_NAME_BYTES: usize = 200;
+
+/// What is taken out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Redaction {
+    /// Kinds of personal data that are taken out of texts.
+    pub kinds: BTreeSet<PersonalKind>,
+    /// Folder of copies of the recordings in which these are silenced.
+    pub audio: Option<PathBuf>,
+}
+
+impl Redaction {
+    /// Takes the kinds of these names; `all` stands for all.
+    pub fn of_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<BTreeSet<PersonalKind>, String> {
+        let mut kinds = BTreeSet::new();
+        for name in names {
+            match PersonalKind::parse(name.trim()) {
+                Some(kind) => _ = kinds.insert(kind),
+                None if name.trim() == "all" => kinds.extend(PersonalKind::ALL),
+                None => {
+                    let known = PersonalKind::ALL.map(PersonalKind::as_str).join(", ");
+                    return Err(format!("`{name}` is no kind of personal data: use all, or of {known}"));
+                }
+            }
+        }
+        Ok(kinds)
+    }
+
+    /// Names the policy, for checkpoints.
+    pub(crate) fn name(&self) -> String {
+        Vec::from_iter(self.kinds.iter().map(|kind| kind.as_str())).join("+")
+    }
+
+    /// Takes personal data out of utterances. When it was said.
+    pub(crate) fn heard(&self, heard: &mut [Heard]) -> Vec<Span> {
+        if self.kinds.is_empty() {
+            return Vec::new();
+        }
+        let mut order: Vec<usize> = (0..heard.len()).collect();
+        order.sort_by_key(|at| (heard[*at].utterance.span, heard[*at].utterance.channel));
+        let channels: BTreeSet<u16> = heard.iter().map(|h| h.utterance.channel).collect();
+        let lines: Vec<SpokenLine<'_>> = (order.iter().enumerate())
+            .map(|(position, at)| {
+                let utterance = &heard[*at].utterance;
+                // On one channel both sides speak: whoever speaks next may answer.
+                let side = if channels.len() > 1 { utterance.channel } else { position as u16 % 2 };
+                SpokenLine { side, words: utterance.words.iter().map(|word| word.word.as_str()).collect() }
+            })
+            .collect();
+        let found = self.wanted(&lines);
+        drop(lines);
+        let mut spans = Vec::new();
+        for of_line in found.chunk_by(|a, b| a.line == b.line) {
+            let utterance = &mut heard[order[of_line[0].line]].utterance;
+            spans.extend(of_line.iter().map(|data| {
+                Span::new(utterance.words[data.first].span.start, utterance.words[data.last].span.end)
+            }));
+            utterance.words = masked_words(&utterance.words, of_line);
+            utterance.text = Vec::from_iter(utterance.words.iter().map(|word| word.word.as_str())).join(" ");
+        }
+        spans
+    }
+
+    /// Takes personal data out of a written conversation.
+    pub(crate) fn written(&self, conversation: &mut WrittenConversation) {
+        if self.kinds.is_empty() {
+            return;
+        }
+        let texts: Vec<String> = conversation.turns.iter().map(|turn| turn.text.clone()).collect();
+        let lines: Vec<SpokenLine<'_>> = (texts.iter().zip(&conversation.turns))
+            .map(|(text, turn)| SpokenLine {
+                side: turn.speaker as u16,
+                words: text.split_whitespace().collect(),
+            })
+            .collect();
+        for of_line in self.wanted(&lines).chunk_by(|a, b| a.line == b.line) {
+            let at = of_line[0].line;
+            let text = masked(&lines[at].words, of_line).join(" ");
+            conversation.lanes[at].text.clone_from(&text);
+            conversation.turns[at].text = text;
+        }
+    }
+
+    fn wanted(&self, lines: &[SpokenLine<'_>]) -> Vec<PersonalData> {
+        find_personal(lines).into_iter().filter(|data| self.kinds.contains(&data.kind)).collect()
+    }
+
+    /// Writes a copy of a recording, 16 bits at 16 kHz, that is silent on all channels in `spans`; nothing where no copy
+    /// is asked for. A reader sees the whole copy or none.
+    pub(crate) fn write_audio(
+        &self,
+        call_id: &CallId,
+        channels: &[Pcm],
+        spans: &[Span],
+    ) -> Result<(), StageError> {
+        let Some(folder) = &self.audio else { return Ok(()) };
+        let path = folder.join(format!("{}.wav", file_name(call_id)));
+        write_wav(&path, channels, spans).map_err(|e| {
+            StageError::new("redact", format!("cannot write the silenced copy {}: {e}", path.display()))
+        })
+    }
+}
+
+fn write_wav(path: &Path, channels: &[Pcm], spans: &[Span]) -> Result<(), hound::Error> {
+    std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
+    let part = path.with_extension("wav.part");
+    let spec = hound::WavSpec {
+        channels: channels.len() as u16,
+        sample_rate: PIPELINE_SAMPLE_RATE_HZ,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let per_ms = i64::from(PIPELINE_SAMPLE_RATE_HZ) / 1000;
+    let silent: Vec<(i64, i64)> = Span::union(spans.iter().copied())
+        .into_iter()
+        .map(|span| ((span.start - MARGIN).0 * per_ms, (span.end + MARGIN).0 * per_ms))
+        .collect();
+    let mut writer = hound::WavWriter::create(&part, spec)?;
+    let mut next = 0;
+    for at in 0..channels.iter().map(|pcm| pcm.samples.len()).max().unwrap_or(0) {
+        while silent.get(next).is_some_and(|(_, end)| *end <= at as i64) {
+            next += 1;
+        }
+        let is_silent = silent.get(next).is_some_and(|(start, _)| *start <= at as i64);
+        for pcm in channels {
+            let sample = pcm.samples.get(at).copied().filter(|_| !is_silent);
+            writer.write_sample(sample.unwrap_or(0))?;
+        }
+    }
+    writer.finalize()?;
+    Ok(std::fs::rename(part, path)?)
+}
+
+/// A call's id as the name of a file: two ids never share one.
+fn file_name(call_id: &CallId) -> String {
+    use std::fmt::Write as _;
+    let mut name = String::new();
+    for byte in call_id.as_str().bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_".contains(&byte) || (byte == b'.' && !name.is_empty()) {
+            name.push(char::from(byte));
+        } else {
+            // Writing to a text cannot fail.
+            let _ = write!(name, "%{byte:02X}");
+        }
+    }
+    if name.len() > MAX_NAME_BYTES {
+        use sha2::Digest as _;
+        return crate::call::hex(&sha2::Sha256::digest(call_id.as_str().as_bytes()));
+    }
+    name
+}
+
+/// The words of a line with placeholders for `found`, which are of this line and in order. Punctuation behind stays.
+fn masked(words: &[&str], found: &[PersonalData]) -> Vec<String> {
+    let mut out = Vec::with_capacity(words.len());
+    let mut next = 0;
+    for data in found {
+        out.extend(words[next..data.first].iter().map(|word| (*word).to_owned()));
+        out.push(placeholder(words[data.last], data.kind));
+        next = data.last + 1;
+    }
+    out.extend(words[next..].iter().map(|word| (*word).to_owned()));
+    out
+}
+
+fn placeholder(last_word: &str, kind: PersonalKind) -> String {
+    let behind = last_word.trim_end_matches([',', '.', '?', '!', ';', ':']).len();
+    format!("{}{}", kind.placeholder(), &last_word[behind..])
+}
+
+/// The same of words with times: a placeholder lasts as long as what it stands for, and is as sure as its least sure word.
+fn masked_words(words: &[Word], found: &[PersonalData]) -> Vec<Word> {
+    let mut out = Vec::with_capacity(words.len());
+    let mut next = 0;
+    for data in found {
+        out.extend_from_slice(&words[next..data.first]);
+        let taken = &words[data.first..=data.last];
+        out.push(Word {
+            word: placeholder(&words[data.last].word, data.kind),
+            span: Span::new(words[data.first].span.start, words[data.last].span.end),
+            probability: taken.iter().map(|word| word.probability).fold(1.0, f32::min),
+        });
+        next = data.last + 1;
+    }
+    out.extend_from_slice(&words[next..]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcripts::parse_conversation;
+    use callmark_types::Utterance;
+
+    fn all() -> Redaction {
+        Redaction { kinds: PersonalKind::ALL.into(), audio: None }
+    }
+
+    fn heard(channel: u16, start_ms: i64, text: &str) -> Heard {
+        let word = |(at, word): (usize, &str)| Word {
+            word: word.to_owned(),
+            span: Span::of_ms(start_ms + 100 * at as i64, start_ms + 100 * at as i64 + 90),
+            probability: 0.9,
+        };
+        let words: Vec<Word> = text.split(' ').enumerate().map(word).collect();
+        let utterance = Utterance {
+            channel,
+            span: Span::of_ms(start_ms, start_ms + 100 * words.len() as i64),
+            text: text.to_owned(),
+            words,
+            asr_confidence: 0.9,
+            no_speech_probability: 0.0,
+            dropped_reason: None,
+        };
+        Heard { utterance, loudness_dbfs: None }
+    }
+
+    #[test]
+    fn words_times_and_text_lose_what_was_said() {
+        let mut call =
+            [heard(0, 2_000, "Sure, four nine one two, please."), heard(1, 0, "What is the order number?")];
+        let spans = all().heard(&mut call);
+        assert_eq!(call[0].utterance.text, "Sure, [account], please.");
+        assert_eq!(call[0].utterance.words[1].span, Span::of_ms(2_100, 2_490));
+        assert_eq!(spans, [Span::of_ms(2_100, 2_490)]);
+        assert_eq!(call[1].utterance.text, "What is the order number?");
+    }
+
+    #[test]
+    fn only_what_the_policy_names_is_taken_out() {
+        let policy = Redaction { kinds: Redaction::of_names(["email"]).unwrap(), audio: None };
+        let line = br#"{"call_id":"c","turns":[{"speaker":"customer","text":"I am at lee@sample.org, card 4242 4242 4242 4242."}]}"#;
+        let mut chat = parse_conversation(line).unwrap();
+        policy.written(&mut chat);
+        assert_eq!(chat.turns[0].text, "I am at [email], card 4242 4242 4242 4242.");
+        assert_eq!(chat.lanes[0].text, chat.turns[0].text);
+        assert!(Redaction::of_names(["cards"]).unwrap_err().contains("card"));
+    }
+
+    #[test]
+    fn the_copy_is_silent_where_it_was_said_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = Redaction { audio: Some(folder.path().to_owned()), ..all() };
+        let pcm = Pcm { samples: vec![1_000; 16_000] };
+        let id = CallId::new("../up and away").unwrap();
+        policy.write_audio(&id, &[pcm.clone(), pcm], &[Span::of_ms(400, 600)]).unwrap();
+        let names: Vec<_> = std::fs::read_dir(folder.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names, ["%2E.%2Fup%20and%20away.wav"]);
+        let mut reader = hound::WavReader::open(folder.path().join(&names[0])).unwrap();
+        let samples: Vec<i16> = reader.samples::<i16>().map(Result::unwrap).collect();
+        let silent = (400 - MARGIN.0) as usize * 16..(600 + MARGIN.0) as usize * 16;
+        for (frame, pair) in samples.chunks(2).enumerate() {
+            let expected = if silent.contains(&frame) { 0 } else { 1_000 };
+            assert_eq!(pair, [expected; 2], "{frame}");
+        }
+    }
+}
