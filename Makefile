@@ -50,10 +50,13 @@ model: build ## Fetch and verify the speech model (MODEL=base)
 	$(CALLMARK) models pull $(MODEL)
 
 .PHONY: report
-report: run ## Compare AI with people: on the demo calls, and on 100,000 simulated ones
-	$(CALLMARK) simulate --calls 100000 --out $(OUT)/simulated
-	$(CALLMARK) compare $(OUT)/demo --html $(OUT)/report-demo.html --json $(OUT)/report-demo.json
-	$(CALLMARK) compare $(OUT)/simulated --html $(OUT)/report-simulated.html --json $(OUT)/report-simulated.json
+report: run ## Compare AI with people: on the demo calls, and on 100,000 simulated ones; writes OUT/report-*
+	rm -rf $(OUT)/simulated && $(CALLMARK) simulate --calls 100000 --reviews 500 --out $(OUT)/simulated
+	for name in demo simulated; do \
+	  reviews=$(OUT)/$$name/reviews.parquet; \
+	  $(CALLMARK) compare $(OUT)/$$name $$([[ ! -e $$reviews ]] || echo --reviews $$reviews) \
+	    --html $(OUT)/report-$$name.html --json $(OUT)/report-$$name.json > $(OUT)/report-$$name.md; \
+	done
 
 .PHONY: demo
 demo: ## Make the demo recordings again from their scripts
@@ -105,7 +108,7 @@ test-compare: test-build test-deps ## The comparison against lifelines, scipy an
 
 .PHONY: simulation-study
 simulation-study: test-build ## Bias and coverage of the comparison's estimators on data sets with known truth
-	$(TARGET)/release/examples/simulation_study 500 4000 > crates/callmark-compare/SIMULATION.md
+	$(TARGET)/release/examples/simulation_study 8000 4000 > crates/callmark-compare/SIMULATION.md
 
 .PHONY: test-kill
 test-kill: test-build test-deps ## Kill the command ten times over the demo calls: none lost, none twice
@@ -146,6 +149,10 @@ test-deps: deps
 bench-memory: test-build test-deps ## Memory over 1,000 short calls: peak, and whether it stays flat
 	@.make/deps.sh ffmpeg
 	python3 benches/memory.py $(CALLMARK) pipelines/demo/audio
+
+.PHONY: bench-compare
+bench-compare: test-build test-deps ## Time and memory of comparing simulated calls (CALLS="1000000 10000000"; kept in OUT)
+	python3 benches/compare.py $(CALLMARK) $(OUT)/bench-compare $(or $(CALLS),1000000)
 
 .PHONY: bench-kafka
 bench-kafka: test-build test-deps ## Throughput without recognition beside a bare consumer; memory while 20,000 messages wait

@@ -4,19 +4,24 @@
 #![allow(clippy::similar_names, reason = "cells and calls are what the formulas call them")]
 
 use callmark_compare::stats::bootstrap::Bootstrap;
-use callmark_compare::stats::clusters::{Clusters, variance_of_mean};
-use callmark_compare::stats::correction::{Agreement, prediction_powered, rogan_gladen};
+use callmark_compare::stats::clusters::{Clusters, variance_of_mean, variance_of_sum};
+use callmark_compare::stats::correction::{Agreement, prediction_powered, rectified, rogan_gladen};
+use callmark_compare::stats::curves::{CurveQuestions, OrderedCalls, bootstrap_curves};
+use callmark_compare::stats::differences::{Contrast, GroupPeriod, roll_out};
 use callmark_compare::stats::doubly_robust::doubly_robust;
 use callmark_compare::stats::estimate::Estimate;
+use callmark_compare::stats::heterogeneity::heterogeneity;
 use callmark_compare::stats::incidence::{End, aalen_johansen};
 use callmark_compare::stats::margin::{Difference, Moments};
 use callmark_compare::stats::multiplicity::{benjamini_hochberg, holm};
-use callmark_compare::stats::proportion::{newcombe, wilson};
+use callmark_compare::stats::proportion::{newcombe, wilson, wilson_clustered};
+use callmark_compare::stats::sensitivity::e_value;
 use callmark_compare::stats::shift::{hodges_lehmann, superiority};
 use callmark_compare::stats::standardise::standardise;
 use callmark_compare::stats::strata::{ArmSums, Cells, Covariate};
 use callmark_compare::stats::weighting::{Adjusted, Calls, Propensity, inverse_propensity};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 
 /// All intervals have this level.
@@ -53,6 +58,8 @@ fn answer(case: &Value) -> Option<Value> {
             Some(interval(&newcombe(&share("k1", "n1")?, &share("k2", "n2")?)))
         }
         "incidence" => incidence(case),
+        "curves" => curves(case),
+        "roll_out" => rolled_out(case),
         "ranks" => {
             let (first, second) = (numbers(case, "first"), numbers(case, "second"));
             let found = superiority(&first, &second)?;
@@ -93,6 +100,42 @@ fn answer(case: &Value) -> Option<Value> {
                 numbers(case, "labelled_predictions").into_iter().zip(numbers(case, "labels")).collect();
             prediction_powered(&numbers(case, "predictions"), &pairs, LEVEL).map(|e| interval(&e))
         }
+        _ => more(case),
+    }
+}
+
+/// Clusters, segments, sensitivity, sums.
+fn more(case: &Value) -> Option<Value> {
+    let number = |name: &str| case[name].as_f64();
+    match case["estimator"].as_str()? {
+        "wilson_clustered" => {
+            wilson_clustered(number("successes")?, number("trials")?, number("error")?, LEVEL)
+                .map(|e| interval(&e))
+        }
+        "heterogeneity" => {
+            let estimates: Vec<Estimate> = numbers(case, "values")
+                .into_iter()
+                .zip(numbers(case, "errors"))
+                .map(|(value, error)| Estimate::wald(value, error, LEVEL))
+                .collect();
+            heterogeneity(&estimates).map(|h| json!([h.q, h.degrees, h.p_value, h.i_squared]))
+        }
+        "two_way" => {
+            let (customer, agent) = (codes(case, "customer"), codes(case, "agent"));
+            let clusters = Clusters { customer: &customer, agent: Some(&agent) };
+            variance_of_mean(&numbers(case, "influence"), clusters).map(|v| json!(v.sqrt()))
+        }
+        "e_value" => {
+            let found = e_value(number("ratio")?, number("low")?, number("high")?);
+            Some(json!([found.estimate, found.interval]))
+        }
+        "rectified" => {
+            let of = |name: &str| {
+                let found = numbers(case, name);
+                Estimate::wald(found[0], found[1], LEVEL)
+            };
+            Some(interval(&rectified(&of("apparent"), &of("error"), LEVEL)))
+        }
         _ => None,
     }
 }
@@ -114,6 +157,47 @@ fn incidence(case: &Value) -> Option<Value> {
     Some(json!({
         "at": at, "median": [curve.quantile(0.5), low, high], "restricted_mean": interval(&mean),
     }))
+}
+
+/// Every cause's incidence, with the bootstrap's interval for the first.
+fn curves(case: &Value) -> Option<Value> {
+    let causes: Vec<u8> = codes(case, "causes").into_iter().map(|c| c as u8).collect();
+    let (times, units) = (numbers(case, "times"), codes(case, "units"));
+    let (grid, limit) = (numbers(case, "at"), case["limit"].as_f64()?);
+    let ordered = OrderedCalls::new(&times, &causes, &units, &[true, false, false]);
+    let questions = CurveQuestions { grid: &grid, quantiles: &[0.5], limit };
+    let count = units.iter().max().map_or(0, |u| *u as usize + 1);
+    let bootstrap = Bootstrap { replicates: 2000, seed: 1 };
+    let [curve] = bootstrap_curves(&[ordered], count, questions, bootstrap);
+    let curve = curve?;
+    let pointwise: Vec<Value> =
+        (0..grid.len()).map(|i| interval(&curve.pointwise(|a| a.event[i], LEVEL))).collect();
+    let band: Vec<Value> = curve.band(LEVEL).iter().map(interval).collect();
+    Some(json!({
+        "causes": curve.answers.causes, "restricted_mean": curve.answers.restricted_mean,
+        "pointwise": pointwise, "band": band,
+    }))
+}
+
+fn rolled_out(case: &Value) -> Option<Value> {
+    let (group, period) = (codes(case, "group"), codes(case, "period"));
+    let (outcome, customer) = (numbers(case, "outcome"), codes(case, "customer"));
+    let places: Vec<GroupPeriod> = group.into_iter().zip(period.into_iter().map(|p| p as i32)).collect();
+    let mut cells = callmark_compare::stats::differences::Cells::new();
+    for (place, value) in places.iter().zip(&outcome) {
+        let cell = cells.entry(*place).or_default();
+        *cell = (cell.0 + value, cell.1 + 1.0);
+    }
+    let starts: BTreeMap<u32, i32> =
+        codes(case, "treated").into_iter().zip(codes(case, "starts").into_iter().map(|s| s as i32)).collect();
+    let found = roll_out(&cells, &starts)?;
+    let estimate = |contrast: &Contrast| {
+        let influence: Vec<f64> =
+            places.iter().zip(&outcome).map(|(place, y)| contrast.influence(&cells, *place, *y)).collect();
+        let variance = variance_of_sum(&influence, Clusters { customer: &customer, agent: None })?;
+        Some(interval(&Estimate::wald(contrast.value, variance.sqrt(), LEVEL)))
+    };
+    Some(json!({"effect": estimate(&found.effect)?, "before": found.before.as_ref().and_then(estimate)}))
 }
 
 fn margin(case: &Value) -> Option<Value> {
@@ -141,7 +225,7 @@ fn case_mix(case: &Value) -> Option<Value> {
         .collect();
     let customer = codes(case, "cluster");
     let cells = Cells::new(outcome.len(), &covariates);
-    let sums = ArmSums::new(&cells, &treated, &outcome, |_| 1.0);
+    let sums = ArmSums::new(&cells, &treated, &outcome);
     let calls = Calls {
         treated: &treated,
         outcome: &outcome,

@@ -1,14 +1,13 @@
-//! The claim card: the press-release numbers, each with what it means, and whether they fit together.
+//! Somebody's published claim: whether its numbers fit together, and whether own data agree.
 //!
 //! A published claim can be checked against itself without any data: so many conversations of so many minutes are so
 //! many hours, and so many posts work so many hours.
 
-use crate::cohort::Cohort;
-use crate::report::{Block, Figure, Report, Unit};
+use crate::report::{Block, Figure, Report, Unit, thousands};
 use serde::{Deserialize, Serialize};
 
 /// Weeks in a month, on average.
-const WEEKS_PER_MONTH: f64 = 365.25 / 7.0 / 12.0;
+pub(crate) const WEEKS_PER_MONTH: f64 = 365.25 / 7.0 / 12.0;
 
 /// Somebody's published claim. What it does not say is absent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,6 +47,22 @@ fn utilisation() -> (f64, f64) {
 }
 
 impl Claim {
+    /// One that says nothing yet.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            source: None,
+            conversations_per_month: None,
+            share_ai: None,
+            minutes_human: None,
+            minutes_ai: None,
+            posts: None,
+            satisfaction_same: false,
+            hours_per_week: hours_per_week(),
+            utilisation: utilisation(),
+        }
+    }
+
     /// Reads TOML; unknown keys are refused.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
@@ -130,10 +145,10 @@ fn arithmetic_block(report: &mut Report, claim: &Claim, found: &Arithmetic) -> B
     );
     let hours = report.figure("claim_hours", hours);
     let text = format!(
-        "{:.0} conversations of {} minutes are {hours} hours a month. {} posts of {} hours a week, of which {:.0} to {:.0} % \
+        "{} conversations of {} minutes are {hours} hours a month. {} posts of {} hours a week, of which {:.0} to {:.0} % \
          are spent in conversations, have {available}. Both hold only if a person had {concurrency} conversations at a time; \
          one at a time, it would be the work of {posts} people.",
-        claim.conversations_per_month.unwrap_or_default(),
+        thousands(claim.conversations_per_month.unwrap_or_default()),
         claim.minutes_human.unwrap_or_default(),
         claim.posts.unwrap_or_default(),
         claim.hours_per_week,
@@ -150,66 +165,43 @@ fn arithmetic_block(report: &mut Report, claim: &Claim, found: &Arithmetic) -> B
 fn beside(report: &mut Report, claim: &Claim, own: &Report) -> Block {
     let mut rows = Vec::new();
     let claims = [
-        ("share of calls that AI took", claim.share_ai.map(|s| format!("{:.1} %", 100.0 * s)), "share_ai"),
-        (
-            "minutes until settled, people",
-            claim.minutes_human.map(|m| format!("{m} min")),
-            "median_minutes_human",
-        ),
-        ("minutes until settled, AI", claim.minutes_ai.map(|m| format!("{m} min")), "median_minutes_ai"),
-        ("posts", claim.posts.map(|p| format!("{p}")), "fte"),
+        ("share of calls that AI took", claim.share_ai, "share_ai"),
+        ("minutes until settled, people", claim.minutes_human, "median_minutes_human"),
+        ("minutes until settled, AI", claim.minutes_ai, "median_minutes_ai"),
+        ("posts", claim.posts, "fte"),
     ];
     for (words, claimed, id) in claims {
-        let here =
-            own.figures.get(id).map_or_else(|| "not told".to_owned(), |f| report.figure(id, f.clone()));
-        rows.push(vec![words.to_owned(), claimed.unwrap_or_else(|| "not claimed".to_owned()), here]);
+        let figure = own.figures.get(id);
+        let here = figure.map_or_else(|| "not told".to_owned(), |f| report.figure(id, f.clone()));
+        let shown = claimed.map_or("not claimed".to_owned(), |value| match id {
+            "share_ai" => format!("{:.1} %", 100.0 * value),
+            _ => format!("{value}"),
+        });
+        let found = claimed.zip(figure.and_then(|f| f.low.zip(f.high)));
+        let agrees = found.map_or("cannot be told", |(value, (low, high))| {
+            if low <= value && value <= high { "inside the interval" } else { "outside the interval" }
+        });
+        rows.push(vec![words.to_owned(), shown, here, agrees.to_owned()]);
+    }
+    if claim.satisfaction_same {
+        let verdict = own.figures.get("sentiment_verdict_adjusted").and_then(|f| f.reason.clone());
+        let difference = own.figures.get("sentiment_difference_adjusted");
+        let here = difference.map_or_else(
+            || "not told".to_owned(),
+            |f| report.figure("sentiment_difference_adjusted", f.clone()),
+        );
+        rows.push(vec![
+            "satisfaction, AI less people".to_owned(),
+            "the same".to_owned(),
+            here,
+            verdict.unwrap_or_else(|| "cannot be told".to_owned()),
+        ]);
     }
     Block::Table {
         caption: "The claim beside this dataset".to_owned(),
-        columns: ["", "claimed", "here"].map(str::to_owned).to_vec(),
+        columns: ["", "claimed", "here", "the claim against the data"].map(str::to_owned).to_vec(),
         rows,
     }
-}
-
-/// The press-release sentence for a dataset, from the figures of its comparison.
-pub(crate) fn card(report: &mut Report, cohort: &Cohort) -> Vec<Block> {
-    let verdict = report.figures.get("sentiment_verdict_adjusted").and_then(|f| f.reason.clone());
-    let refused = report.figures.get("resolved_difference_adjusted").is_some_and(|f| f.value.is_none());
-    let mut blocks = vec![Block::Text(
-        "AI took {{share_ai}} of {{calls_seen}} calls first. Half of its calls are settled within {{median_minutes_ai}}, half of \
-         people's within {{median_minutes_human}}, calls that are never settled counted in. {{resolved_any_ai}} of AI's calls \
-         and {{resolved_any_human}} of people's are settled."
-            .to_owned(),
-    )];
-    if refused {
-        blocks.push(Block::Alarm(
-            "Whether AI does as well on the same kind of calls is {{resolved_difference_adjusted}}."
-                .to_owned(),
-        ));
-    } else {
-        blocks.push(Block::Text(
-            "On like calls the share settled differs by {{resolved_difference_adjusted}} (raw {{resolved_difference_raw}}) and the time \
-             until settled by {{minutes_difference_adjusted}} (raw {{minutes_difference_raw}}), AI less people."
-                .to_owned(),
-        ));
-        blocks.push(Block::Text(format!(
-            "Customer sentiment at equal case mix differs by {{{{sentiment_difference_adjusted}}}}: {}.",
-            verdict.unwrap_or_else(|| "cannot tell".to_owned())
-        )));
-    }
-    if cohort.human_requests.iter().any(|n| *n > 0) {
-        blocks.push(Block::Text(
-            "{{human_request_ai}} of the customers whom AI answered asked for a person; {{honoured_ai}} of them reached one, \
-             {{honoured_in_time_ai}} in time."
-                .to_owned(),
-        ));
-    }
-    if report.figures.contains_key("fte") {
-        blocks.push(Block::Text(
-            "AI's calls stand for the work of {{fte}} full-time posts, depending on assumptions.".to_owned(),
-        ));
-    }
-    blocks
 }
 
 #[cfg(test)]
@@ -224,6 +216,20 @@ mod tests {
         assert!(found.concurrency.0 > 5.0, "{found:?}");
         let report = check(&claim, None);
         assert!(report.sections[0].blocks.iter().any(|b| matches!(b, Block::Alarm(_))));
+    }
+
+    #[test]
+    fn a_claim_outside_the_interval_of_the_data_is_told() {
+        let claim =
+            Claim::parse("name = 'x'\nshare_ai = 0.7\nminutes_ai = 2\nsatisfaction_same = true").unwrap();
+        let mut own = Report::default();
+        let estimate = crate::stats::estimate::Estimate::wald(0.5, 0.01, 0.95);
+        own.figure("share_ai", Figure::estimate("share", Unit::Share, Some(estimate), "counted"));
+        let report = check(&claim, Some(&own));
+        let Some(Block::Table { rows, .. }) = report.sections[0].blocks.last() else { panic!("no table") };
+        assert_eq!(rows[0][3], "outside the interval");
+        assert_eq!(rows[2][3], "cannot be told");
+        assert_eq!(rows[4][3], "cannot be told");
     }
 
     #[test]

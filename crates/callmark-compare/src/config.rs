@@ -23,6 +23,8 @@ pub struct CompareConfig {
     pub limit_minutes: f64,
     /// How much worse customer sentiment may be and still count as no worse, in points of -5 to 5.
     pub sentiment_margin: f64,
+    /// How much worse the mean answer to a survey may be and still count as no worse, in the survey's own points.
+    pub survey_margin: f64,
     /// One-sided level of the non-inferiority test; the equivalence interval has level 1 - 2 × this.
     pub alpha: f64,
     /// What case mix is made of: issue, queue, language, hour.
@@ -39,12 +41,20 @@ pub struct CompareConfig {
     pub high_hallucination_risk: f64,
     /// A request for a person is honoured in time when one speaks within so many seconds.
     pub honoured_within_seconds: i64,
+    /// The share of requests for a person that must be honoured in time.
+    pub honoured_share: f64,
     /// A resolution at least this sure counts as verified when the customer also did not come back.
     pub verified_confidence: f64,
     /// Calls that began before are left out, `YYYY-MM-DD`.
     pub from: Option<String>,
     /// Calls that began on this day or later are left out, `YYYY-MM-DD`.
     pub until: Option<String>,
+    /// Only calls of these queues; all where empty. A call whose queue is not known is left out then.
+    pub queues: Vec<String>,
+    /// Only calls of these issues, likewise.
+    pub issues: Vec<String>,
+    /// Only calls in these languages, likewise.
+    pub languages: Vec<String>,
     /// The day from which AI took calls, by queue, for the roll-out's difference in differences.
     pub treatment_start: BTreeMap<String, String>,
     /// What a full-time post is.
@@ -75,6 +85,7 @@ impl Default for CompareConfig {
             replicates: 200,
             limit_minutes: 30.0,
             sentiment_margin: 0.3,
+            survey_margin: 0.2,
             alpha: 0.05,
             covariates: ["issue", "queue", "language", "hour"].map(str::to_owned).to_vec(),
             trim: (0.01, 0.99),
@@ -83,9 +94,13 @@ impl Default for CompareConfig {
             low_asr_confidence: 0.6,
             high_hallucination_risk: 0.2,
             honoured_within_seconds: 180,
+            honoured_share: 0.95,
             verified_confidence: 0.8,
             from: None,
             until: None,
+            queues: Vec::new(),
+            issues: Vec::new(),
+            languages: Vec::new(),
             treatment_start: BTreeMap::new(),
             fte: FteConfig::default(),
         }
@@ -126,28 +141,37 @@ impl CompareConfig {
     /// Reads and checks TOML.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         let config: Self = toml::from_str(text)?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Whether every value makes sense.
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |key, value: String, wanted| Err(ConfigError::Value { key, value, wanted });
         let inside = |x: f64| x > 0.0 && x < 1.0;
-        if !inside(config.level) || !inside(config.alpha) {
-            return refuse(
-                "level or alpha",
-                format!("{} or {}", config.level, config.alpha),
-                "between 0 and 1",
-            );
+        if !inside(self.level) || !inside(self.alpha) {
+            return refuse("level or alpha", format!("{} or {}", self.level, self.alpha), "between 0 and 1");
         }
-        if !(1.0..=100_000.0).contains(&config.limit_minutes) {
-            return refuse("limit_minutes", config.limit_minutes.to_string(), "1 to 100000");
+        if !(1.0..=100_000.0).contains(&self.limit_minutes) {
+            return refuse("limit_minutes", self.limit_minutes.to_string(), "1 to 100000");
         }
-        if !(20..=MAX_REPLICATES).contains(&config.replicates) {
-            return refuse("replicates", config.replicates.to_string(), "20 to 10000");
+        if !(20..=MAX_REPLICATES).contains(&self.replicates) {
+            return refuse("replicates", self.replicates.to_string(), "20 to 10000");
         }
-        if config.sentiment_margin.is_nan() || config.sentiment_margin <= 0.0 {
-            return refuse("sentiment_margin", config.sentiment_margin.to_string(), "above 0");
+        for (key, margin) in
+            [("sentiment_margin", self.sentiment_margin), ("survey_margin", self.survey_margin)]
+        {
+            if margin.is_nan() || margin <= 0.0 {
+                return refuse(key, margin.to_string(), "above 0");
+            }
         }
-        if !(0.0..0.5).contains(&config.trim.0) || !(0.5..=1.0).contains(&config.trim.1) {
-            return refuse("trim", format!("{:?}", config.trim), "a range around one half within 0 to 1");
+        if !inside(self.honoured_share) {
+            return refuse("honoured_share", self.honoured_share.to_string(), "between 0 and 1");
         }
-        let fte = &config.fte;
+        if !(0.0..0.5).contains(&self.trim.0) || !(0.5..=1.0).contains(&self.trim.1) {
+            return refuse("trim", format!("{:?}", self.trim), "a range around one half within 0 to 1");
+        }
+        let fte = &self.fte;
         let ranges = [fte.occupancy, fte.shrinkage, fte.concurrency, fte.after_call_minutes];
         if ranges.iter().any(|(low, high)| !(low <= high && *low >= 0.0))
             || fte.occupancy.0 <= 0.0
@@ -157,18 +181,18 @@ impl CompareConfig {
         {
             return refuse("fte", format!("{fte:?}"), "ranges of low and high that a post can have");
         }
-        for name in &config.covariates {
+        for name in &self.covariates {
             if !["issue", "queue", "language", "hour"].contains(&name.as_str()) {
                 return refuse("covariates", name.clone(), "issue, queue, language or hour");
             }
         }
-        let days = config.from.iter().chain(&config.until).chain(config.treatment_start.values());
+        let days = self.from.iter().chain(&self.until).chain(self.treatment_start.values());
         for day in days {
             if day_of(day).is_none() {
                 return refuse("from, until or treatment_start", day.clone(), "a day as YYYY-MM-DD");
             }
         }
-        Ok(config)
+        Ok(())
     }
 }
 
@@ -196,6 +220,8 @@ mod tests {
             "level = 1.5",
             "replicates = 3",
             "sentiment_margin = -1.0",
+            "survey_margin = 0.0",
+            "honoured_share = 95",
             "covariates = ['age']",
             "from = 'May'",
             "[fte]\nshrinkage = [0.5, 1.0]",

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use callmark_compare::cohort::Labels;
 use callmark_compare::config::CompareConfig;
 use callmark_compare::report::{Report, html, json, markdown};
 use callmark_compare::simulate::{Scenario, Truth, simulate};
@@ -25,12 +26,16 @@ fn folder(name: &str) -> PathBuf {
 }
 
 fn compare(dataset: &Path) -> Report {
+    compare_with(dataset, &config(), &Labels::default())
+}
+
+fn compare_with(dataset: &Path, config: &CompareConfig, labels: &Labels) -> Report {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let calls = runtime.block_on(async {
         let tables = Tables::open(dataset).await.unwrap();
-        cohort::extract(&tables, &config(), false).await.unwrap()
+        cohort::extract(&tables, config, labels).await.unwrap()
     });
-    analysis::compare(&calls, &config(), "test")
+    analysis::compare(&calls, config, "test")
 }
 
 fn simulated(scenario: &str, calls: u64) -> (Report, Truth) {
@@ -95,7 +100,7 @@ fn a_dataset_that_lacks_required_columns_is_an_error_that_names_one() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let found = runtime.block_on(async {
         let tables = Tables::open(&dataset).await.unwrap();
-        cohort::extract(&tables, &config(), false).await
+        cohort::extract(&tables, &config(), &Labels::default()).await
     });
     let error = found.unwrap_err().to_string();
     assert!(error.contains("non-nullable"), "{error}");
@@ -122,4 +127,106 @@ fn the_same_dataset_gives_the_same_report() {
     let dataset = folder("again");
     simulate(&Scenario::named("null").unwrap(), 1500, 3, &dataset).unwrap();
     assert_eq!(json(&compare(&dataset)), json(&compare(&dataset)));
+}
+
+/// Writes columns as a Parquet file.
+fn parquet_file(path: &Path, columns: Vec<(&str, ArrayRef)>) {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let file = std::fs::File::create(path).unwrap();
+    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+#[test]
+fn a_survey_is_tested_against_its_own_margin_and_silence_is_counted() {
+    let dataset = folder("survey");
+    simulate(&Scenario::named("confounded").unwrap(), 2000, 3, &dataset).unwrap();
+    let answered: Vec<u32> = (0..2000).filter(|i| i % 4 == 0).collect();
+    let file = dataset.join("survey.parquet");
+    let ids = answered.iter().map(|i| format!("sim-confounded-3-{i:08}")).collect::<Vec<_>>();
+    // Whole numbers, as a survey has them; 4 or 5, the same in both arms.
+    let scores: Vec<i32> = answered.iter().map(|i| 4 + (i / 4 % 2) as i32).collect();
+    parquet_file(
+        &file,
+        vec![
+            ("call_id", Arc::new(StringArray::from(ids)) as ArrayRef),
+            ("score", Arc::new(arrow::array::Int32Array::from(scores))),
+        ],
+    );
+    let mut labels = Labels::default();
+    labels.read_survey(&file).unwrap();
+    let report = compare_with(&dataset, &config(), &labels);
+    let missing = &report.figures["survey_missing_ai"];
+    assert!((missing.value.unwrap() - 0.75).abs() < 0.05, "{missing:?}");
+    assert!((report.figures["survey_ai"].value.unwrap() - 4.5).abs() < 0.15);
+    assert_eq!(report.figures["survey_non_inferiority_p"].inputs["margin"], 0.2);
+    assert!(!compare(&dataset).figures.contains_key("survey_ai"));
+}
+
+#[test]
+fn labels_of_calls_that_were_not_picked_by_chance_are_left_out_and_wrong_ones_refused() {
+    let dataset = folder("labels");
+    simulate(&Scenario::named("confounded").unwrap(), 500, 3, &dataset).unwrap();
+    let file = dataset.join("reviews.parquet");
+    let ids = || {
+        let ids: Vec<String> = (0..100).map(|i| format!("sim-confounded-3-{i:08}")).collect();
+        Arc::new(StringArray::from(ids)) as ArrayRef
+    };
+    let random: Vec<bool> = (0..100).map(|i| i % 2 == 0).collect();
+    let outcomes = |name: &str| Arc::new(StringArray::from(vec![name.to_owned(); 100])) as ArrayRef;
+    parquet_file(
+        &file,
+        vec![
+            ("call_id", ids()),
+            ("outcome", outcomes("resolved")),
+            ("random_sample", Arc::new(arrow::array::BooleanArray::from(random))),
+        ],
+    );
+    let mut labels = Labels::default();
+    labels.read_reviews(&file).unwrap();
+    let report = compare_with(&dataset, &config(), &labels);
+    assert_eq!(report.figures["reviews_not_random"].value, Some(50.0));
+    let powered = [
+        &report.figures["resolved_prediction_powered_ai"],
+        &report.figures["resolved_prediction_powered_human"],
+    ];
+    assert_eq!(powered.iter().map(|f| f.inputs["labels"]).sum::<f64>(), 50.0);
+    // All labels say settled: there is no specificity to correct with.
+    assert_eq!(report.figures["resolved_rogan_gladen_ai"].value, None);
+
+    parquet_file(&file, vec![("call_id", ids()), ("outcome", outcomes("solved"))]);
+    let error = Labels::default().read_reviews(&file).unwrap_err().to_string();
+    assert!(error.contains("\"solved\", which is no outcome"), "{error}");
+    parquet_file(&file, vec![("outcome", outcomes("resolved"))]);
+    let error = Labels::default().read_reviews(&file).unwrap_err().to_string();
+    assert!(error.contains("call_id is missing"), "{error}");
+}
+
+#[test]
+fn a_roll_out_without_effect_is_found_to_have_none() {
+    let dataset = folder("roll-out");
+    simulate(&Scenario::named("exact-null").unwrap(), 6000, 3, &dataset).unwrap();
+    let text = "replicates = 40\n[treatment_start]\nbilling = '2026-04-06'\nbiling = '2026-04-06'\n";
+    let report = compare_with(&dataset, &CompareConfig::parse(text).unwrap(), &Labels::default());
+    for id in ["roll_out_effect", "roll_out_check"] {
+        let figure = &report.figures[id];
+        assert!(figure.low.unwrap() < 0.0 && 0.0 < figure.high.unwrap(), "{id}: {figure:?}");
+    }
+    assert!(html(&report).contains("No call is of a queue that treatment_start names: biling."));
+}
+
+#[test]
+fn the_order_of_files_changes_nothing() {
+    let dataset = folder("order");
+    simulate(&Scenario::named("confounded").unwrap(), 1500, 3, &dataset).unwrap();
+    let before = json(&compare(&dataset));
+    for day in std::fs::read_dir(dataset.join("calls")).unwrap() {
+        for file in std::fs::read_dir(day.unwrap().path()).unwrap() {
+            let file = file.unwrap().path();
+            let digest: u32 = file.to_string_lossy().bytes().map(u32::from).sum();
+            std::fs::rename(&file, file.with_file_name(format!("{}.parquet", digest % 97))).unwrap();
+        }
+    }
+    assert_eq!(before, json(&compare(&dataset)));
 }

@@ -210,6 +210,8 @@ pub(crate) enum RowFormat {
 Examples:
   callmark compare dataset/ --html report.html --json report.json
   callmark compare dataset/ --config pipelines/compare/compare.toml
+  callmark compare dataset/ --queue billing --queue orders --from 2026-05-01 --until 2026-08-01
+  callmark compare dataset/ --reviews reviews.parquet --survey survey.parquet
   callmark compare --claim pipelines/claims/assistant_2024.toml
 
 Calls are compared by the handler that took them first. Where the data cannot tell, the report says so and why.")]
@@ -226,6 +228,28 @@ pub(crate) struct CompareArguments {
     /// Margins, limits, covariates and cost assumptions; see pipelines/compare/compare.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+    /// Calls that people reviewed, to put the scorer's errors right: Parquet with call_id, outcome, human_request,
+    /// sentiment, random_sample (all but call_id may be null or absent)
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub(crate) reviews: Option<PathBuf>,
+    /// What customers answered: Parquet with call_id and score, higher being better
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    pub(crate) survey: Option<PathBuf>,
+    /// Only calls of this queue; may be given again
+    #[arg(long = "queue", value_name = "NAME")]
+    pub(crate) queues: Vec<String>,
+    /// Only calls about this issue; may be given again
+    #[arg(long = "issue", value_name = "NAME")]
+    pub(crate) issues: Vec<String>,
+    /// Only calls in this language; may be given again
+    #[arg(long = "language", value_name = "TAG")]
+    pub(crate) languages: Vec<String>,
+    /// Only calls that began on this UTC day or later
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) from: Option<String>,
+    /// Only calls that began before this UTC day
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) until: Option<String>,
     /// A published claim to hold against itself and the dataset; see pipelines/claims/
     #[arg(long, value_name = "FILE")]
     pub(crate) claim: Option<PathBuf>,
@@ -240,11 +264,13 @@ Examples:
   callmark simulate --calls 100000 --out simulated/
   callmark simulate --calls 5000 --scenario simpson --out simulated/
 
-Scenarios: confounded, null, simpson, no-overlap, three-calls, margin, scorer-error. The true effects are written
-beside the tables, in truth.json.")]
+  callmark simulate --calls 5000 --scenario scorer-error --reviews 300 --out simulated/
+
+Scenarios: confounded, quick, null, exact-null, simpson, no-overlap, three-calls, margin, scorer-error. The true
+effects are written beside the tables, in truth.json.")]
 pub(crate) struct SimulateArguments {
     /// How many calls
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) calls: u64,
     /// The dataset: a folder, made if absent
     #[arg(long, value_name = "DIR")]
@@ -255,6 +281,9 @@ pub(crate) struct SimulateArguments {
     /// What the data are like
     #[arg(long, value_name = "NAME", default_value = "confounded")]
     pub(crate) scenario: String,
+    /// Also review so many calls of each arm, in reviews.parquet beside the tables
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) reviews: usize,
 }
 
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 use super::{RowClusters, difference, resolved, satisfaction, waits};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
-use crate::report::{Block, Figure, Report, Unit};
+use crate::report::{Block, Figure, Report, Unit, plain_words};
 use crate::stats::bootstrap::Bootstrap;
 use crate::stats::doubly_robust::{doubly_robust, doubly_robust_bootstrap};
 use crate::stats::estimate::Estimate;
@@ -50,10 +50,11 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
          language and time of day, as far as they are known. What nobody recorded is not adjusted for."
             .to_owned(),
     )];
+    let replicated = bootstrapped(cohort, config, &outcomes);
     let mut rows = Vec::new();
     let mut alarms = Vec::new();
-    for outcome in &outcomes {
-        let (row, mut found) = adjust(report, cohort, config, outcome);
+    for (outcome, replicated) in outcomes.iter().zip(replicated) {
+        let (row, mut found) = adjust(report, cohort, config, outcome, replicated);
         rows.push(row);
         alarms.append(&mut found);
     }
@@ -96,7 +97,7 @@ impl Data {
         let values: Vec<f64> = rows.iter().map(|i| values[*i]).collect();
         let covariates = cohort.covariates(&config.covariates, &rows);
         let cells = Cells::new(rows.len(), &covariates);
-        let sums = ArmSums::new(&cells, &treated, &values, |_| 1.0);
+        let sums = ArmSums::new(&cells, &treated, &values);
         let clusters = RowClusters::of(cohort, &rows);
         Self { rows, treated, values, clusters, covariates, cells, sums }
     }
@@ -104,6 +105,23 @@ impl Data {
     fn calls(&self) -> Calls<'_> {
         Calls { treated: &self.treated, outcome: &self.values, clusters: self.clusters.get() }
     }
+}
+
+/// The doubly robust differences with the bootstrap's intervals, all outcomes from the same replicates.
+fn bootstrapped(cohort: &Cohort, config: &CompareConfig, outcomes: &[Outcome; 3]) -> [Option<Estimate>; 3] {
+    let rows: Vec<usize> = (0..cohort.len()).collect();
+    let cells = Cells::new(rows.len(), &cohort.covariates(&config.covariates, &rows));
+    let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
+    let values = [0, 1, 2].map(|outcome: usize| &outcomes[outcome].values[..]);
+    doubly_robust_bootstrap(
+        &cells,
+        &cohort.ai,
+        values,
+        &cohort.customer,
+        config.trim,
+        bootstrap,
+        config.level,
+    )
 }
 
 /// Why an adjusted comparison is refused, if it is.
@@ -122,11 +140,28 @@ fn refusal(support: Option<&Support>, config: &CompareConfig) -> Option<String> 
     ))
 }
 
+/// The doubly robust difference of an outcome, or why it is refused.
+pub(super) fn adjusted(
+    cohort: &Cohort,
+    config: &CompareConfig,
+    values: &[f64],
+) -> Result<Option<Estimate>, String> {
+    let data = Data::new(cohort, config, values);
+    let propensity = Propensity::fit(&data.cells, &data.sums, config.trim);
+    if let Some(reason) = refusal(propensity.as_ref().map(|p| &p.support), config) {
+        return Err(reason);
+    }
+    let found =
+        propensity.and_then(|p| doubly_robust(&data.cells, &p, &data.sums, data.calls(), config.level));
+    Ok(found.map(|a| a.difference))
+}
+
 fn adjust(
     report: &mut Report,
     cohort: &Cohort,
     config: &CompareConfig,
     outcome: &Outcome,
+    replicated: Option<Estimate>,
 ) -> (Vec<String>, Vec<String>) {
     let level = config.level;
     let raw = difference(cohort, &outcome.values, level);
@@ -136,12 +171,11 @@ fn adjust(
     let mut estimates: [Option<Estimate>; 4] = [None; 4];
     if let (Some(propensity), None) = (&propensity, &refused) {
         let calls = data.calls();
-        let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
         estimates = [
             standardise(&data.cells, &data.sums, calls, level).map(|a| a.difference),
             inverse_propensity(&data.cells, propensity, &data.sums, calls, level).map(|a| a.difference),
             doubly_robust(&data.cells, propensity, &data.sums, calls, level).map(|a| a.difference),
-            doubly_robust_bootstrap(&data.cells, calls, config.trim, bootstrap, level),
+            replicated,
         ];
     }
     let mut cells = vec![outcome.label.to_owned()];
@@ -238,15 +272,25 @@ fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let mut table = balance(&data.cells, &data.covariates, &data.sums, support);
     table.sort_by(|a, b| b.before.abs().total_cmp(&a.before.abs()));
     let unbalanced = table.iter().filter(|b| b.after.abs() > IMBALANCE).count();
-    let rows = table.iter().map(|b| {
-        vec![
-            format!("{}: {}", b.covariate, b.level),
-            format!("{:.1} %", 100.0 * b.treated),
-            format!("{:.1} %", 100.0 * b.control),
-            format!("{:+.2}", b.before),
-            format!("{:+.2}", b.after),
-        ]
-    });
+    let rows: Vec<Vec<String>> = table
+        .iter()
+        .enumerate()
+        .map(|(place, b)| {
+            let label = format!("{}: {}", b.covariate, b.level);
+            let mut cells = vec![plain_words(&label)];
+            for (what, unit, value) in [
+                ("share of AI's calls", Unit::Share, b.treated),
+                ("share of people's calls", Unit::Share, b.control),
+                ("standardised difference before", Unit::Number, b.before),
+                ("standardised difference after weighting", Unit::Number, b.after),
+            ] {
+                let figure = Figure::exact(&format!("{label}: {what}"), unit, value, "balance of case mix");
+                let id = format!("balance_{place}_{}", cells.len());
+                cells.push(report.figure(&id, figure));
+            }
+            cells
+        })
+        .collect();
     let text = format!(
         "{ai} of AI's calls and {human} of people's have calls like them in the other arm; after weighting they count as much \
          as {} and {} calls. Concordance of who gets which calls: {concordance} (0.5: alike; 1: no mixing). {unbalanced} of \
@@ -260,7 +304,7 @@ fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         Block::Table {
             caption: "Balance: standardised mean differences".to_owned(),
             columns: ["", "AI", "people", "before", "after weighting"].map(str::to_owned).to_vec(),
-            rows: rows.collect(),
+            rows,
         },
     ]
 }

@@ -2,7 +2,7 @@
 
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
-use crate::report::{Block, Figure, Report, Unit, thousands};
+use crate::report::{Block, Figure, Report, Unit, plain_words};
 use crate::stats::proportion::wilson;
 
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
@@ -18,27 +18,40 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         "Wilson",
     );
     let share = report.figure("share_ai", share.with("calls", ai + human).at_level(config.level));
-    let period = match (&config.from, &config.until) {
-        (None, None) => "all days".to_owned(),
-        (from, until) => format!(
-            "from {} until before {}",
-            from.as_deref().unwrap_or("the first day"),
-            until.as_deref().unwrap_or("the end")
-        ),
-    };
     let mut blocks = vec![Block::Text(format!(
-        "The dataset has {seen} calls ({period}). AI took {ai_calls} first and people {human_calls}; AI's share is \
-         {share}."
+        "The dataset has {seen} calls. Compared are those of {}: AI took {ai_calls} first and people {human_calls}; AI's share \
+         is {share}. A call counts for whoever took it first, also when somebody else ended it (intention to treat).",
+        asked_for(config)
     ))];
     if cohort.excluded.is_empty() {
         blocks.push(Block::Text("No call was left out.".to_owned()));
     } else {
-        let rows = cohort.excluded.iter().map(|(why, n)| vec![why.clone(), thousands(*n as f64)]);
+        let rows = cohort.excluded.iter().map(|(why, n)| {
+            let id = format!("left_out_{}", why.replace([' ', ','], "_").replace("__", "_"));
+            let figure = count(&format!("calls left out: {why}"), *n as f64);
+            vec![why.clone(), report.figure(&id, figure)]
+        });
         blocks.push(Block::Table {
-            caption: "Calls left out".to_owned(),
+            caption: "Calls left out, each for the first reason that holds".to_owned(),
             columns: vec!["why".to_owned(), "calls".to_owned()],
             rows: rows.collect(),
         });
     }
     report.section("cohort", "Which calls are compared", true, blocks);
+}
+
+/// The period and the filters in words.
+fn asked_for(config: &CompareConfig) -> String {
+    let period = match (&config.from, &config.until) {
+        (None, None) => "all days".to_owned(),
+        (from, until) => format!(
+            "the days from {} until before {}",
+            from.as_deref().unwrap_or("the first"),
+            until.as_deref().unwrap_or("the end")
+        ),
+    };
+    let wanted = [("queue", &config.queues), ("issue", &config.issues), ("language", &config.languages)];
+    let filters = wanted.into_iter().filter(|(_, names)| !names.is_empty());
+    filters
+        .fold(period, |words, (name, names)| format!("{words}, {name} {}", plain_words(&names.join(" or "))))
 }

@@ -6,7 +6,7 @@
 use super::{known, rows_of};
 use crate::cohort::Cohort;
 use crate::config::{CompareConfig, FteConfig};
-use crate::report::{Block, Figure, Plot, Report, Series, Unit};
+use crate::report::{Block, Figure, Plot, Report, Series, Unit, thousands};
 
 const WEEK_MS: f64 = 7.0 * 86_400_000.0;
 
@@ -76,22 +76,18 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let blocks = vec![
         Block::Text(format!(
             "AI's calls stand for the work of {text} full-time posts. The range is that of the assumptions, not of chance: \
-             occupancy {} to {}, shrinkage {} to {}, {} to {} conversations at a time, {} to {} minutes of work after a call, \
-             {} hours a week.",
-            fte.occupancy.0,
-            fte.occupancy.1,
-            fte.shrinkage.0,
-            fte.shrinkage.1,
-            fte.concurrency.0,
-            fte.concurrency.1,
-            fte.after_call_minutes.0,
-            fte.after_call_minutes.1,
+             occupancy {}, shrinkage {}, concurrency {}, minutes of work after a call {}, hours a week {}.",
+            words(fte.occupancy),
+            words(fte.shrinkage),
+            words(fte.concurrency),
+            words(fte.after_call_minutes),
             fte.hours_per_week
         )),
         Block::Text(format!(
-            "Formula: calls a week ({calls:.0}) \u{d7} (minutes a person takes, {per_call:.2}, plus after-call minutes, less minutes \
+            "Formula: calls a week ({}) \u{d7} (minutes a person takes, {per_call:.2}, plus after-call minutes, less minutes \
              people still spend on AI's calls, {still:.2}) / 60 / concurrency / (hours a week \u{d7} (1 - shrinkage) \u{d7} occupancy). \
-             It takes AI's calls to be as long for people as theirs are: see \"Like with like\"."
+             It takes AI's calls to be as long for people as theirs are: see \"Like with like\".",
+            thousands(calls)
         )),
         Block::Plot(Plot {
             caption: "Posts by occupancy; the band is the range of shrinkage and after-call work".to_owned(),
@@ -101,6 +97,11 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         }),
     ];
     report.section("fte", "The work of how many people", false, blocks);
+}
+
+/// A range, or the one value that it holds.
+fn words((low, high): (f64, f64)) -> String {
+    if low < high { format!("{low} to {high}") } else { format!("{low}") }
 }
 
 fn middle(fte: &FteConfig, at: impl Fn(f64, f64, f64, f64) -> f64) -> f64 {

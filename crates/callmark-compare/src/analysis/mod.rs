@@ -3,13 +3,19 @@
 //! One module a question. Each takes the calls of both arms and adds its figures and one section to the report; none
 //! reads a file.
 
+mod as_treated;
+mod card;
 mod case_mix;
 mod cohort_section;
 mod fte;
+mod human_access;
 mod over_time;
 mod rates;
 mod resolution;
+mod reviews;
+mod roll_out;
 mod satisfaction;
+mod segments;
 mod trust;
 
 use crate::cohort::Cohort;
@@ -30,14 +36,18 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
         resolution::add(&mut body, cohort, config);
         satisfaction::add(&mut body, cohort, config);
         case_mix::add(&mut body, cohort, config);
+        as_treated::add(&mut body, cohort, config);
         rates::add(&mut body, cohort, config);
+        human_access::add(&mut body, cohort, config);
         fte::add(&mut body, cohort, config);
         trust::add(&mut body, cohort, config);
+        reviews::add(&mut body, cohort, config);
         over_time::add(&mut body, cohort, config);
-        let mut card = crate::claim::card(&mut body, cohort);
+        segments::add(&mut body, cohort, config);
+        roll_out::add(&mut body, cohort, config);
         let case_mix = body.sections.iter().filter(|s| s.id == "case-mix").flat_map(|s| &s.blocks);
-        card.extend(case_mix.filter(|b| matches!(b, Block::Alarm(_))).cloned());
-        card
+        let alarms = case_mix.filter(|b| matches!(b, Block::Alarm(_))).cloned().collect();
+        card::blocks(&mut body, cohort, config, alarms)
     } else {
         vec![Block::Alarm(format!(
             "These data cannot tell whether AI does as well as people: AI took {ai} of the calls first and people \
@@ -86,32 +96,83 @@ impl RowClusters {
     }
 }
 
-/// A mean with the interval that its clusters give it.
-pub(crate) fn mean(cohort: &Cohort, values: &[f64], rows: &[usize], level: f64) -> Option<Estimate> {
+/// The mean of some calls' values.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mean {
+    /// The mean with the interval that its clusters give it; `None` where there are too few of them.
+    pub(crate) estimate: Option<Estimate>,
+    /// The sum of the values.
+    pub(crate) sum: f64,
+    /// How many values there are.
+    pub(crate) calls: f64,
+}
+
+/// The mean of the values that are numbers and `chosen`.
+pub(crate) fn mean_of(cohort: &Cohort, values: &[f64], chosen: impl Fn(usize) -> bool, level: f64) -> Mean {
+    let (mut sum, mut calls) = (0.0, 0.0);
+    let mut influence: Vec<f64> = Vec::with_capacity(values.len());
+    for (i, value) in values.iter().enumerate() {
+        let value = if chosen(i) && value.is_finite() { *value } else { f64::NAN };
+        if !value.is_nan() {
+            (sum, calls) = (sum + value, calls + 1.0);
+        }
+        influence.push(value);
+    }
+    let mean = sum / calls;
+    for value in &mut influence {
+        *value -= mean;
+    }
+    let variance = variance_of_mean(&influence, cohort.clusters());
+    Mean { estimate: variance.map(|v| Estimate::wald(mean, v.sqrt(), level)), sum, calls }
+}
+
+/// The mean of an arm's values that are numbers.
+pub(crate) fn mean(cohort: &Cohort, values: &[f64], ai: bool, level: f64) -> Mean {
+    mean_of(cohort, values, |i| cohort.ai[i] == ai, level)
+}
+
+/// The same of few calls, at `rows`: its cost does not grow with the cohort.
+pub(crate) fn mean_at(cohort: &Cohort, outcome: &[f64], rows: &[usize], level: f64) -> Option<Estimate> {
+    let (values, rows) = known(outcome, rows);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let influence: Vec<f64> = values.iter().map(|v| v - mean).collect();
-    let variance = variance_of_mean(&influence, RowClusters::of(cohort, rows).get())?;
+    let variance = variance_of_mean(&influence, RowClusters::of(cohort, &rows).get())?;
     Some(Estimate::wald(mean, variance.sqrt(), level))
 }
 
 /// The raw difference of an outcome's means, AI less people, with clusters across both arms.
 pub(crate) fn difference(cohort: &Cohort, outcome: &[f64], level: f64) -> Option<Estimate> {
-    let (ai_values, ai_rows) = known(outcome, &rows_of(cohort, true));
-    let (human_values, human_rows) = known(outcome, &rows_of(cohort, false));
-    if ai_values.is_empty() || human_values.is_empty() {
+    difference_between(cohort, &cohort.ai, outcome, level)
+}
+
+/// The difference of an outcome's means, calls that are `first` less the others.
+pub(crate) fn difference_between(
+    cohort: &Cohort,
+    first: &[bool],
+    outcome: &[f64],
+    level: f64,
+) -> Option<Estimate> {
+    let (mut sums, mut counts) = ([0.0; 2], [0.0; 2]);
+    for (arm, value) in first.iter().zip(outcome).filter(|(_, value)| value.is_finite()) {
+        sums[usize::from(*arm)] += value;
+        counts[usize::from(*arm)] += 1.0;
+    }
+    if counts.contains(&0.0) {
         return None;
     }
-    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (ai, human) = (mean(&ai_values), mean(&human_values));
-    let total = (ai_values.len() + human_values.len()) as f64;
-    let scaled = |values: &[f64], mean: f64, sign: f64| -> Vec<f64> {
-        let share = values.len() as f64 / total;
-        values.iter().map(|v| sign * (v - mean) / share).collect()
-    };
-    let influence = [scaled(&ai_values, ai, 1.0), scaled(&human_values, human, -1.0)].concat();
-    let rows = [ai_rows, human_rows].concat();
-    let variance = variance_of_mean(&influence, RowClusters::of(cohort, &rows).get())?;
-    Some(Estimate::wald(ai - human, variance.sqrt(), level))
+    let means = [0, 1].map(|arm| sums[arm] / counts[arm]);
+    let total: f64 = counts.iter().sum();
+    let scale = [-total / counts[0], total / counts[1]];
+    let influence: Vec<f64> = first
+        .iter()
+        .zip(outcome)
+        .map(|(arm, value)| {
+            let arm = usize::from(*arm);
+            if value.is_finite() { scale[arm] * (value - means[arm]) } else { f64::NAN }
+        })
+        .collect();
+    let variance = variance_of_mean(&influence, cohort.clusters())?;
+    Some(Estimate::wald(means[1] - means[0], variance.sqrt(), level))
 }
 
 /// 1 where the matter was settled, 0 where not, not a number where the transcript does not tell.

@@ -2,9 +2,12 @@
 
 use super::resolution::share;
 use super::resolved;
-use crate::cohort::{Cohort, Ended, REPEAT_DAYS, repeat_within};
+use crate::cohort::{Cohort, Ended, FollowUp, REPEAT_DAYS};
 use crate::config::CompareConfig;
 use crate::report::{Block, Report};
+
+/// A resolution is verified when the customer did not call again within so many days.
+const VERIFIED_DAYS: i64 = 7;
 
 /// A rate: id, words, value of each call (1, 0, or not a number where it does not apply).
 type Rate = (String, String, Vec<f64>);
@@ -23,7 +26,9 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             })
             .collect()
     };
-    let (containment, other) = (put(containment(cohort, config)), put(other(cohort, config)));
+    let follow_up = FollowUp::of(cohort);
+    let definitions = put(containment(cohort, config, &follow_up));
+    let other = put(other(cohort, config, &follow_up));
     let columns = || ["", "AI first", "people first"].map(str::to_owned).to_vec();
     let blocks = vec![
         Block::Text(
@@ -31,7 +36,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
              its own denominator in the JSON; only the last needs that the customer did not come back."
                 .to_owned(),
         ),
-        Block::Table { caption: "Containment and resolution, by definition".to_owned(), columns: columns(), rows: containment },
+        Block::Table { caption: "Containment and resolution, by definition".to_owned(), columns: columns(), rows: definitions },
         Block::Table { caption: "Coming back, and asking for a person".to_owned(), columns: columns(), rows: other },
     ];
     report.section("rates", "How often", true, blocks);
@@ -41,13 +46,12 @@ fn rate(id: &str, words: &str, values: impl Iterator<Item = f64>) -> Rate {
     (id.to_owned(), words.to_owned(), values.collect())
 }
 
-fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
+fn containment(cohort: &Cohort, config: &CompareConfig, follow_up: &FollowUp) -> Vec<Rate> {
     let calls = || 0..cohort.len();
     let contained =
         |i: usize| !(cohort.ai[i] && cohort.reached_human[i]) && cohort.ended[i] != Ended::Transferred;
     let flag = |b: bool| f64::from(b);
-    let again = repeat_within(cohort, 7);
-    let verified = move |i: usize| match (cohort.ended[i].is_resolved(), again[i]) {
+    let verified = |i: usize| match (cohort.ended[i].is_resolved(), follow_up.within(i, VERIFIED_DAYS)) {
         (false, _) | (true, Some(true)) => 0.0,
         (true, Some(false)) => flag(cohort.confidence[i] >= config.verified_confidence),
         (true, None) => f64::NAN,
@@ -67,23 +71,22 @@ fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
         rate("resolved_any", "settled by anyone (Callmark's resolution)", resolved(cohort).into_iter()),
         rate(
             "verified_resolved",
-            "verified: settled with evidence, customer not back within 7 days",
+            &format!("verified: settled with evidence, customer not back within {VERIFIED_DAYS} days"),
             calls().map(verified),
         ),
     ]
 }
 
-fn other(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
+fn other(cohort: &Cohort, config: &CompareConfig, follow_up: &FollowUp) -> Vec<Rate> {
     let calls = || 0..cohort.len();
     let flag = |b: bool| f64::from(b);
     let mut rates: Vec<Rate> = REPEAT_DAYS
         .into_iter()
         .map(|days| {
-            let again = repeat_within(cohort, days);
             rate(
                 &format!("repeat_{days}d"),
-                &format!("customer calls again within {days} days"),
-                again.into_iter().map(|a| a.map_or(f64::NAN, f64::from)),
+                &format!("customer calls again within {days} {}", if days == 1 { "day" } else { "days" }),
+                calls().map(|i| follow_up.within(i, days).map_or(f64::NAN, f64::from)),
             )
         })
         .collect();

@@ -4,89 +4,41 @@ use super::{RowClusters, difference, known, mean, rows_of, waits};
 use crate::cohort::{Cohort, Ended};
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Plot, Report, Series, Unit};
-use crate::stats::bootstrap::{Bootstrap, cluster_count, quantile_of_sorted, summarise};
+use crate::stats::bootstrap::{Bootstrap, Units, summarise};
 use crate::stats::clusters::variance_of_sum;
-use crate::stats::distributions::normal_critical;
+use crate::stats::curves::{BootstrapCurve, CurveAnswers, CurveQuestions, OrderedCalls, bootstrap_curves};
 use crate::stats::estimate::Estimate;
-use crate::stats::incidence::{CurveAnswers, CurveQuestions, End, OrderedCalls, log_log_interval};
 use crate::stats::proportion::wilson_clustered;
 use crate::stats::shift::{hodges_lehmann, superiority};
 
 /// Times at which curves are drawn.
-const GRID: usize = 60;
+const GRID: usize = 120;
+/// How far along the limit the table of shares settled looks, in parts of [`GRID`].
+const LOOKS: [usize; 4] = [12, 24, 60, 120];
+const METHOD: &str = "Aalen-Johansen, bootstrap by customer";
+const ARMS: [&str; 2] = ["ai", "human"];
 
-/// One arm's curve and its replicates.
-struct Curve {
-    answers: CurveAnswers,
-    replicates: Vec<Option<CurveAnswers>>,
-}
-
-fn end(cohort: &Cohort, i: usize) -> End {
-    match cohort.ended[i] {
-        ended if ended.is_resolved() => End::Event,
-        _ if cohort.truncated[i] => End::Censored,
-        _ => End::Competing,
+/// What ended the wait of a call: its place in [`Ended::ALL`] from 1, or 0 where the recording broke off before.
+fn cause(cohort: &Cohort, i: usize) -> u8 {
+    let ended = cohort.ended[i];
+    if cohort.truncated[i] && !ended.is_resolved() {
+        return 0;
     }
+    Ended::ALL.iter().position(|e| *e == ended).map_or(0, |place| place as u8 + 1)
 }
 
-fn curve(cohort: &Cohort, config: &CompareConfig, ai: bool, grid: &[f64]) -> Option<Curve> {
-    let (minutes, rows) = known(&cohort.minutes, &rows_of(cohort, ai));
-    let ends: Vec<End> = rows.iter().map(|i| end(cohort, *i)).collect();
-    // Calls of nobody known are customers of their own.
-    let mut next = cluster_count(&cohort.customer) as u32;
-    let clusters: Vec<u32> = rows
-        .iter()
-        .map(|i| match cohort.customer[*i] {
-            u32::MAX => {
-                next += 1;
-                next - 1
-            }
-            customer => customer,
-        })
-        .collect();
-    let ordered = OrderedCalls::new(&minutes, &ends, &clusters);
+fn curves(cohort: &Cohort, config: &CompareConfig, grid: &[f64]) -> [Option<BootstrapCurve>; 2] {
+    let units = Units::new(&cohort.customer);
+    let event = Ended::ALL.map(Ended::is_resolved);
+    let ordered = [true, false].map(|ai| {
+        let (minutes, rows) = known(&cohort.minutes, &rows_of(cohort, ai));
+        let causes: Vec<u8> = rows.iter().map(|i| cause(cohort, *i)).collect();
+        let own: Vec<u32> = rows.iter().map(|i| units.of_call[*i]).collect();
+        OrderedCalls::new(&minutes, &causes, &own, &event)
+    });
     let questions = CurveQuestions { grid, quantiles: &[0.5], limit: config.limit_minutes };
     let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
-    let replicates =
-        bootstrap.run(next as usize, |weights| ordered.weighted(|cluster| weights.of(cluster, 0), questions));
-    Some(Curve { answers: ordered.weighted(|_| 1.0, questions)?, replicates })
-}
-
-impl Curve {
-    fn each(&self, of: impl Fn(&CurveAnswers) -> f64) -> Vec<f64> {
-        self.replicates.iter().map(|r| r.as_ref().map_or(f64::NAN, &of)).collect()
-    }
-
-    /// The curve with its simultaneous band: as many standard errors as hold the whole curve in `level` of the
-    /// replicates.
-    fn series(&self, name: &str, grid: &[f64], level: f64) -> Series {
-        let errors: Vec<f64> = (0..grid.len())
-            .map(|i| {
-                summarise(self.answers.incidence[i], &self.each(|r| r.incidence[i]), level)
-                    .map_or(0.0, |e| e.standard_error)
-            })
-            .collect();
-        let mut furthest: Vec<f64> = self
-            .replicates
-            .iter()
-            .flatten()
-            .map(|r| {
-                let off = |i: usize| (r.incidence[i] - self.answers.incidence[i]).abs() / errors[i];
-                (0..grid.len()).filter(|i| errors[*i] > 1e-9).map(off).fold(0.0, f64::max)
-            })
-            .collect();
-        furthest.sort_by(f64::total_cmp);
-        let critical = if furthest.is_empty() {
-            normal_critical(level)
-        } else {
-            quantile_of_sorted(&furthest, level).max(normal_critical(level))
-        };
-        let point = |i: usize| {
-            let e = log_log_interval(self.answers.incidence[i], errors[i], critical);
-            (grid[i], 100.0 * e.value, 100.0 * e.low, 100.0 * e.high)
-        };
-        Series { name: name.to_owned(), points: (0..grid.len()).map(point).collect(), steps: true }
-    }
+    bootstrap_curves(&ordered, units.count, questions, bootstrap)
 }
 
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
@@ -97,8 +49,17 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
          Calls that end otherwise are not left out: after a transfer or a hang-up the matter stays open."
             .to_owned(),
     )];
-    let curves = [true, false].map(|ai| curve(cohort, config, ai, &grid));
+    let curves = curves(cohort, config, &grid);
     if let [Some(ai), Some(human)] = &curves {
+        let series = |name: &str, curve: &BootstrapCurve| Series {
+            name: name.to_owned(),
+            points: grid
+                .iter()
+                .zip(curve.band(config.level))
+                .map(|(t, e)| (*t, 100.0 * e.value, 100.0 * e.low, 100.0 * e.high))
+                .collect(),
+            steps: true,
+        };
         blocks.push(Block::Plot(Plot {
             caption: format!(
                 "Calls settled within so many minutes (Aalen-Johansen), with bands that hold the whole curve at level {}",
@@ -106,12 +67,73 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             ),
             x: "minutes".to_owned(),
             y: "% settled".to_owned(),
-            series: vec![ai.series("AI first", &grid, config.level), human.series("people first", &grid, config.level)],
+            series: vec![series("AI first", ai), series("people first", human)],
         }));
+        blocks.push(within_table(report, config, [ai, human], &grid));
+        blocks.push(causes_panels([ai, human], &grid));
     }
     blocks.push(times_table(report, cohort, config, &curves));
     blocks.push(outcomes_table(report, cohort, config));
     report.section("resolution", "Is the matter settled, and how soon", true, blocks);
+}
+
+/// Share settled by some moments, with pointwise intervals.
+fn within_table(
+    report: &mut Report,
+    config: &CompareConfig,
+    curves: [&BootstrapCurve; 2],
+    grid: &[f64],
+) -> Block {
+    let level = config.level;
+    let row = |look: usize| {
+        let mut cells = vec![format!("{} min", grid[look])];
+        for (arm, curve) in ARMS.iter().zip(curves) {
+            let estimate = curve.pointwise(|a| a.event[look], level);
+            let label = format!("share settled within {} minutes", grid[look]);
+            let figure = Figure::estimate(&label, Unit::Share, Some(estimate), METHOD).at_level(level);
+            cells.push(report.figure(&format!("settled_within_{look}_{arm}"), figure));
+        }
+        let of = |c: &BootstrapCurve| (c.answers.event[look], c.each(|r| r.event[look]));
+        let ((ai, ai_replicates), (human, human_replicates)) = (of(curves[0]), of(curves[1]));
+        let replicates: Vec<f64> = ai_replicates.iter().zip(&human_replicates).map(|(a, h)| a - h).collect();
+        let estimate = summarise(ai - human, &replicates, level);
+        let label = format!("difference in the share settled within {} minutes", grid[look]);
+        let figure = Figure::estimate(&label, Unit::ShareDifference, estimate, METHOD).at_level(level);
+        cells.push(report.figure(&format!("settled_within_{look}_difference"), figure));
+        cells
+    };
+    Block::Table {
+        caption: "Settled within (intervals for each moment by itself)".to_owned(),
+        columns: ["", "AI first", "people first", "AI less people"].map(str::to_owned).to_vec(),
+        rows: LOOKS.into_iter().map(row).collect(),
+    }
+}
+
+/// One small plot for each way in which a call can end.
+fn causes_panels(curves: [&BootstrapCurve; 2], grid: &[f64]) -> Block {
+    let panel = |(place, ended): (usize, Ended)| Plot {
+        caption: ended.as_str().replace('_', " "),
+        x: "minutes".to_owned(),
+        y: "% of calls".to_owned(),
+        series: ["AI first", "people first"]
+            .iter()
+            .zip(curves)
+            .map(|(name, curve)| Series {
+                name: (*name).to_owned(),
+                points: grid
+                    .iter()
+                    .zip(&curve.answers.causes[place])
+                    .map(|(t, f)| (*t, 100.0 * f, 100.0 * f, 100.0 * f))
+                    .collect(),
+                steps: true,
+            })
+            .collect(),
+    };
+    Block::Panels {
+        caption: "How calls end, and when: cumulative incidence of each outcome, the others competing"
+            .to_owned(),
+        plots: Ended::ALL.into_iter().enumerate().map(panel).collect(),
+    }
 }
 
 #[allow(clippy::too_many_lines, reason = "one line a figure of the table")]
@@ -119,32 +141,32 @@ fn times_table(
     report: &mut Report,
     cohort: &Cohort,
     config: &CompareConfig,
-    curves: &[Option<Curve>; 2],
+    curves: &[Option<BootstrapCurve>; 2],
 ) -> Block {
     let (level, limit) = (config.level, config.limit_minutes);
-    let method = "Aalen-Johansen, bootstrap by customer";
     let mut rows = vec![
         vec!["median, all calls counted".to_owned()],
         vec![format!("mean until settled, at most {limit} min")],
     ];
-    let medians = |c: &Curve| (c.answers.quantiles[0], c.each(|r| r.quantiles[0]));
-    for (arm, curve) in ["ai", "human"].iter().zip(curves) {
+    let waits = waits(cohort, limit);
+    let medians = |c: &BootstrapCurve| (c.answers.quantiles[0], c.each(|r: &CurveAnswers| r.quantiles[0]));
+    for (arm, curve) in ARMS.iter().zip(curves) {
         let median = curve.as_ref().and_then(|c| {
             let (value, replicates) = medians(c);
             value.is_finite().then(|| summarise(value, &replicates, level)).flatten()
         });
-        let figure = Figure::estimate("median minutes until settled", Unit::Minutes, median, method);
+        let figure = Figure::estimate("median minutes until settled", Unit::Minutes, median, METHOD);
         let figure =
             if median.is_none() { figure.because("half of the calls are never settled") } else { figure };
         rows[0].push(report.figure(&format!("median_minutes_{arm}"), figure.at_level(level)));
-        let (values, at) = known(&waits(cohort, limit), &rows_of(cohort, *arm == "ai"));
+        let found = mean(cohort, &waits, *arm == "ai", level);
         let figure = Figure::estimate(
             "restricted mean minutes until settled",
             Unit::Minutes,
-            mean(cohort, &values, &at, level),
+            found.estimate,
             "mean with unsettled calls at the limit, clusters of customers and agents",
         );
-        let figure = figure.with("calls", values.len() as f64).with("limit_minutes", limit).at_level(level);
+        let figure = figure.with("calls", found.calls).with("limit_minutes", limit).at_level(level);
         rows[1].push(report.figure(&format!("restricted_minutes_{arm}"), figure));
     }
     let pairs = |f: fn(f64, f64) -> f64| {
@@ -154,21 +176,21 @@ fn times_table(
         (a.is_finite() && h.is_finite()).then(|| summarise(f(a, h), &replicates, level)).flatten()
     };
     let figure =
-        Figure::estimate("difference of medians", Unit::MinutesDifference, pairs(|a, h| a - h), method);
+        Figure::estimate("difference of medians", Unit::MinutesDifference, pairs(|a, h| a - h), METHOD);
     rows[0].push(report.figure("median_minutes_difference", figure.at_level(level)));
     let figure = Figure::estimate(
         "difference of restricted means",
         Unit::MinutesDifference,
-        difference(cohort, &waits(cohort, limit), level),
+        difference(cohort, &waits, level),
         "clusters of customers and agents",
     );
     rows[1].push(report.figure("restricted_minutes_difference", figure.at_level(level)));
-    let figure = Figure::estimate("ratio of medians", Unit::Number, pairs(|a, h| a / h), method);
+    let figure = Figure::estimate("ratio of medians", Unit::Number, pairs(|a, h| a / h), METHOD);
     rows.push(only_difference(
         "ratio of medians, AI to people",
         report.figure("median_ratio", figure.at_level(level)),
     ));
-    let [quicker, shift] = ranks(cohort, config);
+    let [quicker, shift] = ranks(cohort, &waits, level);
     let figure = Figure::estimate(
         "probability that a call AI took is settled sooner than one people took, ties half",
         Unit::Share,
@@ -201,18 +223,17 @@ fn only_difference(name: &str, figure: String) -> Vec<String> {
 }
 
 /// Probability of being settled sooner, and the shift.
-fn ranks(cohort: &Cohort, config: &CompareConfig) -> [Option<Estimate>; 2] {
-    let waits = waits(cohort, config.limit_minutes);
-    let (ai, ai_rows) = known(&waits, &rows_of(cohort, true));
-    let (human, human_rows) = known(&waits, &rows_of(cohort, false));
+fn ranks(cohort: &Cohort, waits: &[f64], level: f64) -> [Option<Estimate>; 2] {
+    let (ai, ai_rows) = known(waits, &rows_of(cohort, true));
+    let (human, human_rows) = known(waits, &rows_of(cohort, false));
     let Some(found) = superiority(&ai, &human) else { return [None, None] };
     let independent = found.standard_error();
     let influence = [found.first, found.second].concat();
     let rows = [ai_rows, human_rows].concat();
     let variance = variance_of_sum(&influence, RowClusters::of(cohort, &rows).get());
-    let quicker = variance.map(|v| Estimate::wald(found.probability, v.sqrt(), config.level));
+    let quicker = variance.map(|v| Estimate::wald(found.probability, v.sqrt(), level));
     let effect = variance.zip(independent).map_or(1.0, |(v, se)| v / (se * se));
-    [quicker, hodges_lehmann(&ai, &human, effect, config.level)]
+    [quicker, hodges_lehmann(&ai, &human, effect, level)]
 }
 
 fn outcomes_table(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Block {
@@ -248,9 +269,9 @@ pub(super) fn share(
     ai: bool,
     level: f64,
 ) -> String {
-    let (values, rows) = known(outcome, &rows_of(cohort, ai));
-    let (successes, trials) = (values.iter().sum::<f64>(), values.len() as f64);
-    let error = mean(cohort, &values, &rows, level).map_or(0.0, |e| e.standard_error);
+    let found = mean(cohort, outcome, ai, level);
+    let (successes, trials) = (found.sum, found.calls);
+    let error = found.estimate.map_or(0.0, |e| e.standard_error);
     let figure = Figure::estimate(
         &format!("share of calls, {}", id.replace('_', " ")),
         Unit::Share,

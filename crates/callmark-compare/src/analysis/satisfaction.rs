@@ -1,6 +1,6 @@
 //! Are customers as content: non-inferiority and equivalence of sentiment against a declared margin.
 
-use super::{difference, known, mean, rows_of};
+use super::{difference, mean};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Report, Unit};
@@ -13,34 +13,38 @@ const POWER: f64 = 0.8;
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
     let change: Vec<f64> =
         cohort.sentiment_end.iter().zip(&cohort.sentiment_start).map(|(end, start)| end - start).collect();
-    let measures = [
-        ("overall", "over the call", &cohort.sentiment_overall),
-        ("end", "at its end", &cohort.sentiment_end),
-        ("change", "change from start to end", &change),
+    let mut measures = vec![
+        ("sentiment_overall", "sentiment over the call", &cohort.sentiment_overall, config.sentiment_margin),
+        ("sentiment_end", "sentiment at its end", &cohort.sentiment_end, config.sentiment_margin),
+        ("sentiment_change", "change of sentiment from start to end", &change, config.sentiment_margin),
     ];
+    if cohort.has_survey {
+        measures.push(("survey", "answer to the survey", &cohort.survey, config.survey_margin));
+    }
     let mut rows = Vec::new();
     let mut tests = Vec::new();
-    for (name, words, values) in measures {
+    let mut missing = Vec::new();
+    for (name, words, values, margin) in measures {
         let mut cells = vec![words.to_owned()];
         for (arm, ai) in [("ai", true), ("human", false)] {
-            let (values, at) = known(values, &rows_of(cohort, ai));
+            let found = mean(cohort, values, ai, config.level);
             let figure = Figure::estimate(
-                &format!("mean customer sentiment {words}"),
+                &format!("mean {words}"),
                 Unit::Points,
-                mean(cohort, &values, &at, config.level),
+                found.estimate,
                 "clusters of customers and agents",
             );
-            let figure = figure.with("calls", values.len() as f64).at_level(config.level);
-            cells.push(report.figure(&format!("sentiment_{name}_{arm}"), figure));
+            let figure = figure.with("calls", found.calls).at_level(config.level);
+            cells.push(report.figure(&format!("{name}_{arm}"), figure));
         }
         let found = difference(cohort, values, config.level);
         let figure = Figure::estimate(
-            &format!("difference of customer sentiment {words}"),
+            &format!("difference of {words}"),
             Unit::PointsDifference,
             found,
             "clusters of customers and agents",
         );
-        cells.push(report.figure(&format!("sentiment_{name}_difference"), figure.at_level(config.level)));
+        cells.push(report.figure(&format!("{name}_difference"), figure.at_level(config.level)));
         rows.push(cells);
         if let Some(found) = found {
             tests.push(test_row(
@@ -48,19 +52,12 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
                 name,
                 words,
                 Difference::normal(found.value, found.standard_error),
+                margin,
                 config,
             ));
         }
+        missing.push(missing_row(report, cohort, name, words, values, config.level));
     }
-    let missing = |ai: bool| {
-        let rows = rows_of(cohort, ai);
-        let silent = rows.iter().filter(|i| cohort.sentiment_overall[**i].is_nan()).count();
-        silent as f64 / rows.len().max(1) as f64
-    };
-    let lost = [("ai", true), ("human", false)].map(|(arm, ai)| {
-        let figure = Figure::exact("share of calls without a sentiment", Unit::Share, missing(ai), "counted");
-        report.figure(&format!("sentiment_missing_{arm}"), figure)
-    });
     let blocks = vec![
         Block::Text(format!(
             "Sentiment is read from the customer's words, -5 to 5: a proxy, not a survey. AI counts as no worse when it \
@@ -68,14 +65,15 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             config.sentiment_margin
         )),
         Block::Table {
-            caption: "Customer sentiment".to_owned(),
+            caption: "Customer sentiment, and survey where there is one".to_owned(),
             columns: ["", "AI first", "people first", "AI less people"].map(str::to_owned).to_vec(),
             rows,
         },
         Block::Table {
-            caption: format!("Against the margin of {} points, before case mix", config.sentiment_margin),
+            caption: "Against the margin, before case mix".to_owned(),
             columns: [
                 "",
+                "margin",
                 "finding",
                 "p, not worse",
                 "p, equivalent",
@@ -86,10 +84,12 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             .to_vec(),
             rows: tests,
         },
-        Block::Text(format!(
-            "Calls without a sentiment: {} of AI's and {} of people's. They are left out of this section.",
-            lost[0], lost[1]
-        )),
+        Block::Table {
+            caption: "Calls without an answer, left out above. Where the arms differ here, those who answer may not be alike"
+                .to_owned(),
+            columns: ["", "AI first", "people first", "AI less people"].map(str::to_owned).to_vec(),
+            rows: missing,
+        },
     ];
     report.section("satisfaction", "Are customers as content", true, blocks);
 }
@@ -105,23 +105,55 @@ pub(super) fn words(verdict: Verdict) -> &'static str {
     }
 }
 
+/// How many calls have no answer.
+fn missing_row(
+    report: &mut Report,
+    cohort: &Cohort,
+    name: &str,
+    words: &str,
+    values: &[f64],
+    level: f64,
+) -> Vec<String> {
+    let silent: Vec<f64> = values.iter().map(|v| f64::from(!v.is_finite())).collect();
+    let mut cells = vec![words.to_owned()];
+    for arm in ["ai", "human"] {
+        cells.push(super::resolution::share(
+            report,
+            &format!("{name}_missing_{arm}"),
+            cohort,
+            &silent,
+            arm == "ai",
+            level,
+        ));
+    }
+    let figure = Figure::estimate(
+        &format!("difference in the share of calls without {words}"),
+        Unit::ShareDifference,
+        difference(cohort, &silent, level),
+        "clusters of customers and agents",
+    );
+    cells.push(report.figure(&format!("{name}_missing_difference"), figure.at_level(level)));
+    cells
+}
+
 fn test_row(
     report: &mut Report,
     name: &str,
     label: &str,
     found: Difference,
+    margin: f64,
     config: &CompareConfig,
 ) -> Vec<String> {
-    let margin = config.sentiment_margin;
     let (low, high) = found.interval(1.0 - 2.0 * config.alpha);
     let mut number = |what: &str, value: f64, unit: Unit| {
-        let figure =
-            Figure::exact(&format!("{what}, sentiment {label}"), unit, value, "normal, two one-sided tests");
+        let words = what.replace('_', " ");
+        let figure = Figure::exact(&format!("{words}, {label}"), unit, value, "normal, two one-sided tests");
         let figure = figure.with("margin", margin).with("standard_error", found.standard_error);
-        report.figure(&format!("sentiment_{name}_{what}"), figure)
+        report.figure(&format!("{name}_{what}"), figure)
     };
     vec![
         label.to_owned(),
+        format!("{margin} points"),
         words(verdict(low, high, margin)).to_owned(),
         number("non_inferiority_p", found.non_inferiority_p(margin), Unit::PValue),
         number("equivalence_p", found.equivalence_p(margin), Unit::PValue),

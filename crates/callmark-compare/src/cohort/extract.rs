@@ -1,15 +1,25 @@
-//! The columns of a comparison out of a dataset's tables. DataFusion scans, joins and drops columns; strings become
-//! codes here, so that a million calls are some hundred megabytes.
+//! The columns of a comparison out of a dataset's tables. DataFusion scans; strings become codes here, batch by batch,
+//! so that a million calls are some hundred megabytes. Calls are put in order here, too: sorting a permutation of two
+//! numbers a call is much quicker than sorting rows.
 
+use super::columns::{Columns, Segments};
+use super::labels::{Labels, Review};
 use super::{Coded, Cohort, Ended};
 use crate::config::{CompareConfig, day_of};
-use arrow::array::{Array, AsArray, RecordBatch, StructArray};
-use arrow::datatypes::{Float64Type, Int32Type, Int64Type, TimestampMillisecondType};
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::Int64Type;
 use callmark_query::{QueryError, Tables};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// The query that reads what a comparison needs of each call.
 const COHORT_SQL: &str = include_str!("../../sql/cohort.sql");
+/// The calls in which an AI said that it is one.
+const DISCLOSED_SQL: &str = include_str!("../../sql/disclosed.sql");
+/// How many calls begin on each day, as text; null where not known.
+const DAYS_SQL: &str =
+    "select cast(date as varchar) as day, count(*) as calls from calls group by date order by date";
+/// Calls whose columns are in memory as the dataset has them, at a time, unless one day has more.
+const CALLS_AT_A_TIME: i64 = 1_500_000;
 
 /// Why there is no comparison.
 #[derive(Debug, thiserror::Error)]
@@ -33,18 +43,60 @@ pub enum CompareError {
 /// Most distinct queues, issues or languages.
 const MAX_LEVELS: usize = 2000;
 
-/// Reads the calls of a dataset. `with_ids` keeps call ids, for labels.
+/// Reads the calls of a dataset, with what people said of them.
 pub async fn extract(
     tables: &Tables,
     config: &CompareConfig,
-    with_ids: bool,
+    labels: &Labels,
 ) -> Result<Cohort, CompareError> {
-    let batches = tables.query(COHORT_SQL).await?;
-    let mut builder = Builder::new(config, with_ids);
-    for batch in &batches {
-        builder.add(batch)?;
+    let mut disclosed = HashSet::new();
+    for batch in &tables.query(DISCLOSED_SQL).await? {
+        disclosed.extend(Columns { batch }.text("call_id")?.into_iter().flatten().map(digest));
+    }
+    let mut builder = Builder::new(config, labels, disclosed);
+    for condition in slices(&tables.query(DAYS_SQL).await?)? {
+        for batch in &tables.query(&format!("{COHORT_SQL}{condition}")).await? {
+            builder.add(batch)?;
+        }
     }
     Ok(builder.finish())
+}
+
+/// Conditions that cut a dataset into runs of days with a bounded number of calls.
+fn slices(days: &[RecordBatch]) -> Result<Vec<String>, CompareError> {
+    let mut found = Vec::new();
+    let mut run: Option<(String, String, i64)> = None;
+    let mut total = 0;
+    let between = |(first, last, _): (String, String, i64)| {
+        format!("where date between date '{first}' and date '{last}'")
+    };
+    for batch in days {
+        let day = Columns { batch }.text("day")?;
+        let count = Columns { batch }.array("calls")?;
+        let count = count.as_primitive_opt::<Int64Type>().ok_or(CompareError::Column("calls"))?;
+        for (day, calls) in day.into_iter().zip(count.values()) {
+            total += calls;
+            let Some(day) = day.map(str::to_owned) else {
+                found.push("where date is null".to_owned());
+                continue;
+            };
+            run = match run.take() {
+                Some((first, _, sum)) if sum + calls <= CALLS_AT_A_TIME => Some((first, day, sum + calls)),
+                full => {
+                    found.extend(full.map(between));
+                    Some((day.clone(), day, *calls))
+                }
+            };
+        }
+    }
+    found.extend(run.map(between));
+    // A condition has every row looked at, and is not needed where one run holds all days.
+    if total <= CALLS_AT_A_TIME { Ok(vec![String::new()]) } else { Ok(found) }
+}
+
+/// A number that stands for a call's id (FNV-1a): two of ten million calls share one with a probability below 10⁻⁵.
+pub(super) fn digest(id: &str) -> u64 {
+    id.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Distinct values and their numbers.
@@ -65,10 +117,19 @@ impl Interner {
     }
 }
 
+/// Queue, issue, language: their column, and what a call is left out for when a filter does not name its own.
+const LEVELS: [(&str, &str); 3] = [
+    ("queue", "queue not asked for"),
+    ("issue_type", "issue not asked for"),
+    ("language", "language not asked for"),
+];
+
 struct Builder<'a> {
     config: &'a CompareConfig,
-    with_ids: bool,
+    labels: &'a Labels,
+    disclosed: HashSet<u64>,
     cohort: Cohort,
+    digests: Vec<u64>,
     excluded: BTreeMap<&'static str, u64>,
     customers: Interner,
     agents: Interner,
@@ -78,106 +139,19 @@ struct Builder<'a> {
     until: i64,
 }
 
-/// One batch's columns.
-struct Columns<'a> {
-    batch: &'a RecordBatch,
-}
-
-impl<'a> Columns<'a> {
-    fn array(&self, name: &'static str) -> Result<&'a dyn Array, CompareError> {
-        self.batch.column_by_name(name).map(|a| &**a).ok_or(CompareError::Column(name))
-    }
-
-    fn text(&self, name: &'static str) -> Result<Vec<Option<&'a str>>, CompareError> {
-        texts(self.array(name)?).ok_or(CompareError::Column(name))
-    }
-
-    fn float(&self, name: &'static str) -> Result<Vec<f64>, CompareError> {
-        let array = self.array(name)?.as_primitive_opt::<Float64Type>().ok_or(CompareError::Column(name))?;
-        Ok(array.iter().map(|v| v.unwrap_or(f64::NAN)).collect())
-    }
-
-    fn long(&self, name: &'static str) -> Result<Vec<Option<i64>>, CompareError> {
-        let array = self.array(name)?.as_primitive_opt::<Int64Type>().ok_or(CompareError::Column(name))?;
-        Ok(array.iter().collect())
-    }
-
-    fn int(&self, name: &'static str) -> Result<Vec<i32>, CompareError> {
-        let array = self.array(name)?.as_primitive_opt::<Int32Type>().ok_or(CompareError::Column(name))?;
-        Ok(array.iter().map(Option::unwrap_or_default).collect())
-    }
-
-    fn flag(&self, name: &'static str) -> Result<Vec<bool>, CompareError> {
-        let array = self.array(name)?.as_boolean_opt().ok_or(CompareError::Column(name))?;
-        Ok(array.iter().map(|v| v == Some(true)).collect())
-    }
-
-    fn instant(&self, name: &'static str) -> Result<Vec<i64>, CompareError> {
-        let array = self.array(name)?;
-        let array = array.as_primitive_opt::<TimestampMillisecondType>().ok_or(CompareError::Column(name))?;
-        Ok(array.iter().map(|v| v.unwrap_or(i64::MIN)).collect())
-    }
-}
-
-fn texts(array: &dyn Array) -> Option<Vec<Option<&str>>> {
-    if let Some(array) = array.as_string_opt::<i32>() {
-        return Some(array.iter().collect());
-    }
-    array.as_string_view_opt().map(|array| array.iter().collect())
-}
-
-/// What the handler segments of one call say.
-#[derive(Default, Clone)]
-struct Segments {
-    first: Option<bool>,
-    first_human_agent: Option<String>,
-    human_ms: i64,
-    any_human: bool,
-    known: bool,
-}
-
-fn segments(array: &dyn Array) -> Option<Vec<Segments>> {
-    let lists = array.as_list_opt::<i32>()?;
-    let items: &StructArray = lists.values().as_struct_opt()?;
-    let handlers = texts(items.column_by_name("handler")?)?;
-    let agents = texts(items.column_by_name("agent_id")?)?;
-    let starts = items.column_by_name("start_ms")?.as_primitive_opt::<Int64Type>()?;
-    let ends = items.column_by_name("end_ms")?.as_primitive_opt::<Int64Type>()?;
-    let offsets = lists.value_offsets();
-    let of_call = |call: usize| {
-        let mut found = Segments::default();
-        for i in offsets[call] as usize..offsets[call + 1] as usize {
-            found.known = true;
-            let human = match handlers[i] {
-                Some("ai") => false,
-                Some("human") => true,
-                _ => continue,
-            };
-            found.first = found.first.or(Some(human));
-            if human {
-                found.any_human = true;
-                found.human_ms += (ends.value(i) - starts.value(i)).max(0);
-                if found.first_human_agent.is_none() {
-                    found.first_human_agent = agents[i].map(str::to_owned);
-                }
-            }
-        }
-        found
-    };
-    Some((0..lists.len()).map(of_call).collect())
-}
-
 fn ended(outcome: Option<&str>) -> Ended {
     Ended::ALL.into_iter().find(|e| Some(e.as_str()) == outcome).unwrap_or(Ended::Unknown)
 }
 
 impl<'a> Builder<'a> {
-    fn new(config: &'a CompareConfig, with_ids: bool) -> Self {
+    fn new(config: &'a CompareConfig, labels: &'a Labels, disclosed: HashSet<u64>) -> Self {
         let day = |text: &Option<String>, none| text.as_deref().and_then(day_of).unwrap_or(none);
         Self {
             config,
-            with_ids,
+            labels,
+            disclosed,
             cohort: Cohort::default(),
+            digests: Vec::new(),
             excluded: BTreeMap::new(),
             customers: Interner::default(),
             agents: Interner::default(),
@@ -189,7 +163,13 @@ impl<'a> Builder<'a> {
     }
 
     /// Whether the call takes part, as the AI's arm or not; counts it out where it does not.
-    fn arm(&mut self, first: Option<&str>, segments: &Segments, started: i64) -> Option<bool> {
+    fn arm(
+        &mut self,
+        first: Option<&str>,
+        segments: &Segments,
+        started: i64,
+        levels: [Option<&str>; 3],
+    ) -> Option<bool> {
         let arm = match first {
             Some("ai") => Ok(true),
             Some("human") => Ok(false),
@@ -206,6 +186,14 @@ impl<'a> Builder<'a> {
             Ok(_) if started >= self.until && bounded => Err("after the period"),
             other => other,
         };
+        let filters = [&self.config.queues, &self.config.issues, &self.config.languages];
+        let filtered = filters.into_iter().zip(levels).position(|(wanted, level)| {
+            !wanted.is_empty() && !level.is_some_and(|level| wanted.iter().any(|w| w == level))
+        });
+        let arm = match (arm, filtered) {
+            (Ok(_), Some(position)) => Err(LEVELS[position].1),
+            (other, _) => other,
+        };
         arm.map_err(|reason| *self.excluded.entry(reason).or_default() += 1).ok()
     }
 
@@ -214,9 +202,7 @@ impl<'a> Builder<'a> {
         let first = columns.text("first_handler")?;
         let outcome = columns.text("outcome")?;
         let customer = columns.text("customer_key")?;
-        let level_names = ["queue", "issue_type", "language"];
-        let levels =
-            [columns.text(level_names[0])?, columns.text(level_names[1])?, columns.text(level_names[2])?];
+        let levels = [columns.text(LEVELS[0].0)?, columns.text(LEVELS[1].0)?, columns.text(LEVELS[2].0)?];
         let ids = columns.text("call_id")?;
         let (started, resolution) = (columns.instant("started_at")?, columns.long("resolution_time_ms")?);
         let (duration, to_human) =
@@ -229,33 +215,26 @@ impl<'a> Builder<'a> {
             columns.float("sentiment_start_score_customer")?,
         ];
         let (requests, deflections) = (columns.int("human_request_count")?, columns.int("deflection_count")?);
-        let (flagged, truncated) = (columns.flag("flagged")?, columns.flag("truncated")?);
-        let disclosed = columns.flag("disclosed")?;
-        let segments =
-            segments(columns.array("handler_segments")?).ok_or(CompareError::Column("handler_segments"))?;
+        let (flags, segments) = (columns.flags()?, columns.segments()?);
         for i in 0..batch.num_rows() {
             self.cohort.seen += 1;
-            let Some(ai) = self.arm(first[i], &segments[i], started[i]) else { continue };
-            for (column, names) in levels.iter().enumerate() {
-                let code = self.levels[column].id(names[i]);
-                self.codes[column].push(code);
-                if self.levels[column].ids.len() > MAX_LEVELS {
-                    let column = level_names[column];
-                    return Err(CompareError::TooManyLevels { column, limit: MAX_LEVELS });
-                }
-            }
-            let cohort = &mut self.cohort;
             let segment = &segments[i];
+            let own = [levels[0][i], levels[1][i], levels[2][i]];
+            let Some(ai) = self.arm(first[i], segment, started[i], own) else { continue };
+            self.code(own)?;
+            let digest = digest(ids[i].unwrap_or_default());
+            let review = self.labels.reviews.get(&digest).copied().unwrap_or(Review::NONE);
+            let cohort = &mut self.cohort;
             let ended = ended(outcome[i]);
             cohort.ai.push(ai);
             cohort.customer.push(self.customers.id(customer[i]));
-            let agent = if ai { None } else { segment.first_human_agent.as_deref() };
-            cohort.agent.push(self.agents.id(agent));
+            cohort.agent.push(self.agents.id(if ai { None } else { segment.first_human_agent }));
             cohort.started_at.push(started[i]);
             cohort.ended.push(ended);
             let until = if ended.is_resolved() { resolution[i].or(duration[i]) } else { duration[i] };
             cohort.minutes.push(until.map_or(f64::NAN, |ms| ms.max(0) as f64 / 60_000.0));
-            cohort.truncated.push(truncated[i]);
+            let (truncated, doubtful) = flags[i];
+            cohort.truncated.push(truncated);
             cohort.confidence.push(confidence[i]);
             cohort.sentiment_overall.push(sentiment[0][i]);
             cohort.sentiment_end.push(sentiment[1][i]);
@@ -266,15 +245,27 @@ impl<'a> Builder<'a> {
             let human = if segment.known { segment.human_ms as f64 / 60_000.0 } else { f64::NAN };
             cohort.human_minutes.push(human);
             cohort.reached_human.push(!ai || segment.any_human);
-            cohort.disclosed.push(disclosed[i]);
+            cohort.disclosed.push(self.disclosed.contains(&digest));
             cohort.low_trust.push(
-                flagged[i]
+                doubtful
                     || asr[i] < self.config.low_asr_confidence
                     || risk[i] > self.config.high_hallucination_risk,
             );
             cohort.asr_confidence.push(asr[i]);
-            if self.with_ids {
-                cohort.call_ids.push(ids[i].unwrap_or_default().to_owned());
+            cohort.survey.push(self.labels.survey.get(&digest).copied().unwrap_or(f64::NAN));
+            cohort.reviewed.push(review);
+            self.digests.push(digest);
+        }
+        Ok(())
+    }
+
+    /// Takes down the levels of a call.
+    fn code(&mut self, levels: [Option<&str>; 3]) -> Result<(), CompareError> {
+        for (column, level) in levels.into_iter().enumerate() {
+            let code = self.levels[column].id(level);
+            self.codes[column].push(code);
+            if self.levels[column].ids.len() > MAX_LEVELS {
+                return Err(CompareError::TooManyLevels { column: LEVELS[column].0, limit: MAX_LEVELS });
             }
         }
         Ok(())
@@ -288,6 +279,12 @@ impl<'a> Builder<'a> {
         cohort.issue = coded(issue, &issue_codes);
         cohort.language = coded(language, &language_codes);
         cohort.excluded = self.excluded.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect();
+        cohort.has_survey = !self.labels.survey.is_empty();
+        cohort.has_reviews = !self.labels.reviews.is_empty();
+        cohort.reviews_not_random = self.labels.not_random;
+        let mut order: Vec<u32> = (0..cohort.len() as u32).collect();
+        order.sort_unstable_by_key(|i| (cohort.started_at[*i as usize], self.digests[*i as usize]));
+        cohort.reorder(&order);
         cohort
     }
 }
@@ -304,5 +301,33 @@ fn coded(interner: Interner, ids: &[u32]) -> Coded {
     Coded {
         names: std::iter::once("(not known)".to_owned()).chain(names.into_iter().map(|n| n.0)).collect(),
         codes: ids.iter().map(code).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow::array::{ArrayRef, Int64Array, StringArray};
+    use std::sync::Arc;
+
+    #[test]
+    fn days_are_read_in_runs_of_bounded_size() {
+        let most = CALLS_AT_A_TIME;
+        let days = [Some("2026-01-01"), Some("2026-01-02"), Some("2026-01-03"), None];
+        let batch = |calls: Vec<i64>| {
+            let day = Arc::new(StringArray::from(days.to_vec())) as ArrayRef;
+            let columns = [("day", day), ("calls", Arc::new(Int64Array::from(calls)) as ArrayRef)];
+            [RecordBatch::try_from_iter(columns).unwrap()]
+        };
+        assert_eq!(
+            slices(&batch(vec![most / 2, most / 2, 1, 5])).unwrap(),
+            [
+                "where date between date '2026-01-01' and date '2026-01-02'",
+                "where date is null",
+                "where date between date '2026-01-03' and date '2026-01-03'",
+            ]
+        );
+        assert_eq!(slices(&batch(vec![most - 6, 1, 1, 4])).unwrap(), [""]);
+        assert_eq!(slices(&[]).unwrap(), [""]);
     }
 }

@@ -3,12 +3,16 @@
 //! Intention to treat: a call that starts with the AI and ends with a person stays in the AI's arm. What is left out is
 //! counted with its reason, and an unknown first handler is never guessed.
 
+mod columns;
 mod extract;
 mod follow_up;
+mod labels;
 
 pub use extract::{CompareError, extract};
-pub use follow_up::{REPEAT_DAYS, repeat_within};
+pub use follow_up::{FollowUp, REPEAT_DAYS};
+pub use labels::{LabelError, Labels, Review};
 
+use crate::stats::clusters::Clusters;
 use crate::stats::strata::Covariate;
 
 /// How a call ended.
@@ -113,8 +117,16 @@ pub struct Cohort {
     pub low_trust: Vec<bool>,
     /// Average probability of the recognised words; not a number where not known.
     pub asr_confidence: Vec<f64>,
-    /// The id of each call, where labels are to be joined; else empty.
-    pub call_ids: Vec<String>,
+    /// What the customer answered to a survey; not a number where nothing.
+    pub survey: Vec<f64>,
+    /// What a reviewer said of the call.
+    pub reviewed: Vec<Review>,
+    /// Whether there is a survey.
+    pub has_survey: bool,
+    /// Whether there are reviews.
+    pub has_reviews: bool,
+    /// Reviews left out because their calls were not picked by chance.
+    pub reviews_not_random: u64,
     /// Calls in the dataset.
     pub seen: u64,
     /// What was left out: reason and calls.
@@ -135,6 +147,50 @@ impl Cohort {
     /// How many calls an arm has.
     pub fn count(&self, ai: bool) -> usize {
         self.ai.iter().filter(|a| **a == ai).count()
+    }
+
+    /// Which calls belong together.
+    pub fn clusters(&self) -> Clusters<'_> {
+        let any_agent = self.agent.iter().any(|agent| *agent != Clusters::ALONE);
+        Clusters { customer: &self.customer, agent: any_agent.then_some(&self.agent) }
+    }
+
+    /// Puts the calls in the order of `order`, and numbers customers and agents as they come, so that nothing depends on
+    /// the order in which calls were added.
+    pub(crate) fn reorder(&mut self, order: &[u32]) {
+        fn column<T: Copy>(column: &mut Vec<T>, order: &[u32]) {
+            *column = order.iter().map(|i| column[*i as usize]).collect();
+        }
+        column(&mut self.ai, order);
+        column(&mut self.customer, order);
+        column(&mut self.agent, order);
+        for coded in [&mut self.queue, &mut self.issue, &mut self.language] {
+            column(&mut coded.codes, order);
+        }
+        column(&mut self.started_at, order);
+        column(&mut self.ended, order);
+        for flags in [&mut self.truncated, &mut self.reached_human, &mut self.disclosed, &mut self.low_trust]
+        {
+            column(flags, order);
+        }
+        for numbers in [
+            &mut self.minutes,
+            &mut self.confidence,
+            &mut self.sentiment_overall,
+            &mut self.sentiment_end,
+            &mut self.sentiment_start,
+            &mut self.human_minutes,
+            &mut self.asr_confidence,
+            &mut self.survey,
+        ] {
+            column(numbers, order);
+        }
+        column(&mut self.human_requests, order);
+        column(&mut self.deflections, order);
+        column(&mut self.time_to_human, order);
+        column(&mut self.reviewed, order);
+        number_as_they_come(&mut self.customer);
+        number_as_they_come(&mut self.agent);
     }
 
     /// The four-hour band of the day in which each call began, UTC.
@@ -160,6 +216,20 @@ impl Cohort {
             Some(compact(name, &coded, rows))
         });
         columns.filter(|covariate| covariate.levels.len() > 1).collect()
+    }
+}
+
+fn number_as_they_come(ids: &mut [u32]) {
+    let largest = ids.iter().copied().filter(|id| *id != u32::MAX).max();
+    let mut numbers = vec![u32::MAX; largest.map_or(0, |id| id as usize + 1)];
+    let mut next = 0;
+    for id in ids.iter_mut().filter(|id| **id != u32::MAX) {
+        let number = &mut numbers[*id as usize];
+        if *number == u32::MAX {
+            *number = next;
+            next += 1;
+        }
+        *id = *number;
     }
 }
 

@@ -1,6 +1,7 @@
 //! The report as one page that needs no network and no script.
 
-use super::{Block, Report, pieces, plot::svg, style::STYLE};
+use super::plot::{Size, svg};
+use super::{Block, Report, pieces, style::STYLE};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -46,15 +47,28 @@ impl<'a> Page<'a> {
             Block::Plot(plot) => {
                 let _ = write!(
                     out,
-                    "<figure>{}<figcaption>{}</figcaption></figure>",
-                    svg(plot),
+                    "<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div><figcaption>{}</figcaption></figure>",
+                    svg(plot, Size::Large),
+                    svg(plot, Size::Small),
                     escape(&plot.caption)
                 );
+            }
+            Block::Panels { caption, plots } => {
+                out.push_str("<figure><div class=\"panels\">");
+                for plot in plots {
+                    let _ = write!(
+                        out,
+                        "<figure>{}<figcaption>{}</figcaption></figure>",
+                        svg(plot, Size::Small),
+                        escape(&plot.caption)
+                    );
+                }
+                let _ = write!(out, "</div><figcaption>{}</figcaption></figure>", escape(caption));
             }
             Block::Table { caption, columns, rows } => {
                 let _ = write!(
                     out,
-                    "<div class=\"scroll\" tabindex=\"0\"><table><caption>{}</caption><thead><tr>",
+                    "<div class=\"scroll\" tabindex=\"0\"><table><caption><span>{}</span></caption><thead><tr>",
                     escape(caption)
                 );
                 for column in columns {
@@ -85,11 +99,18 @@ impl<'a> Page<'a> {
                         if self.shown.insert(id) { format!(" id=\"{}\"", escape(id)) } else { String::new() };
                     let _ = write!(
                         out,
-                        "<span class=\"figure\"{anchor} data-figure=\"{}\" title=\"{}\">{}</span>",
+                        "<span class=\"figure\"{anchor} data-figure=\"{}\" title=\"{}\">",
                         escape(id),
-                        escape(&format!("{} \u{b7} {}", figure.label, figure.method)),
-                        escape(&figure.text())
+                        escape(&format!("{} \u{b7} {}", figure.label, figure.method))
                     );
+                    // A value and its interval are each kept on one line; a reason may be long.
+                    let (value, range) = figure.parts();
+                    let together = if figure.value.is_some() { " class=\"together\"" } else { "" };
+                    let _ = write!(out, "<span{together}>{}</span>", escape(&value));
+                    if let Some(range) = range {
+                        let _ = write!(out, " <span{together}>{}</span>", escape(&range));
+                    }
+                    out.push_str("</span>");
                 }
             }
         }

@@ -18,7 +18,7 @@ pub fn markdown(report: &Report) -> String {
                     let _ = write!(out, "\n> **Attention.** {}\n", plain(report, text));
                 }
                 Block::Table { caption, columns, rows } => table(report, &mut out, caption, columns, rows),
-                Block::Plot(_) => {}
+                Block::Plot(_) | Block::Panels { .. } => {}
             }
         }
     }

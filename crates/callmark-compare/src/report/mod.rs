@@ -82,6 +82,13 @@ pub enum Block {
     },
     /// A plot.
     Plot(Plot),
+    /// Small plots side by side.
+    Panels {
+        /// What they show together.
+        caption: String,
+        /// The plots.
+        plots: Vec<Plot>,
+    },
 }
 
 /// A line of a plot with its band.
@@ -191,21 +198,29 @@ impl Figure {
 
     /// The figure as people read it.
     pub fn text(&self) -> String {
-        let Some(value) = self.value else {
-            return format!("not told ({})", self.reason.as_deref().unwrap_or("no data"));
-        };
-        match (self.low, self.high) {
-            (Some(low), Some(high)) => format!(
-                "{} ({} to {})",
-                self.format(value, true),
-                self.format(low, false),
-                self.format(high, false)
-            ),
-            (Some(low), None) => {
-                format!("{} ({} or more)", self.format(value, true), self.format(low, false))
-            }
-            _ => self.format(value, true),
+        match self.parts() {
+            (value, Some(range)) => format!("{value} {range}"),
+            (value, None) => value,
         }
+    }
+
+    /// The value with its unit, and its interval; neither should be broken over lines.
+    pub(crate) fn parts(&self) -> (String, Option<String>) {
+        let Some(value) = self.value else {
+            return (format!("not told ({})", self.reason.as_deref().unwrap_or("no data")), None);
+        };
+        let range = match (self.low, self.high) {
+            (Some(low), Some(high)) => {
+                Some(format!("({} to {})", self.format(low, false), self.format(high, false)))
+            }
+            (Some(low), None) => Some(format!("({} or more)", self.format(low, false))),
+            _ => None,
+        };
+        (self.format(value, true), range)
+    }
+
+    fn is_difference(&self) -> bool {
+        matches!(self.unit, Unit::ShareDifference | Unit::MinutesDifference | Unit::PointsDifference)
     }
 
     fn format(&self, value: f64, with_unit: bool) -> String {
@@ -216,10 +231,15 @@ impl Figure {
             Unit::MinutesDifference => (format!("{value:+.2}"), " min"),
             Unit::PointsDifference => (format!("{value:+.2}"), ""),
             Unit::Count => (thousands(value), ""),
+            Unit::Number if value.abs() >= 100.0 => (thousands(value), ""),
+            Unit::Number if value.abs() >= 10.0 => (format!("{value:.1}"), ""),
             Unit::Points | Unit::Number => (format!("{value:.2}"), ""),
             Unit::PValue if value < 0.001 => ("below 0.001".to_owned(), ""),
             Unit::PValue => (format!("{value:.3}"), ""),
         };
+        // A zero has no sign, unless the sign is what the figure is about.
+        let rounded_away = number.starts_with('-') && !number.contains(|c: char| ('1'..='9').contains(&c));
+        let number = if rounded_away && !self.is_difference() { number.replacen('-', "", 1) } else { number };
         if with_unit { number + unit } else { number }
     }
 }
@@ -235,6 +255,11 @@ pub fn thousands(value: f64) -> String {
         text.push(digit);
     }
     if value < -0.5 { format!("-{text}") } else { text }
+}
+
+/// A name out of a dataset or a file as a text may hold it: what stands for a figure in it does not.
+pub(crate) fn plain_words(name: &str) -> String {
+    name.replace("{{", "{ {")
 }
 
 /// A text in pieces: as it stands, or a figure's id.
@@ -260,5 +285,20 @@ mod tests {
         assert_eq!(pieces("a {{b}} c"), [Ok("a "), Err("b"), Ok(" c")]);
         assert_eq!(thousands(1_234_567.0), "1,234,567");
         assert_eq!(thousands(12.0), "12");
+    }
+
+    #[test]
+    fn a_figure_is_written_for_people() {
+        let figure = |unit, value| Figure::exact("x", unit, value, "counted").text();
+        assert_eq!(figure(Unit::Number, -0.001), "0.00");
+        assert_eq!(figure(Unit::Number, 303.95), "304");
+        assert_eq!(figure(Unit::PointsDifference, -0.001), "-0.00");
+        let estimate = Estimate { value: 0.5, standard_error: 0.1, low: 0.4, high: 0.6 };
+        let share = Figure::estimate("x", Unit::Share, Some(estimate), "counted");
+        assert_eq!(share.text(), "50.0 % (40.0 to 60.0)");
+        assert_eq!(
+            Figure::estimate("x", Unit::Share, None, "counted").because("why").text(),
+            "not told (why)"
+        );
     }
 }

@@ -14,19 +14,22 @@ h2{font-size:1.25rem;margin:2.5rem 0 .5rem;padding-top:.75rem;border-top:1px sol
 p{margin:.6rem 0;max-width:46rem}\
 nav{display:flex;flex-wrap:wrap;gap:.25rem 1rem;font-size:.9rem;margin:1rem 0}\
 a{color:var(--ai)}\
-.figure{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere}\
+.figure{font-variant-numeric:tabular-nums;font-weight:600;overflow-wrap:anywhere}.together{white-space:nowrap}\
 .alarm{border-left:4px solid var(--alarm);background:var(--alarm-card);padding:.7rem 1rem;margin:1rem 0}\
 .scroll{overflow-x:auto;margin:1rem 0}\
 table{border-collapse:collapse;font-size:.92rem;min-width:100%}\
-caption{text-align:left;font-weight:600;padding:.3rem 0}\
+caption{text-align:left;font-weight:600;padding:.3rem 0}caption span{display:block;max-width:min(46rem,calc(100vw - 2rem))}\
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line)}\
 th{color:var(--soft);font-weight:600}td .figure{font-weight:400}\
 figure{margin:1.2rem 0;overflow-x:auto}figcaption{font-size:.92rem;color:var(--soft)}\
-svg{display:block;width:100%;min-width:34rem;height:auto;font:13px system-ui,sans-serif}\
+svg{display:block;width:100%;height:auto;font:13px system-ui,sans-serif}\
 svg text{fill:var(--soft)}svg .axis{stroke:var(--line)}\
 svg .s0{stroke:var(--ai);fill:var(--ai)}svg .s1{stroke:var(--human);fill:var(--human)}\
 svg .s2{stroke:var(--third);fill:var(--third)}\
 svg .line{fill:none;stroke-width:2}svg .band{stroke:none;opacity:.18}svg .dash{stroke-dasharray:6 4}\
-svg .name{stroke:none;font-weight:600}\
+svg .zero{stroke:var(--soft)}svg .name{stroke:none;font-weight:600}\
+.panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr));gap:1rem}\
+.panels figure{margin:0}.panels figcaption{color:var(--ink);font-weight:600}\
+.narrow{display:none}@media screen and (max-width:36rem){.wide{display:none}.narrow{display:block}}\
 @media print{:root{--page:#fff;--ink:#000;--soft:#333;--card:#fff}nav{display:none}h2{break-after:avoid}\
-svg{min-width:0}figure,tr{break-inside:avoid}.scroll{overflow:visible}}";
+figure,tr{break-inside:avoid}.scroll{overflow:visible}}";

@@ -5,7 +5,9 @@
 //! are handed over (informative escalation), customers call again and are alike (clusters), and the scorer errs.
 
 mod model;
+mod truth;
 mod write;
 
-pub use model::{Potential, Scenario, SimulatedCall, draw, true_effects};
-pub use write::{SimulateError, Truth, simulate};
+pub use model::{ISSUES, LANGUAGES, Potential, QUEUES, Scenario, SimulatedCall, draw};
+pub use truth::{exact_effects, exact_means_of_arm, expected_outcomes, outcomes, sample_effects};
+pub use write::{SimulateError, Truth, simulate, write_reviews};

@@ -1,14 +1,18 @@
 //! Simulated calls as an ordinary dataset: the same writer and the same commits as scored ones.
 
-use super::model::{ISSUES, LANGUAGES, QUEUES, Scenario, SimulatedCall, draw, true_effects};
+use super::model::{ISSUES, LANGUAGES, QUEUES, Scenario, SimulatedCall, draw};
+use super::truth::sample_effects;
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray};
 use callmark_store::{Batch, Dataset, SourceKey, StoreError};
 use callmark_types::{
     AudioColumns, CallId, CallRecord, ConversationMetrics, Event, EventKind, Handler, HandlerSegment,
     HumanAccess, Lineage, Millis, Outcome, Resolution, ScoredCall, SentimentRollup, SentimentScores,
     SourcePosition, Span, Speaker, Timestamp, Trust, Turn,
 };
+use parquet::arrow::ArrowWriter;
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Calls in one commit.
 const CALLS_PER_COMMIT: u64 = 100_000;
@@ -30,6 +34,14 @@ pub enum SimulateError {
         path: String,
         /// Why.
         source: std::io::Error,
+    },
+    /// The reviews cannot be written.
+    #[error("cannot write {path}: {reason}")]
+    Reviews {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -56,19 +68,18 @@ pub fn simulate(scenario: &Scenario, calls: u64, seed: u64, out: &Path) -> Resul
     let (mut dataset, _) = Dataset::open_for_writing(out)?;
     for first in (0..calls).step_by(CALLS_PER_COMMIT as usize) {
         let numbers = first..calls.min(first + CALLS_PER_COMMIT);
-        let name = |number: u64| format!("sim-{}-{seed}-{number:08}", scenario.name);
-        let key = |number: u64| SourceKey::of_parts(&["simulated", &name(number)]);
+        let key = |number: u64| SourceKey::of_parts(&["simulated", &id(scenario, seed, number)]);
         if dataset.is_committed(&key(first)) {
             continue;
         }
         let scored = numbers.filter_map(|number| {
-            let id = CallId::new(name(number)).ok()?;
-            Some((key(number), row(id, &draw(scenario, seed, calls, number))))
+            let call_id = CallId::new(id(scenario, seed, number)).ok()?;
+            Some((key(number), row(call_id, &draw(scenario, seed, calls, number))))
         });
         dataset.commit(&Batch::of_files(scored.collect(), Vec::new()))?;
     }
     let [resolved, minutes, sentiment] =
-        true_effects((0..calls).map(|number| draw(scenario, seed, calls, number)), LIMIT_MINUTES);
+        sample_effects((0..calls).map(|number| draw(scenario, seed, calls, number)), LIMIT_MINUTES);
     let truth = Truth {
         scenario: *scenario,
         seed,
@@ -82,6 +93,57 @@ pub fn simulate(scenario: &Scenario, calls: u64, seed: u64, out: &Path) -> Resul
     std::fs::write(&path, text + "\n")
         .map_err(|source| SimulateError::Truth { path: path.display().to_string(), source })?;
     Ok(truth)
+}
+
+/// Labels `each` calls of either arm, picked by chance, as careful people would: with what is true of them.
+///
+/// Written as Parquet with the columns that `callmark compare --reviews` reads. Returns how many there are.
+pub fn write_reviews(
+    scenario: &Scenario,
+    calls: u64,
+    seed: u64,
+    each: usize,
+    path: &Path,
+) -> Result<usize, SimulateError> {
+    let calls = calls.min(scenario.most_calls);
+    let mut left = [each; 2];
+    let mut rows: Vec<(String, SimulatedCall)> = Vec::new();
+    // Calls are drawn independently of their number, so the first ones of an arm are a random sample.
+    for number in 0..calls {
+        let call = draw(scenario, seed, calls, number);
+        let left = &mut left[usize::from(call.ai)];
+        if *left > 0 {
+            *left -= 1;
+            rows.push((id(scenario, seed, number), call));
+        }
+    }
+    let columns: [(&str, ArrayRef); 5] = [
+        ("call_id", Arc::new(StringArray::from_iter_values(rows.iter().map(|(id, _)| id)))),
+        (
+            "outcome",
+            Arc::new(StringArray::from_iter_values(rows.iter().map(|(_, c)| c.happened().ended.as_str()))),
+        ),
+        ("human_request", Arc::new(rows.iter().map(|(_, c)| Some(c.asks)).collect::<BooleanArray>())),
+        (
+            "sentiment",
+            Arc::new(Float64Array::from_iter_values(rows.iter().map(|(_, c)| c.happened().sentiment))),
+        ),
+        ("random_sample", Arc::new(BooleanArray::from(vec![true; rows.len()]))),
+    ];
+    let unwritten = |reason: String| SimulateError::Reviews { path: path.display().to_string(), reason };
+    let batch = RecordBatch::try_from_iter(columns).map_err(|e| unwritten(e.to_string()))?;
+    let file = std::fs::File::create(path).map_err(|e| unwritten(e.to_string()))?;
+    let written = ArrowWriter::try_new(file, batch.schema(), None).and_then(|mut writer| {
+        writer.write(&batch)?;
+        writer.close()
+    });
+    written.map_err(|e| unwritten(e.to_string()))?;
+    Ok(rows.len())
+}
+
+/// The id of a simulated call.
+fn id(scenario: &Scenario, seed: u64, number: u64) -> String {
+    format!("sim-{}-{seed}-{number:08}", scenario.name)
 }
 
 fn outcome(ended: crate::cohort::Ended) -> Outcome {
@@ -118,7 +180,8 @@ fn row(call_id: CallId, call: &SimulatedCall) -> ScoredCall {
         }
     };
     let asked_at = Millis(end.0 / 5);
-    let reached = if call.ai { handoff.filter(|_| call.asks) } else { None };
+    // Who speaks to a person already hears one as soon as that person answers.
+    let reached = if call.ai { handoff } else { Some(Millis(asked_at.0 + 2_000)) }.filter(|_| call.asks);
     let first = if call.ai { Handler::Ai } else { Handler::Human };
     let last = if handoff.is_some() || !call.ai { Handler::Human } else { Handler::Ai };
     let deflected = call.asks && call.ai && handoff.is_none();

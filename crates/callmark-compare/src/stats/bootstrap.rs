@@ -7,7 +7,7 @@
 
 use super::clusters::Clusters;
 use super::estimate::Estimate;
-use super::random::{poisson_1, random_bits};
+use super::random::{Stream, poisson_1};
 use rayon::prelude::*;
 
 /// Replicates and their seed.
@@ -19,66 +19,93 @@ pub struct Bootstrap {
     pub seed: u64,
 }
 
-/// How often each cluster counts in one replicate.
-#[derive(Debug, Clone)]
-pub struct Weights {
-    seed: u64,
-    replicate: u64,
-    dense: Vec<u8>,
-}
+/// How often each unit, a customer or a call of nobody known, counts in one replicate.
+#[derive(Debug, Clone, Copy)]
+pub struct Weights(Stream);
 
 impl Weights {
-    /// The weights of `clusters` clusters in `replicate`.
-    pub fn new(seed: u64, replicate: u64, clusters: usize) -> Self {
-        let dense = (0..clusters as u64).map(|c| poisson_1(random_bits(seed, replicate, c))).collect();
-        Self { seed, replicate, dense }
+    /// The weight of a unit.
+    pub fn of(self, unit: usize) -> u8 {
+        poisson_1(self.0.bits(unit as u64))
     }
 
-    /// The weight of the call at `position`, which belongs to `cluster` or stands alone.
-    pub fn of(&self, cluster: u32, position: usize) -> f64 {
-        f64::from(if cluster == Clusters::ALONE {
-            poisson_1(random_bits(self.seed, self.replicate, (1 << 33) + position as u64))
-        } else {
-            self.dense[cluster as usize]
-        })
+    /// The weights of units 0 to `units`, for looking them up in any order.
+    pub fn all(self, units: usize) -> Vec<u8> {
+        (0..units).map(|unit| self.of(unit)).collect()
     }
 }
 
-/// One past the largest cluster id.
-pub fn cluster_count(clusters: &[u32]) -> usize {
-    clusters.iter().filter(|c| **c != Clusters::ALONE).max().map_or(0, |c| *c as usize + 1)
+/// Units of a bootstrap: which calls are drawn together.
+#[derive(Debug, Clone)]
+pub struct Units {
+    /// The unit of each call, dense from 0.
+    pub of_call: Vec<u32>,
+    /// How many there are.
+    pub count: usize,
+}
+
+impl Units {
+    /// One unit a cluster, and one for each call that is its own cluster.
+    pub fn new(clusters: &[u32]) -> Self {
+        let largest = clusters.iter().filter(|c| **c != Clusters::ALONE).max();
+        let mut count = largest.map_or(0, |c| *c + 1);
+        let of_call = clusters
+            .iter()
+            .map(|cluster| {
+                if *cluster != Clusters::ALONE {
+                    return *cluster;
+                }
+                count += 1;
+                count - 1
+            })
+            .collect();
+        Self { of_call, count: count as usize }
+    }
+
+    /// The calls by unit: `starts` has a place for each unit and one more, and the calls of unit `u` are
+    /// `calls[starts[u]..starts[u + 1]]`.
+    pub fn grouped(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut starts = vec![0u32; self.count + 1];
+        for unit in &self.of_call {
+            starts[*unit as usize + 1] += 1;
+        }
+        for unit in 0..self.count {
+            starts[unit + 1] += starts[unit];
+        }
+        let mut next = starts.clone();
+        let mut calls = vec![0; self.of_call.len()];
+        for (call, unit) in self.of_call.iter().enumerate() {
+            let place = &mut next[*unit as usize];
+            calls[*place as usize] = call as u32;
+            *place += 1;
+        }
+        (starts, calls)
+    }
 }
 
 impl Bootstrap {
     /// `estimate` of each replicate's weights, in order of replicates; runs on all cores.
-    pub fn run<T: Send>(self, clusters: usize, estimate: impl Fn(&Weights) -> T + Sync) -> Vec<T> {
+    pub fn run<T: Send>(self, estimate: impl Fn(Weights) -> T + Sync) -> Vec<T> {
         (0..u64::from(self.replicates))
             .into_par_iter()
-            .map(|replicate| estimate(&Weights::new(self.seed, replicate, clusters)))
+            .map(|replicate| estimate(Weights(Stream::new(self.seed, replicate))))
             .collect()
     }
 
-    /// Bootstrap of a mean with clusters, on sums and counts by cluster. `None` where there are no values.
+    /// Bootstrap of a mean with clusters, on sums and counts by unit. `None` where there are no values.
     pub fn mean(self, values: &[f64], clusters: &[u32], level: f64) -> Option<Estimate> {
-        let count = cluster_count(clusters);
-        let mut sums = vec![(0.0, 0.0); count];
-        let mut alone = Vec::new();
-        for (position, (value, cluster)) in values.iter().zip(clusters).enumerate() {
-            if *cluster == Clusters::ALONE {
-                alone.push((position, *value));
-            } else {
-                let sum = &mut sums[*cluster as usize];
-                *sum = (sum.0 + value, sum.1 + 1.0);
-            }
+        let units = Units::new(clusters);
+        let mut sums = vec![(0.0, 0.0); units.count];
+        for (unit, value) in units.of_call.iter().zip(values) {
+            let sum = &mut sums[*unit as usize];
+            *sum = (sum.0 + value, sum.1 + 1.0);
         }
-        let means = self.run(count, |weights| {
-            let dense =
-                sums.iter().zip(&weights.dense).map(|(s, w)| (s.0 * f64::from(*w), s.1 * f64::from(*w)));
-            let single = alone.iter().map(|(position, value)| {
-                let weight = weights.of(Clusters::ALONE, *position);
-                (value * weight, weight)
+        let means = self.run(|weights| {
+            let weighted = sums.iter().enumerate().map(|(unit, (sum, count))| {
+                let weight = f64::from(weights.of(unit));
+                (sum * weight, count * weight)
             });
-            let (sum, total) = dense.chain(single).fold((0.0, 0.0), |a, s| (a.0 + s.0, a.1 + s.1));
+            let (sum, total) = weighted.fold((0.0, 0.0), |a, s| (a.0 + s.0, a.1 + s.1));
             sum / total
         });
         let value = values.iter().sum::<f64>() / values.len() as f64;
@@ -127,6 +154,13 @@ mod tests {
         let found = Bootstrap { replicates: 2000, seed: 1 }.mean(&values, &clusters, 0.95).unwrap();
         let expected = (8.25_f64 / 50.0).sqrt();
         assert!((found.standard_error / expected - 1.0).abs() < 0.1, "{}", found.standard_error);
+    }
+
+    #[test]
+    fn calls_are_grouped_by_customer_and_strangers_stand_alone() {
+        let units = Units::new(&[1, Clusters::ALONE, 0, 1, Clusters::ALONE]);
+        assert_eq!((units.count, &units.of_call[..]), (4, &[1, 2, 0, 1, 3][..]));
+        assert_eq!(units.grouped(), (vec![0, 1, 3, 4, 5], vec![2, 0, 3, 1, 4]));
     }
 
     #[test]

@@ -20,7 +20,21 @@ pub struct Agreement {
     pub false_negative: f64,
 }
 
-/// The share corrected for misclassification, cut to [0, 1]. `None` where labels lack either kind of call, or the
+impl Agreement {
+    /// Counts one call that the machine judged `machine` and a person `person`.
+    pub fn count(&mut self, machine: bool, person: bool) {
+        let cell = match (machine, person) {
+            (true, true) => &mut self.true_positive,
+            (true, false) => &mut self.false_positive,
+            (false, false) => &mut self.true_negative,
+            (false, true) => &mut self.false_negative,
+        };
+        *cell += 1.0;
+    }
+}
+
+/// The share corrected for misclassification, cut to [0, 1]. `apparent` is the machine's share among calls without a
+/// label: the variance takes it for independent of the labels. `None` where labels lack either kind of call, or the
 /// machine does no better than chance.
 pub fn rogan_gladen(apparent: &Estimate, labels: Agreement, level: f64) -> Option<Estimate> {
     let positives = labels.true_positive + labels.false_negative;
@@ -43,14 +57,21 @@ pub fn rogan_gladen(apparent: &Estimate, labels: Agreement, level: f64) -> Optio
     Some(Estimate { value: cut(found.value), low: cut(found.low), high: cut(found.high), ..found })
 }
 
-/// Mean of a label, from `predictions` on all calls without one and (prediction, label) pairs on the others. `None`
-/// for fewer than two of either.
+/// Mean of a label, from `predictions` on all calls without one and (prediction, label) pairs on the others, all
+/// independent. `None` for fewer than two of either.
 pub fn prediction_powered(predictions: &[f64], labelled: &[(f64, f64)], level: f64) -> Option<Estimate> {
-    let (all, all_variance) = mean_and_variance(predictions)?;
+    let estimate = |values: &[f64]| {
+        let (mean, variance) = mean_and_variance(values)?;
+        Some(Estimate::wald(mean, (variance / values.len() as f64).sqrt(), level))
+    };
     let errors: Vec<f64> = labelled.iter().map(|(prediction, label)| label - prediction).collect();
-    let (error, error_variance) = mean_and_variance(&errors)?;
-    let variance = all_variance / predictions.len() as f64 + error_variance / labelled.len() as f64;
-    Some(Estimate::wald(all + error, variance.sqrt(), level))
+    Some(rectified(&estimate(predictions)?, &estimate(&errors)?, level))
+}
+
+/// The same from the mean of the machine's scores on calls without a label, `apparent`, and the mean of label less score
+/// on the others, `error`, whose standard errors may respect clusters.
+pub fn rectified(apparent: &Estimate, error: &Estimate, level: f64) -> Estimate {
+    Estimate::wald(apparent.value + error.value, apparent.standard_error.hypot(error.standard_error), level)
 }
 
 /// Mean and variance over n, as the method's authors use it.

@@ -16,6 +16,11 @@ pub fn normal_cdf(x: f64) -> f64 {
     0.5 * erfc(-x / std::f64::consts::SQRT_2)
 }
 
+/// The density of the standard normal distribution at `x`.
+pub fn normal_density(x: f64) -> f64 {
+    (-0.5 * x * x).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
 /// The `p` quantile of the standard normal distribution; infinite at 0 and 1.
 pub fn normal_quantile(p: f64) -> f64 {
     let start = -std::f64::consts::SQRT_2 * erfc_inv(2.0 * p);
@@ -23,7 +28,7 @@ pub fn normal_quantile(p: f64) -> f64 {
         return start;
     }
     // One Newton step takes off what the rational approximation of the inverse leaves.
-    let density = (-0.5 * start * start).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let density = normal_density(start);
     if density > 0.0 { start - (normal_cdf(start) - p) / density } else { start }
 }
 

@@ -3,7 +3,7 @@
 //! Robins, Rotnitzky & Zhao (1994); influence function as in Glynn & Quinn (2010). The outcome is fitted by least
 //! squares on the cells' main effects in each arm, for shares too: the residuals put right what a line gets wrong.
 
-use super::bootstrap::{Bootstrap, cluster_count, summarise};
+use super::bootstrap::{Bootstrap, Units, summarise};
 use super::clusters::variance_of_mean;
 use super::estimate::Estimate;
 use super::linear::{dot, least_squares};
@@ -84,26 +84,51 @@ pub fn doubly_robust(
     })
 }
 
-/// The difference with the interval of a bootstrap by customer in which both models are fitted anew in each replicate.
-pub fn doubly_robust_bootstrap(
+/// The differences of several outcomes of the same calls, each with the interval of a bootstrap by customer in which both
+/// models are fitted anew in each replicate. An outcome that is not a number takes no part in its own difference.
+///
+/// Calls lie by customer, so that a replicate draws one weight a customer for all outcomes, passes over those it does not
+/// draw, and otherwise reads memory from front to back. It holds values in single precision: they only make the interval.
+pub fn doubly_robust_bootstrap<const N: usize>(
     cells: &Cells,
-    calls: Calls,
+    treated: &[bool],
+    outcomes: [&[f64]; N],
+    customers: &[u32],
     trim: (f64, f64),
     bootstrap: Bootstrap,
     level: f64,
-) -> Option<Estimate> {
+) -> [Option<Estimate>; N] {
     let difference = |sums: &ArmSums| {
         let propensity = Propensity::fit(cells, sums, trim)?;
         let means = doubly_robust_means(cells, sums, &propensity.support);
         Some(means[1] - means[0])
     };
-    let clusters = calls.clusters.customer;
-    let replicates = bootstrap.run(cluster_count(clusters), |weights| {
-        let sums = ArmSums::new(cells, calls.treated, calls.outcome, |i| weights.of(clusters[i], i));
-        difference(&sums).unwrap_or(f64::NAN)
+    let (starts, order) = Units::new(customers).grouped();
+    let row = |call: &u32| {
+        let call = *call as usize;
+        (cells.of_call[call], treated[call], outcomes.map(|values| values[call] as f32))
+    };
+    let rows: Vec<(u32, bool, [f32; N])> = order.iter().map(row).collect();
+    let replicates: Vec<[f64; N]> = bootstrap.run(|weights| {
+        let mut sums: [ArmSums; N] = std::array::from_fn(|_| ArmSums::zeros(cells));
+        for (unit, run) in starts.windows(2).enumerate() {
+            let weight = weights.of(unit);
+            if weight == 0 {
+                continue;
+            }
+            for (cell, treated, values) in &rows[run[0] as usize..run[1] as usize] {
+                for (sums, value) in sums.iter_mut().zip(values).filter(|(_, value)| !value.is_nan()) {
+                    sums.add(*cell as usize, *treated, f64::from(*value), f64::from(weight));
+                }
+            }
+        }
+        std::array::from_fn(|outcome| difference(&sums[outcome]).unwrap_or(f64::NAN))
     });
-    let value = difference(&ArmSums::new(cells, calls.treated, calls.outcome, |_| 1.0))?;
-    summarise(value, &replicates, level)
+    std::array::from_fn(|outcome| {
+        let value = difference(&ArmSums::new(cells, treated, outcomes[outcome]))?;
+        let own: Vec<f64> = replicates.iter().map(|r| r[outcome]).collect();
+        summarise(value, &own, level)
+    })
 }
 
 #[cfg(test)]
@@ -129,11 +154,17 @@ mod tests {
         let customer = vec![Clusters::ALONE; count];
         let clusters = Clusters { customer: &customer, agent: None };
         let calls = Calls { treated: &treated, outcome: &outcome, clusters };
-        let sums = ArmSums::new(&cells, &treated, &outcome, |_| 1.0);
+        let sums = ArmSums::new(&cells, &treated, &outcome);
         let propensity = Propensity::fit(&cells, &sums, (0.01, 0.99)).unwrap();
         let found = doubly_robust(&cells, &propensity, &sums, calls, 0.95).unwrap().difference;
         let bootstrap = Bootstrap { replicates: 400, seed: 1 };
-        let again = doubly_robust_bootstrap(&cells, calls, (0.01, 0.99), bootstrap, 0.95).unwrap();
+        let halves: Vec<f64> = outcome.iter().map(|y| y / 2.0).collect();
+        let outcomes = [&outcome[..], &halves[..]];
+        let trim = (0.01, 0.99);
+        let [again, half] =
+            doubly_robust_bootstrap(&cells, &treated, outcomes, &customer, trim, bootstrap, 0.95);
+        let (again, half) = (again.unwrap(), half.unwrap());
+        assert!((half.standard_error * 2.0 - again.standard_error).abs() < 1e-4);
         assert!(found.low < 0.5 && 0.5 < found.high, "{found:?}");
         assert!((found.value - again.value).abs() < 1e-9);
         assert!((found.standard_error / again.standard_error - 1.0).abs() < 0.12, "{found:?} {again:?}");

@@ -176,98 +176,6 @@ pub fn log_log_interval(f: f64, standard_error: f64, critical: f64) -> Estimate 
     Estimate { value: f, standard_error, low: back(transformed + reach), high: back(transformed - reach) }
 }
 
-/// Calls in order of time, for many weighted curves of the same data.
-#[derive(Debug, Clone)]
-pub struct OrderedCalls {
-    times: Vec<f64>,
-    ends: Vec<End>,
-    clusters: Vec<u32>,
-}
-
-/// What one weighted curve is asked for.
-#[derive(Debug, Clone, Copy)]
-pub struct CurveQuestions<'a> {
-    /// Times at which F is wanted, rising.
-    pub grid: &'a [f64],
-    /// Shares whose quantiles are wanted.
-    pub quantiles: &'a [f64],
-    /// The limit of the restricted mean.
-    pub limit: f64,
-}
-
-/// The answers: F on the grid, quantiles (infinite where not reached), restricted mean.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CurveAnswers {
-    /// F at each time of the grid.
-    pub incidence: Vec<f64>,
-    /// Each quantile; infinite where it is not reached.
-    pub quantiles: Vec<f64>,
-    /// ∫₀^limit (1 - F).
-    pub restricted_mean: f64,
-}
-
-impl OrderedCalls {
-    /// Orders the calls by time; `clusters` says which weight each call has.
-    pub fn new(times: &[f64], ends: &[End], clusters: &[u32]) -> Self {
-        let mut order: Vec<u32> = (0..times.len() as u32).collect();
-        order.sort_by(|a, b| times[*a as usize].total_cmp(&times[*b as usize]));
-        let index = |i: &u32| *i as usize;
-        Self {
-            times: order.iter().map(|i| times[index(i)]).collect(),
-            ends: order.iter().map(|i| ends[index(i)]).collect(),
-            clusters: order.iter().map(|i| clusters[index(i)]).collect(),
-        }
-    }
-
-    /// The curve with each call counted `weight(cluster)` times; `None` where all weights are 0.
-    pub fn weighted(&self, weight: impl Fn(u32) -> f64, questions: CurveQuestions) -> Option<CurveAnswers> {
-        let weights: Vec<f64> = self.clusters.iter().map(|c| weight(*c)).collect();
-        let mut at_risk: f64 = weights.iter().sum();
-        if at_risk <= 0.0 {
-            return None;
-        }
-        let mut answers = CurveAnswers {
-            incidence: Vec::with_capacity(questions.grid.len()),
-            quantiles: vec![f64::INFINITY; questions.quantiles.len()],
-            restricted_mean: 0.0,
-        };
-        let (mut survival, mut f, mut area, mut from) = (1.0, 0.0, 0.0, 0.0_f64);
-        let mut position = 0;
-        while position < self.times.len() && at_risk > 1e-9 {
-            let time = self.times[position];
-            while answers.incidence.len() < questions.grid.len()
-                && questions.grid[answers.incidence.len()] < time
-            {
-                answers.incidence.push(f);
-            }
-            let until = time.clamp(0.0, questions.limit);
-            (area, from) = (area + (until - from) * f, until);
-            let (mut events, mut any, mut gone) = (0.0, 0.0, 0.0);
-            while position < self.times.len() && self.times[position] == time {
-                let weight = weights[position];
-                gone += weight;
-                match self.ends[position] {
-                    End::Censored => {}
-                    End::Event => (events, any) = (events + weight, any + weight),
-                    End::Competing => any += weight,
-                }
-                position += 1;
-            }
-            f += survival * events / at_risk;
-            survival *= 1.0 - any / at_risk;
-            at_risk -= gone;
-            for (found, share) in answers.quantiles.iter_mut().zip(questions.quantiles) {
-                if found.is_infinite() && f >= share - 1e-12 {
-                    *found = time;
-                }
-            }
-        }
-        answers.incidence.resize(questions.grid.len(), f);
-        answers.restricted_mean = questions.limit - area - (questions.limit - from) * f;
-        Some(answers)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,20 +214,5 @@ mod tests {
         assert_eq!(curve.quantile_interval(0.5, 0.95), (None, None));
         assert_eq!(curve.restricted_mean(5.0, 0.95).value, 5.0);
         assert_eq!(aalen_johansen(&[], &[]), None);
-    }
-
-    #[test]
-    fn weights_of_one_give_the_curve_itself() {
-        let times = [5.0, 1.0, 2.0, 2.0, 3.0, 4.0];
-        let ends = ends(&[1, 1, 2, 0, 1, 0]);
-        let curve = aalen_johansen(&times, &ends).unwrap();
-        let grid = [0.5, 2.0, 3.5, 10.0];
-        let questions = CurveQuestions { grid: &grid, quantiles: &[0.3, 0.9], limit: 4.5 };
-        let answers = OrderedCalls::new(&times, &ends, &[0; 6]).weighted(|_| 1.0, questions).unwrap();
-        for (time, f) in grid.iter().zip(&answers.incidence) {
-            assert!((curve.at(*time) - f).abs() < 1e-12);
-        }
-        assert_eq!(answers.quantiles[0], curve.quantile(0.3).unwrap());
-        assert!((answers.restricted_mean - curve.restricted_mean(4.5, 0.95).value).abs() < 1e-12);
     }
 }

@@ -7,10 +7,12 @@
 pub mod bootstrap;
 pub mod clusters;
 pub mod correction;
+pub mod curves;
 pub mod differences;
 pub mod distributions;
 pub mod doubly_robust;
 pub mod estimate;
+pub mod heterogeneity;
 pub mod incidence;
 pub mod linear;
 pub mod logistic;

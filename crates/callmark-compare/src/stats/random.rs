@@ -8,10 +8,25 @@
 const SEED_STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 const STREAM_STEP: u64 = 0xD1B5_4A32_D192_ED03;
 
+/// One stream of one seed: its bits are a function of the counter.
+#[derive(Debug, Clone, Copy)]
+pub struct Stream(u64);
+
+impl Stream {
+    /// The stream `stream` of `seed`.
+    pub fn new(seed: u64, stream: u64) -> Self {
+        Self(mix(seed.wrapping_mul(SEED_STEP) ^ mix(stream.wrapping_add(STREAM_STEP))))
+    }
+
+    /// 64 random bits.
+    pub fn bits(self, counter: u64) -> u64 {
+        mix(self.0.wrapping_add(counter.wrapping_mul(SEED_STEP)))
+    }
+}
+
 /// 64 random bits for (seed, stream, counter).
 pub fn random_bits(seed: u64, stream: u64, counter: u64) -> u64 {
-    let key = mix(seed.wrapping_mul(SEED_STEP) ^ mix(stream.wrapping_add(STREAM_STEP)));
-    mix(key.wrapping_add(counter.wrapping_mul(SEED_STEP)))
+    Stream::new(seed, stream).bits(counter)
 }
 
 fn mix(mut z: u64) -> u64 {
@@ -40,9 +55,41 @@ const fn poisson_1_table() -> [u64; 16] {
     table
 }
 
+/// The leading bits that settle most draws at one look.
+const LEADING_BITS: u32 = 12;
+/// Marks leading bits within which the draw changes.
+const UNSETTLED: u8 = u8::MAX;
+/// The draw for each value of the leading bits.
+static SETTLED: [u8; 1 << LEADING_BITS] = settled_table();
+
+const fn settled_table() -> [u8; 1 << LEADING_BITS] {
+    let mut table = [UNSETTLED; 1 << LEADING_BITS];
+    let mut leading = 0;
+    while leading < table.len() {
+        let first = (leading as u64) << (64 - LEADING_BITS);
+        let last = first | (u64::MAX >> LEADING_BITS);
+        if poisson_by_thresholds(first) == poisson_by_thresholds(last) {
+            table[leading] = poisson_by_thresholds(first);
+        }
+        leading += 1;
+    }
+    table
+}
+
+const fn poisson_by_thresholds(bits: u64) -> u8 {
+    let mut draw = 0;
+    while draw < POISSON_1.len() && bits >= POISSON_1[draw] {
+        draw += 1;
+    }
+    draw as u8
+}
+
 /// A draw of Poisson(1) from 64 random bits: the weight of a cluster in one bootstrap replicate.
 pub fn poisson_1(bits: u64) -> u8 {
-    POISSON_1.iter().take_while(|threshold| bits >= **threshold).count() as u8
+    match SETTLED[(bits >> (64 - LEADING_BITS)) as usize] {
+        UNSETTLED => poisson_by_thresholds(bits),
+        draw => draw,
+    }
 }
 
 /// A stream of draws with a counter of its own.
@@ -87,11 +134,6 @@ impl Draws {
         radius * (std::f64::consts::TAU * self.uniform()).cos()
     }
 
-    /// Exponential with mean 1.
-    pub fn exponential(&mut self) -> f64 {
-        -(1.0 - self.uniform()).ln()
-    }
-
     /// An index drawn with probabilities proportional to `weights`.
     pub fn pick(&mut self, weights: &[f64]) -> usize {
         let mut left = self.uniform() * weights.iter().sum::<f64>();
@@ -114,6 +156,14 @@ mod tests {
         assert_eq!(random_bits(1, 2, 3), random_bits(1, 2, 3));
         assert_ne!(random_bits(1, 2, 3), random_bits(2, 1, 3));
         assert_ne!(random_bits(1, 2, 3), random_bits(1, 3, 2));
+    }
+
+    #[test]
+    fn the_table_of_leading_bits_changes_no_draw() {
+        let near = POISSON_1.iter().flat_map(|t| [t.saturating_sub(1), *t, t.saturating_add(1)]);
+        for bits in near.chain((0..10_000).map(|i| random_bits(3, 3, i))).chain([0, u64::MAX]) {
+            assert_eq!(poisson_1(bits), poisson_by_thresholds(bits), "{bits}");
+        }
     }
 
     #[test]

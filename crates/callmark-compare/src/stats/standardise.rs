@@ -71,7 +71,7 @@ mod tests {
         let cells = Cells::new(6, &[covariate]);
         let treated = [true, true, false, true, false, false];
         let outcome = [1.0, 3.0, 1.0, 6.0, 4.0, 4.0];
-        let sums = ArmSums::new(&cells, &treated, &outcome, |_| 1.0);
+        let sums = ArmSums::new(&cells, &treated, &outcome);
         let clusters = Clusters { customer: &[Clusters::ALONE; 6], agent: None };
         let found =
             standardise(&cells, &sums, Calls { treated: &treated, outcome: &outcome, clusters }, 0.95);

@@ -5,6 +5,9 @@
 
 use std::collections::HashMap;
 
+/// Combinations of levels up to which a table has a place for each.
+const MAX_TABLE: u64 = 1 << 20;
+
 /// A categorical covariate.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Covariate {
@@ -30,21 +33,35 @@ pub struct Cells {
 impl Cells {
     /// Finds the cells of `count` calls; without covariates there is one.
     pub fn new(count: usize, covariates: &[Covariate]) -> Self {
-        let mut index: HashMap<Vec<u16>, u32> = HashMap::new();
-        let mut levels = Vec::new();
-        let mut key = vec![0; covariates.len()];
+        // A combination of levels as one number: a place in a table where there are few, else the key of a map.
+        let combinations =
+            covariates.iter().try_fold(1u64, |product, c| product.checked_mul(c.levels.len().max(1) as u64));
+        let mut index = match combinations {
+            Some(combinations) if combinations <= MAX_TABLE => {
+                Index::Table(vec![u32::MAX; combinations as usize])
+            }
+            _ => Index::Map(HashMap::new()),
+        };
+        let mut levels: Vec<Vec<u16>> = Vec::new();
         let of_call = (0..count)
             .map(|call| {
-                for (k, covariate) in key.iter_mut().zip(covariates) {
-                    *k = covariate.codes[call];
-                }
-                if let Some(found) = index.get(&key) {
-                    return *found;
-                }
+                let own = || covariates.iter().map(|c| c.codes[call]);
                 let next = levels.len() as u32;
-                levels.push(key.clone());
-                index.insert(key.clone(), next);
-                next
+                let cell = match &mut index {
+                    Index::Table(table) => {
+                        let place = covariates
+                            .iter()
+                            .fold(0, |place, c| place * c.levels.len() + usize::from(c.codes[call]));
+                        let cell = &mut table[place];
+                        *cell = (*cell).min(next);
+                        *cell
+                    }
+                    Index::Map(map) => *map.entry(own().collect()).or_insert(next),
+                };
+                if cell == next {
+                    levels.push(own().collect());
+                }
+                cell
             })
             .collect();
         let design = levels.iter().map(|levels| design_row(levels, covariates)).collect();
@@ -60,6 +77,12 @@ impl Cells {
     pub fn is_empty(&self) -> bool {
         self.levels.is_empty()
     }
+}
+
+/// Where the cell of a combination of levels is found.
+enum Index {
+    Table(Vec<u32>),
+    Map(HashMap<Vec<u16>, u32>),
 }
 
 fn design_row(levels: &[u16], covariates: &[Covariate]) -> Vec<f64> {
@@ -80,16 +103,26 @@ pub struct ArmSums {
 }
 
 impl ArmSums {
-    /// Sums over all calls, each counted `weight(position)` times.
-    pub fn new(cells: &Cells, treated: &[bool], outcome: &[f64], weight: impl Fn(usize) -> f64) -> Self {
+    /// No calls yet.
+    pub fn zeros(cells: &Cells) -> Self {
         let zeros = || [vec![0.0; cells.len()], vec![0.0; cells.len()]];
-        let mut sums = Self { count: zeros(), sum: zeros() };
-        for (position, cell) in cells.of_call.iter().enumerate() {
-            let (arm, cell, weight) = (usize::from(treated[position]), *cell as usize, weight(position));
-            sums.count[arm][cell] += weight;
-            sums.sum[arm][cell] += weight * outcome[position];
+        Self { count: zeros(), sum: zeros() }
+    }
+
+    /// Sums over all calls whose outcome is a number.
+    pub fn new(cells: &Cells, treated: &[bool], outcome: &[f64]) -> Self {
+        let mut sums = Self::zeros(cells);
+        for (position, cell) in cells.of_call.iter().enumerate().filter(|(i, _)| !outcome[*i].is_nan()) {
+            sums.add(*cell as usize, treated[position], outcome[position], 1.0);
         }
         sums
+    }
+
+    /// Adds one call, counted `weight` times.
+    pub fn add(&mut self, cell: usize, treated: bool, value: f64, weight: f64) {
+        let arm = usize::from(treated);
+        self.count[arm][cell] += weight;
+        self.sum[arm][cell] += weight * value;
     }
 
     /// Calls of both arms in a cell.
@@ -123,5 +156,11 @@ mod tests {
         assert_eq!(cells.of_call, [0, 1, 0, 2]);
         assert_eq!(cells.design[2], [1.0, 1.0, 1.0]);
         assert_eq!(Cells::new(3, &[]).len(), 1);
+        let many = |codes: &[u16]| Covariate {
+            levels: (0..2000).map(|l| l.to_string()).collect(),
+            ..covariate(codes)
+        };
+        let mapped = Cells::new(4, &[many(&[0, 1, 0, 1]), many(&[0, 0, 0, 1])]);
+        assert_eq!(mapped.of_call, cells.of_call);
     }
 }

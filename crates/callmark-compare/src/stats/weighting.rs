@@ -298,7 +298,7 @@ mod tests {
     #[test]
     fn weighting_takes_out_what_case_mix_put_in() {
         let (cells, covariates, treated, outcome) = confounded();
-        let sums = ArmSums::new(&cells, &treated, &outcome, |_| 1.0);
+        let sums = ArmSums::new(&cells, &treated, &outcome);
         let raw = sums.mean(1) - sums.mean(0);
         let propensity = Propensity::fit(&cells, &sums, (0.01, 0.99)).unwrap();
         let clusters = Clusters { customer: &vec![Clusters::ALONE; 400], agent: None };
@@ -318,7 +318,7 @@ mod tests {
             codes: vec![0, 0, 0, 1, 1],
         };
         let cells = Cells::new(5, &[covariate]);
-        let sums = ArmSums::new(&cells, &[true, false, true, true, true], &[1.0; 5], |_| 1.0);
+        let sums = ArmSums::new(&cells, &[true, false, true, true, true], &[1.0; 5]);
         let propensity = Propensity::fit(&cells, &sums, (0.01, 0.99)).unwrap();
         assert_eq!(propensity.support.inside, [true, false]);
         assert_eq!(propensity.support.share, [1.0, 0.5]);

@@ -17,6 +17,7 @@ import numpy as np
 import scipy.stats
 import statsmodels.api as sm
 from statsmodels.duration.survfunc import CumIncidenceRight
+from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
@@ -196,6 +197,34 @@ def clusters():
             close(found["bootstrap"] / (wanted * np.sqrt((groups - 1) / groups)), 1.0, "bootstrap", 0.12 + 1 / groups)
         request = {"estimator": "cluster_mean", "values": listed(values), "cluster": listed(cluster)}
         case(f"{groups} clusters of {size}", request, check)
+    for calls, customers, agents in [(40, 12, 5), (100, 100, 4), (200, 50, 20), (400, 30, 30), (1000, 300, 12)]:
+        customer, agent = rng.integers(0, customers, calls), rng.integers(0, agents, calls)
+        influence = rng.normal(0, 1, calls) + rng.normal(0, 1, agents)[agent]
+        influence -= influence.mean()
+
+        def two_way(found, influence=influence, customer=customer, agent=agent):
+            def one_way(groups):
+                totals = np.array([influence[groups == g].sum() for g in np.unique(groups)])
+                return (totals**2).sum() * len(totals) / (len(totals) - 1)
+            n = len(influence)
+            # Cameron, Gelbach & Miller with statsmodels' parts, and never below either kind of cluster alone.
+            parts = []
+            for groups in (customer, agent, np.arange(n)):
+                fit = sm.OLS(influence, np.ones(n)).fit(cov_type="cluster", cov_kwds={"groups": groups, "use_correction": False})
+                g = len(np.unique(groups))
+                parts.append(fit.bse[0] ** 2 * g / (g - 1))
+                close(parts[-1], one_way(groups) / n**2, "one-way clusters")
+            close(found, np.sqrt(max(parts[0] + parts[1] - parts[2], parts[0], parts[1])), "two-way clusters")
+        case(f"{customers} customers and {agents} agents", {
+            "estimator": "two_way", "influence": listed(influence), "customer": listed(customer), "agent": listed(agent)}, two_way)
+    for k, n, factor in [(30, 100, 2.0), (1, 20, 1.5), (0, 50, 3.0), (400, 500, 1.2), (7, 9, 0.5)]:
+        error = factor * np.sqrt(k / n * (1 - k / n) / n)
+
+        def widened(found, k=k, n=n, factor=factor):
+            effective = n / max(factor, 1.0) ** 2 if 0 < k < n else n
+            low, high = proportion_confint(k / n * effective, effective, method="wilson")
+            close([found[0], found[2], found[3]], [k / n, max(low, 0), high], "clustered Wilson")
+        case(f"clustered wilson {k}/{n}", {"estimator": "wilson_clustered", "successes": k, "trials": n, "error": error}, widened)
     case("a single cluster", {"estimator": "cluster_mean", "values": [1, 2, 3], "cluster": [0, 0, 0]}, none)
 
 
@@ -235,6 +264,16 @@ def case_mix():
             total = sum(s.sum() for s in strata)
             wanted = sum(s.sum() / total * (outcome[s & (t == 1)].mean() - outcome[s & (t == 0)].mean()) for s in strata)
             close(found["standardised"][0], wanted, "standardisation")
+            psi = np.zeros(n)
+            for s in strata:
+                one, two = s & (t == 1), s & (t == 0)
+                psi[s] += outcome[one].mean() - outcome[two].mean() - wanted
+                psi[one] += s.sum() / one.sum() * (outcome[one] - outcome[one].mean())
+                psi[two] -= s.sum() / two.sum() * (outcome[two] - outcome[two].mean())
+            psi *= n / total
+            close(found["standardised"][1], np.sqrt((psi**2).sum() * n / (n - 1)) / n, "standardisation's error")
+            low_high = found["standardised"][0] + np.array([-Z, Z]) * found["standardised"][1]
+            close(found["standardised"][2:], low_high, "standardisation's interval")
         request = {"estimator": "case_mix", "treated": listed(treated), "outcome": listed(outcome), "a": listed(a),
                    "b": listed(b), "cluster": listed(range(n))}
         case(f"case mix of {n} calls", request, check)
@@ -280,8 +319,145 @@ def the_rest():
         case(f"prediction-powered {n}+{m}", request, check)
 
 
+def curves():
+    """Every cause at once, with the cluster bootstrap's bands."""
+    rng = np.random.default_rng(6)
+    sets = {
+        "without ties": (rng.permutation(400) + 1.0, rng.choice(4, 400, p=[0.1, 0.5, 0.2, 0.2]), np.arange(400)),
+        "ties": (rng.integers(1, 12, 300).astype(float), rng.choice(4, 300), np.arange(300)),
+        "pairs of calls": (rng.permutation(400) + 1.0, np.repeat(rng.choice([1, 2, 3], 200), 2), np.repeat(np.arange(200), 2)),
+        "nothing censored": (rng.permutation(300) + 1.0, rng.choice([1, 2, 3], 300), np.arange(300)),
+        "all censored": (np.arange(1.0, 11.0), np.zeros(10, int), np.arange(10)),
+        "tiny": (np.array([1.0, 2.0, 3.0]), np.array([1, 0, 2]), np.arange(3)),
+    }
+    for name, (times, causes, units) in sets.items():
+        limit = float(np.quantile(times, 0.8))
+        at = listed(np.unique(np.quantile(times, [0.1, 0.3, 0.5, 0.7, 0.9]).round()))
+
+        def check(found, times=times, causes=causes, units=units, at=at, limit=limit, name=name):
+            for cause in (1, 2, 3):
+                own = curve(times, np.where(causes == cause, 1, np.where(causes > 0, 2, 0)))
+                close(found["causes"][cause - 1], [own(t)[0] for t in at], f"incidence of cause {cause}")
+            if causes.max() > 0:
+                order = np.argsort(times)
+                reference = CumIncidenceRight(times[order], causes[order])
+                for cause in range(1, causes.max() + 1):
+                    f = np.r_[0, reference.cinc[cause - 1]]
+                    wanted = f[np.searchsorted(reference.times, at, "right")]
+                    close(found["causes"][cause - 1], wanted, "statsmodels")
+            if len(times) < 100:
+                return
+            # The bootstrap's error against the formula's, with clusters of equal calls as one call each.
+            first = np.unique(units, return_index=True)[1]
+            own = curve(times, np.where(causes == 1, 1, np.where(causes > 0, 2, 0)))
+            for t, pointwise, band in zip(at, found["pointwise"], found["band"]):
+                f, error = own(t)
+                if 0.05 < f < 0.95 and len(first) == len(units):
+                    close(pointwise[1] / error, 1.0, "bootstrap error", 0.1)
+                    reach = Z * pointwise[1] / (f * abs(np.log(f)))
+                    theta = np.log(-np.log(f))
+                    close(pointwise[2:], np.exp(-np.exp([theta + reach, theta - reach])), "log(-log) interval")
+                if band[2] > pointwise[2] + 1e-12 or band[3] < pointwise[3] - 1e-12:
+                    raise AssertionError("the simultaneous band lies inside the pointwise interval")
+        request = {"estimator": "curves", "times": listed(times), "causes": listed(causes), "units": listed(units), "at": at,
+                   "limit": limit}
+        case(f"curves, {name}", request, check)
+    case("curves of an empty arm", {"estimator": "curves", "times": [], "causes": [], "units": [], "at": [], "limit": 1}, none)
+
+
+def roll_outs():
+    """Difference in differences against a saturated regression with clustered errors."""
+    rng = np.random.default_rng(7)
+    plans = {
+        "two queues, two weeks": (2, 2, {0: 1}),
+        "one of three queues": (3, 6, {1: 3}),
+        "staggered": (4, 8, {0: 3, 1: 5}),
+        "all but one": (3, 7, {0: 2, 1: 4}),
+        "late": (5, 10, {2: 9, 4: 6}),
+    }
+    for name, (groups, periods, starts) in plans.items():
+        n = 60 * groups * periods
+        group, period = rng.integers(0, groups, n), rng.integers(0, periods, n)
+        treated = np.array([p >= starts.get(g, 99) for g, p in zip(group, period)])
+        outcome = (rng.random(n) < 0.5 + 0.03 * group - 0.01 * period + 0.2 * treated).astype(float)
+        customer = rng.integers(0, n // 2, n)
+
+        def check(found, groups=groups, periods=periods, starts=starts, group=group, period=period, outcome=outcome,
+                  customer=customer):
+            place = group * periods + period
+            x = (place[:, None] == np.arange(groups * periods)).astype(float)
+            count = x.sum(0).reshape(groups, periods)
+            fit = sm.OLS(outcome, x).fit(cov_type="cluster", cov_kwds={"groups": customer, "use_correction": False})
+            g = len(np.unique(customer))
+
+            def contrast(after):
+                total, weights = 0.0, np.zeros((groups, periods))
+                for q, start in starts.items():
+                    for t in range(periods):
+                        if t == start - 1 or (t >= start) != after:
+                            continue
+                        own = np.zeros((groups, periods))
+                        own[q, t], own[q, start - 1] = 1, -1
+                        controls = [c for c in range(groups) if c != q and starts.get(c, 99) > max(t, start - 1)]
+                        pool = sum(count[c, t] + count[c, start - 1] for c in controls)
+                        if not controls:
+                            continue
+                        for c in controls:
+                            share = (count[c, t] + count[c, start - 1]) / pool
+                            own[c, t] -= share
+                            own[c, start - 1] += share
+                        weights += count[q, t] * own
+                        total += count[q, t]
+                return weights.ravel() / total if total else None
+
+            for what, after in (("effect", True), ("before", False)):
+                weights = contrast(after)
+                if weights is None:
+                    none(found[what])
+                    continue
+                test = fit.t_test(weights)
+                error = test.sd[0, 0] * np.sqrt(g / (g - 1))
+                value = test.effect[0]
+                close(found[what], [value, error, value - Z * error, value + Z * error], f"roll-out, {what}")
+        request = {"estimator": "roll_out", "group": listed(group), "period": listed(period), "outcome": listed(outcome),
+                   "customer": listed(customer), "treated": listed(starts), "starts": listed(starts.values())}
+        case(f"roll-out, {name}", request, check)
+    case("roll-out without a control", {"estimator": "roll_out", "group": [0, 0], "period": [0, 1], "outcome": [0, 1],
+                                        "customer": [0, 1], "treated": [0], "starts": [1]}, none)
+
+
+def segments_and_sensitivity():
+    rng = np.random.default_rng(8)
+    for count in [2, 3, 6, 20, 100]:
+        values, errors = rng.normal(0, 0.3, count), rng.uniform(0.05, 0.4, count)
+
+        def check(found, values=values, errors=errors):
+            test = combine_effects(values, errors**2).test_homogeneity()
+            q, p, df = test.statistic, test.pvalue, len(values) - 1
+            close(found[:3], [q, df, p], "statsmodels' homogeneity")
+            close(found[3], max((q - df) / q, 0), "I squared")
+        case(f"heterogeneity of {count}", {"estimator": "heterogeneity", "values": listed(values), "errors": listed(errors)}, check)
+    case("heterogeneity of one", {"estimator": "heterogeneity", "values": [1], "errors": [1]}, none)
+    for ratio, low, high in [(3.9, 1.8, 8.7), (0.8, 0.6, 0.9), (1.1, 0.9, 1.4), (1.0, 0.5, 2.0), (0.2, 0.1, 0.5)]:
+        def check(found, at=(ratio, low, high)):
+            def e(r):
+                r = max(r, 1 / r)
+                return r + np.sqrt(r * (r - 1))
+            ratio, low, high = at
+            nearest = 1.0 if low <= 1 <= high else (low if low > 1 else high)
+            close(found, [e(ratio), e(nearest)], "E-value, by its formula written out")
+        case(f"E-value of {ratio}", {"estimator": "e_value", "ratio": ratio, "low": low, "high": high}, check)
+    for a, b in [((0.5, 0.1), (0.02, 0.05)), ((0.9, 0.0), (-0.1, 0.01)), ((0.0, 1.0), (0.0, 1.0)), ((3.2, 0.2), (-1.0, 0.4)),
+                 ((0.3, 1e-6), (1e-6, 0.2))]:
+        def check(found, a=a, b=b):
+            spread = scipy.stats.norm(a[0] + b[0], np.hypot(a[1], b[1]))
+            close(found, [spread.mean(), spread.std(), *spread.ppf([0.025, 0.975])], "sum of independent estimates")
+        case(f"rectified {a} {b}", {"estimator": "rectified", "apparent": a, "error": b}, check)
+
+
 def main():
-    for make in (shares, incidence, ranks_and_margins, clusters, case_mix, the_rest):
+    makers = (shares, incidence, ranks_and_margins, clusters, case_mix, the_rest, curves, roll_outs, segments_and_sensitivity)
+    for make in makers:
         make()
     requests = "".join(json.dumps(request) + "\n" for _, request, _ in CASES)
     answers = subprocess.run([sys.argv[1]], input=requests, capture_output=True, text=True, check=True).stdout.splitlines()

@@ -9,12 +9,14 @@ use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
-    let config = match &arguments.config {
-        None => CompareConfig::default(),
-        Some(path) => {
-            CompareConfig::parse(&read(path)?).map_err(|e| UsageError(format!("{}: {e}", path.display())))?
-        }
-    };
+    let config = config(arguments)?;
+    let mut labels = cohort::Labels::default();
+    if let Some(path) = &arguments.reviews {
+        labels.read_reviews(path).map_err(|e| UsageError(e.to_string()))?;
+    }
+    if let Some(path) = &arguments.survey {
+        labels.read_survey(path).map_err(|e| UsageError(e.to_string()))?;
+    }
     let published = match &arguments.claim {
         None => None,
         Some(path) => Some(
@@ -26,7 +28,7 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
         Some(dataset) => {
             let calls = super::runtime()?.block_on(async {
                 let tables = Tables::open(dataset).await?;
-                Ok::<_, anyhow::Error>(cohort::extract(&tables, &config, false).await?)
+                Ok::<_, anyhow::Error>(cohort::extract(&tables, &config, &labels).await?)
             })?;
             let name = dataset.file_name().map_or("dataset".into(), |n| n.to_string_lossy());
             Some(analysis::compare(&calls, &config, &name))
@@ -52,6 +54,31 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
     let printed = if arguments.format == Format::Json { &json } else { &summary };
     std::io::stdout().lock().write_all(printed.as_bytes())?;
     Ok(Exit::Done)
+}
+
+/// The configuration's file, and what flags say instead of it.
+fn config(arguments: &CompareArguments) -> anyhow::Result<CompareConfig> {
+    let mut config = match &arguments.config {
+        None => CompareConfig::default(),
+        Some(path) => {
+            CompareConfig::parse(&read(path)?).map_err(|e| UsageError(format!("{}: {e}", path.display())))?
+        }
+    };
+    let given = [
+        (&arguments.queues, &mut config.queues),
+        (&arguments.issues, &mut config.issues),
+        (&arguments.languages, &mut config.languages),
+    ];
+    for (flag, key) in given.into_iter().filter(|(flag, _)| !flag.is_empty()) {
+        key.clone_from(flag);
+    }
+    for (flag, key) in [(&arguments.from, &mut config.from), (&arguments.until, &mut config.until)] {
+        if flag.is_some() {
+            key.clone_from(flag);
+        }
+    }
+    config.validate().map_err(|e| UsageError(e.to_string()))?;
+    Ok(config)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

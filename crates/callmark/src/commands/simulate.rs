@@ -2,8 +2,11 @@
 
 use crate::cli::SimulateArguments;
 use crate::exit::{Exit, UsageError, say};
-use callmark_compare::simulate::{Scenario, simulate as write_dataset};
+use callmark_compare::simulate::{Scenario, simulate as write_dataset, write_reviews};
 use std::io::Write;
+
+/// Name of the file with reviews, in the dataset's folder.
+const REVIEWS_FILE: &str = "reviews.parquet";
 
 pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
     let scenario = Scenario::named(&arguments.scenario).ok_or_else(|| {
@@ -12,6 +15,11 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
     })?;
     let truth = write_dataset(&scenario, arguments.calls, arguments.seed, &arguments.out)?;
     say(&format!("{} calls written to {}: {}", truth.calls, arguments.out.display(), scenario.purpose));
+    if arguments.reviews > 0 {
+        let path = arguments.out.join(REVIEWS_FILE);
+        let labelled = write_reviews(&scenario, arguments.calls, arguments.seed, arguments.reviews, &path)?;
+        say(&format!("{labelled} reviews written to {}", path.display()));
+    }
     writeln!(std::io::stdout().lock(), "{}", serde_json::to_string_pretty(&truth)?)?;
     Ok(Exit::Done)
 }

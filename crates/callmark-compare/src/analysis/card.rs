@@ -1,0 +1,193 @@
+//! The claim card: the press-release numbers of this dataset, each with what it means, of how many calls, how sure, and like
+//! with like; and whether they agree with each other.
+
+use crate::claim::{Claim, WEEKS_PER_MONTH, arithmetic};
+use crate::cohort::Cohort;
+use crate::config::CompareConfig;
+use crate::report::{Block, Figure, Report, Unit};
+
+/// The sentence, what the reader must not miss, then the numbers one by one.
+pub(super) fn blocks(
+    report: &mut Report,
+    cohort: &Cohort,
+    config: &CompareConfig,
+    alarms: Vec<Block>,
+) -> Vec<Block> {
+    let verdict = report.figures.get("sentiment_verdict_adjusted").and_then(|f| f.reason.clone());
+    let refused = report.figures.get("resolved_difference_adjusted").is_some_and(|f| f.value.is_none());
+    let mut blocks = vec![Block::Text(
+        "AI took {{share_ai}} of {{calls_seen}} calls first. Half of its calls are settled within {{median_minutes_ai}}, half of \
+         people's within {{median_minutes_human}}, calls that are never settled counted in. {{resolved_any_ai}} of AI's calls \
+         and {{resolved_any_human}} of people's are settled."
+            .to_owned(),
+    )];
+    if refused {
+        blocks.push(Block::Alarm(
+            "Whether AI does as well on the same kind of calls is {{resolved_difference_adjusted}}."
+                .to_owned(),
+        ));
+    } else {
+        blocks.push(Block::Text(
+            "On like calls the share settled differs by {{resolved_difference_adjusted}} (raw {{resolved_difference_raw}}) and the time \
+             until settled by {{minutes_difference_adjusted}} (raw {{minutes_difference_raw}}), AI less people."
+                .to_owned(),
+        ));
+        blocks.push(Block::Text(format!(
+            "Customer sentiment on like calls differs by {{{{sentiment_difference_adjusted}}}}: {}.",
+            verdict.clone().unwrap_or_else(|| "cannot tell".to_owned())
+        )));
+    }
+    if cohort.human_requests.iter().any(|n| *n > 0) {
+        blocks.push(Block::Text(
+            "{{human_request_ai}} of the customers whom AI answered asked for a person; {{honoured_ai}} of them reached one, \
+             {{honoured_in_time_ai}} in time."
+                .to_owned(),
+        ));
+    }
+    if report.figures.contains_key("fte") {
+        blocks.push(Block::Text(
+            "AI's calls stand for the work of {{fte}} full-time posts, depending on assumptions.".to_owned(),
+        ));
+    }
+    blocks.extend(alarms);
+    blocks.push(numbers(report));
+    blocks.push(consistency(report, config, verdict));
+    blocks
+}
+
+/// Each number of the sentence with its definition, denominator, and adjusted value.
+fn numbers(report: &Report) -> Block {
+    let rows = [
+        ("share_ai", "calls whose first handler is AI, of all that are compared", "share_ai.calls", ""),
+        (
+            "median_minutes_ai",
+            "minutes by which half of AI's calls are settled, those never settled counted in",
+            "calls_ai",
+            "",
+        ),
+        ("median_minutes_human", "the same of people's calls", "calls_human", ""),
+        ("resolved_any_ai", "AI's calls in which the matter is settled, by whomever", "calls_ai", ""),
+        ("resolved_any_human", "people's calls in which the matter is settled", "calls_human", ""),
+        (
+            "resolved_difference_raw",
+            "share settled, AI less people",
+            "resolved_difference_raw.calls",
+            "resolved_difference_adjusted",
+        ),
+        (
+            "minutes_difference_raw",
+            "mean minutes until settled up to the limit, AI less people",
+            "minutes_difference_raw.calls",
+            "minutes_difference_adjusted",
+        ),
+        (
+            "sentiment_difference_raw",
+            "customer sentiment, AI less people",
+            "sentiment_difference_raw.calls",
+            "sentiment_difference_adjusted",
+        ),
+        ("fte", "posts that AI's calls stand for; a range of assumptions, not an interval", "calls_ai", ""),
+    ];
+    let stands = |id: &str| if id.is_empty() { String::new() } else { format!("{{{{{id}}}}}") };
+    let denominator = |id: &str| match id.split_once('.') {
+        Some((figure, input)) => report
+            .figures
+            .get(figure)
+            .and_then(|f| f.inputs.get(input))
+            .map_or_else(String::new, |n| crate::report::thousands(*n)),
+        None => stands(id),
+    };
+    let present = rows.into_iter().filter(|(id, ..)| report.figures.contains_key(*id));
+    Block::Table {
+        caption: "Each number: what it is, of how many calls, and like with like".to_owned(),
+        columns: ["what", "of calls", "here", "like with like"].map(str::to_owned).to_vec(),
+        rows: present
+            .map(|(id, what, of, like)| vec![what.to_owned(), denominator(of), stands(id), stands(like)])
+            .collect(),
+    }
+}
+
+/// Whether the numbers agree with each other.
+fn consistency(report: &mut Report, config: &CompareConfig, verdict: Option<String>) -> Block {
+    let value = |id: &str| report.figures.get(id).and_then(|f| f.value);
+    let mut rows = Vec::new();
+    let left_out: f64 = report
+        .figures
+        .iter()
+        .filter(|(id, _)| id.starts_with("left_out_"))
+        .filter_map(|(_, f)| f.value)
+        .sum();
+    if let (Some(seen), Some(ai), Some(human)) =
+        (value("calls_seen"), value("calls_ai"), value("calls_human"))
+    {
+        let agree = (seen - ai - human - left_out).abs() < 0.5;
+        rows.push(("both arms and the calls left out are all calls".to_owned(), yes(agree).to_owned()));
+    }
+    let signs =
+        ["median_minutes_difference", "minutes_difference_raw", "minutes_difference_adjusted"].map(value);
+    if let [Some(median), Some(raw), Some(adjusted)] = signs {
+        let agree = median * raw >= 0.0 && raw * adjusted >= 0.0;
+        let words = if agree {
+            "yes"
+        } else {
+            "no: what is quicker for half of the calls is not so on average, or not on like calls; quote them together"
+        };
+        rows.push((
+            "median, mean and adjusted mean of minutes point the same way".to_owned(),
+            words.to_owned(),
+        ));
+    }
+    rows.push((
+        "\"as content\" is shown, on like calls".to_owned(),
+        verdict.unwrap_or_else(|| "cannot tell".to_owned()),
+    ));
+    if let Some(row) = minutes_and_posts(report, config) {
+        rows.push(row);
+    }
+    Block::Table {
+        caption: "Do these numbers agree with each other".to_owned(),
+        columns: ["check", "finding"].map(str::to_owned).to_vec(),
+        rows: rows.into_iter().map(|(check, finding)| vec![check, finding]).collect(),
+    }
+}
+
+fn yes(agree: bool) -> &'static str {
+    if agree { "yes" } else { "no" }
+}
+
+/// The arithmetic that a published claim is put to: calls and minutes against posts.
+fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(String, String)> {
+    let fte = report.figures.get("fte")?;
+    let own = Claim {
+        conversations_per_month: Some(fte.inputs.get("calls_a_week")? * WEEKS_PER_MONTH),
+        minutes_human: report.figures.get("restricted_minutes_human")?.value,
+        posts: fte.value.filter(|posts| *posts > 0.0),
+        hours_per_week: config.fte.hours_per_week,
+        utilisation: (
+            (1.0 - config.fte.shrinkage.1) * config.fte.occupancy.0,
+            (1.0 - config.fte.shrinkage.0) * config.fte.occupancy.1,
+        ),
+        ..Claim::named("own")
+    };
+    let found = arithmetic(&own)?;
+    let label = "conversations at a time that calls, minutes until settled and posts imply";
+    let mut figure = Figure::exact(
+        label,
+        Unit::Number,
+        f64::midpoint(found.concurrency.0, found.concurrency.1),
+        "arithmetic",
+    );
+    (figure.low, figure.high) = (Some(found.concurrency.0), Some(found.concurrency.1));
+    let implied = report.figure("card_concurrency", figure);
+    let (low, high) = config.fte.concurrency;
+    let agree = found.concurrency.0 <= high && low <= found.concurrency.1;
+    let words = if agree {
+        format!("yes: they imply {implied} conversations at a time")
+    } else {
+        format!(
+            "no: they imply {implied} conversations at a time; minutes until settled are not the minutes people work, from \
+             which posts are counted"
+        )
+    };
+    Some(("calls, minutes until settled and posts fit together".to_owned(), words))
+}

@@ -1,0 +1,241 @@
+//! Cumulative incidence of every cause at once, with weights: the Aalen-Johansen estimator as the bootstrap needs it.
+//!
+//! A curve with an interval from its own formula is in `incidence`. Here calls are put in order of time once, and each
+//! replicate is one pass over them with one weight a customer.
+
+use super::bootstrap::quantile_of_sorted;
+use super::bootstrap::{Bootstrap, Weights, summarise};
+use super::distributions::normal_critical;
+use super::estimate::Estimate;
+use super::incidence::log_log_interval;
+
+/// What remains of the weights at risk when all have gone, by rounding.
+const NOBODY: f64 = 1e-9;
+
+/// Calls in order of time, with what ended each: cause 0 is being lost from view.
+#[derive(Debug, Clone)]
+pub struct OrderedCalls {
+    times: Vec<f64>,
+    causes: Vec<u8>,
+    units: Vec<u32>,
+    /// Whether each cause, from 1, is the event that is asked about.
+    event: Vec<bool>,
+}
+
+/// What a curve is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct CurveQuestions<'a> {
+    /// Times at which incidence is wanted, rising.
+    pub grid: &'a [f64],
+    /// Shares whose quantiles are wanted.
+    pub quantiles: &'a [f64],
+    /// The limit of the restricted mean.
+    pub limit: f64,
+}
+
+/// The answers: incidence on the grid, quantiles (infinite where not reached), restricted mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CurveAnswers {
+    /// Incidence of the event at each time of the grid.
+    pub event: Vec<f64>,
+    /// Incidence of each cause, from cause 1, at each time of the grid.
+    pub causes: Vec<Vec<f64>>,
+    /// Each quantile of the event; infinite where it is not reached.
+    pub quantiles: Vec<f64>,
+    /// ∫₀^limit (1 - F) of the event.
+    pub restricted_mean: f64,
+}
+
+impl OrderedCalls {
+    /// Orders the calls by time. `units` says which weight each call has, `event` which causes, from cause 1, are the
+    /// event; there are no causes beyond.
+    pub fn new(times: &[f64], causes: &[u8], units: &[u32], event: &[bool]) -> Self {
+        let mut order: Vec<u32> = (0..times.len() as u32).collect();
+        order.sort_unstable_by(|a, b| times[*a as usize].total_cmp(&times[*b as usize]).then(a.cmp(b)));
+        let index = |i: &u32| *i as usize;
+        Self {
+            times: order.iter().map(|i| times[index(i)]).collect(),
+            causes: order.iter().map(|i| causes[index(i)]).collect(),
+            units: order.iter().map(|i| units[index(i)]).collect(),
+            event: event.to_vec(),
+        }
+    }
+
+    /// The curves of the calls as they are; `None` without calls.
+    pub fn plain(&self, questions: CurveQuestions) -> Option<CurveAnswers> {
+        self.curves(&vec![1; self.times.len()], questions)
+    }
+
+    /// The curves with each call counted as often as its unit is drawn; `None` where none is.
+    pub fn weighted(&self, weights: &[u8], questions: CurveQuestions) -> Option<CurveAnswers> {
+        let own: Vec<u8> = self.units.iter().map(|unit| weights[*unit as usize]).collect();
+        self.curves(&own, questions)
+    }
+
+    fn curves(&self, weights: &[u8], questions: CurveQuestions) -> Option<CurveAnswers> {
+        let mut at_risk = weights.iter().map(|w| u64::from(*w)).sum::<u64>() as f64;
+        if at_risk <= 0.0 {
+            return None;
+        }
+        let mut answers = CurveAnswers {
+            event: Vec::with_capacity(questions.grid.len()),
+            causes: vec![Vec::with_capacity(questions.grid.len()); self.event.len()],
+            quantiles: vec![f64::INFINITY; questions.quantiles.len()],
+            restricted_mean: 0.0,
+        };
+        let mut by_cause = vec![0.0; self.event.len()];
+        let (mut f, mut area, mut from) = (0.0, 0.0, 0.0_f64);
+        // S(t₋) / n(t): what one call adds to the incidence of its cause. It changes only when calls are lost from view,
+        // because events take the same share off both.
+        let (mut survival, mut share) = (1.0, 1.0 / at_risk);
+        let mut position = 0;
+        while position < self.times.len() && at_risk > NOBODY {
+            let time = self.times[position];
+            while answers.event.len() < questions.grid.len() && questions.grid[answers.event.len()] < time {
+                answers.push(f, &by_cause);
+            }
+            let until = time.clamp(0.0, questions.limit);
+            (area, from) = (area + (until - from) * f, until);
+            let (mut any, mut lost) = (0.0, 0.0);
+            while position < self.times.len() && self.times[position] == time {
+                let (weight, cause) = (f64::from(weights[position]), usize::from(self.causes[position]));
+                position += 1;
+                if cause == 0 {
+                    lost += weight;
+                    continue;
+                }
+                any += weight;
+                by_cause[cause - 1] += share * weight;
+                if self.event[cause - 1] {
+                    f += share * weight;
+                }
+            }
+            survival -= share * any;
+            at_risk -= any + lost;
+            if lost > 0.0 && at_risk > NOBODY {
+                share = survival / at_risk;
+            }
+            for (found, wanted) in answers.quantiles.iter_mut().zip(questions.quantiles) {
+                if found.is_infinite() && f >= wanted - 1e-12 {
+                    *found = time;
+                }
+            }
+        }
+        while answers.event.len() < questions.grid.len() {
+            answers.push(f, &by_cause);
+        }
+        answers.restricted_mean = questions.limit - area - (questions.limit - from) * f;
+        Some(answers)
+    }
+}
+
+impl CurveAnswers {
+    fn push(&mut self, f: f64, by_cause: &[f64]) {
+        self.event.push(f);
+        self.causes.iter_mut().zip(by_cause).for_each(|(curve, f)| curve.push(*f));
+    }
+}
+
+/// A curve with its replicates.
+#[derive(Debug, Clone)]
+pub struct BootstrapCurve {
+    /// The curve itself.
+    pub answers: CurveAnswers,
+    /// The curve of each replicate; `None` where it drew no call.
+    pub replicates: Vec<Option<CurveAnswers>>,
+}
+
+/// The curves of several groups that share units, all from the same weights; `None` for a group without calls.
+pub fn bootstrap_curves<const N: usize>(
+    groups: &[OrderedCalls; N],
+    units: usize,
+    questions: CurveQuestions,
+    bootstrap: Bootstrap,
+) -> [Option<BootstrapCurve>; N] {
+    let mut replicates: Vec<[Option<CurveAnswers>; N]> = bootstrap.run(|weights: Weights| {
+        let weights = weights.all(units);
+        std::array::from_fn(|group| groups[group].weighted(&weights, questions))
+    });
+    std::array::from_fn(|group| {
+        let own = replicates.iter_mut().map(|r| r[group].take()).collect();
+        groups[group].plain(questions).map(|answers| BootstrapCurve { answers, replicates: own })
+    })
+}
+
+impl BootstrapCurve {
+    /// `of` each replicate; not a number where it drew no call.
+    pub fn each(&self, of: impl Fn(&CurveAnswers) -> f64) -> Vec<f64> {
+        self.replicates.iter().map(|r| r.as_ref().map_or(f64::NAN, &of)).collect()
+    }
+
+    /// Incidence `of` the answers with the pointwise interval that its bootstrap error gives on the scale log(-log F).
+    pub fn pointwise(&self, of: impl Fn(&CurveAnswers) -> f64, level: f64) -> Estimate {
+        let value = of(&self.answers);
+        let error = summarise(value, &self.each(of), level).map_or(0.0, |e| e.standard_error);
+        log_log_interval(value, error, normal_critical(level))
+    }
+
+    /// The event's curve with its simultaneous band: as many standard errors as hold the whole curve in `level` of the
+    /// replicates, and no fewer than a pointwise interval has.
+    pub fn band(&self, level: f64) -> Vec<Estimate> {
+        let curve = &self.answers.event;
+        let errors: Vec<f64> = (0..curve.len())
+            .map(|i| summarise(curve[i], &self.each(|r| r.event[i]), level).map_or(0.0, |e| e.standard_error))
+            .collect();
+        let mut furthest: Vec<f64> = self
+            .replicates
+            .iter()
+            .flatten()
+            .map(|r| {
+                let off = |i: usize| (r.event[i] - curve[i]).abs() / errors[i];
+                (0..curve.len()).filter(|i| errors[*i] > NOBODY).map(off).fold(0.0, f64::max)
+            })
+            .collect();
+        furthest.sort_by(f64::total_cmp);
+        let simultaneous = if furthest.is_empty() { 0.0 } else { quantile_of_sorted(&furthest, level) };
+        let critical = simultaneous.max(normal_critical(level));
+        curve.iter().zip(errors).map(|(f, error)| log_log_interval(*f, error, critical)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::incidence::{End, aalen_johansen};
+
+    const TIMES: [f64; 6] = [5.0, 1.0, 2.0, 2.0, 3.0, 4.0];
+    const CAUSES: [u8; 6] = [1, 1, 2, 0, 1, 0];
+
+    #[test]
+    fn weights_of_one_give_the_curve_itself() {
+        let ends = CAUSES.map(|c| [End::Censored, End::Event, End::Competing][usize::from(c)]);
+        let curve = aalen_johansen(&TIMES, &ends).unwrap();
+        let grid = [0.5, 2.0, 3.5, 10.0];
+        let questions = CurveQuestions { grid: &grid, quantiles: &[0.3, 0.9], limit: 4.5 };
+        let ordered = OrderedCalls::new(&TIMES, &CAUSES, &[0; 6], &[true, false]);
+        let answers = ordered.plain(questions).unwrap();
+        for (time, f) in grid.iter().zip(&answers.event) {
+            assert!((curve.at(*time) - f).abs() < 1e-12);
+        }
+        assert_eq!(answers.event, answers.causes[0]);
+        assert_eq!(answers.quantiles[0], curve.quantile(0.3).unwrap());
+        assert!((answers.restricted_mean - curve.restricted_mean(4.5, 0.95).value).abs() < 1e-12);
+        assert_eq!(ordered.weighted(&[0], questions), None);
+    }
+
+    #[test]
+    fn drawing_a_call_twice_is_having_it_twice() {
+        let questions = CurveQuestions { grid: &[1.0, 3.0], quantiles: &[], limit: 6.0 };
+        let units: Vec<u32> = (0..6).collect();
+        let once = OrderedCalls::new(&TIMES, &CAUSES, &units, &[true, false]);
+        let twice = OrderedCalls::new(
+            &[&TIMES[..], &[2.0]].concat(),
+            &[&CAUSES[..], &[2]].concat(),
+            &[0; 7],
+            &[true, false],
+        );
+        let (a, b) =
+            (once.weighted(&[1, 1, 2, 1, 1, 1], questions).unwrap(), twice.plain(questions).unwrap());
+        assert!(a.causes[1].iter().zip(&b.causes[1]).all(|(a, b)| (a - b).abs() < 1e-12));
+    }
+}
