@@ -254,13 +254,13 @@ fn a_worker_that_is_idle_for_long_enough_stops_where_that_is_asked_for() {
 fn a_worker_that_hears_nothing_of_the_broker_is_not_ready_and_gives_up_in_time() {
     let now = Instant::now();
     let mut coordinator = coordinator(1);
-    coordinator.settings.give_up = Duration::from_secs(60);
+    coordinator.settings.give_up = Duration::from_mins(1);
     opened(&mut coordinator, &[0], None, now);
     coordinator.on(Event::BrokerAnswered, now);
     assert!(coordinator.is_ready(now + Duration::from_secs(10)));
     assert!(!coordinator.is_ready(now + Duration::from_secs(20)));
     assert_eq!(coordinator.tick(now + Duration::from_secs(59)), []);
-    let actions = coordinator.tick(now + Duration::from_secs(60));
+    let actions = coordinator.tick(now + Duration::from_mins(1));
     assert!(
         matches!(&actions[..], [Action::Fail(error)] if error.to_string().contains("not answered for 60 s")),
         "{actions:?}"
