@@ -11,9 +11,11 @@ mod numbers;
 mod places;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use crate::text::{span_of_words, written_words};
 use callmark_types::{Event, EventKind, Turn};
+use topics::{Mention, Topics};
 
 /// What kind of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,10 +106,9 @@ pub struct PersonalData {
 /// The personal data of a call's lines, which are in order of time: in order, without overlaps.
 pub fn find_personal(lines: &[SpokenLine<'_>]) -> Vec<PersonalData> {
     let read: Vec<Line> = lines.iter().map(Line::read).collect();
+    let asked: Vec<Topics> = (0..read.len()).map(|at| asked_before(&read, lines, at)).collect();
     let mut found = Vec::new();
-    for at in 0..read.len() {
-        let asked = asked_before(&read, lines, at);
-        let line = &read[at];
+    for (at, (line, asked)) in read.iter().zip(&asked).enumerate() {
         let mut put = |(first, last, kind)| found.push(PersonalData { line: at, first, last, kind });
         let placeholder = |(at, word): (usize, &&str)| Some((at, at, PersonalKind::of_placeholder(word)?));
         lines[at].words.iter().enumerate().filter_map(placeholder).for_each(&mut put);
@@ -116,7 +117,7 @@ pub fn find_personal(lines: &[SpokenLine<'_>]) -> Vec<PersonalData> {
         places::addresses(line, asked).into_iter().for_each(&mut put);
         numbers::numbers(line, asked).into_iter().for_each(&mut put);
     }
-    found.extend(names::names(&read, |at| asked_before(&read, lines, at)));
+    found.extend(names::names(&read, &asked));
     without_overlaps(found)
 }
 
@@ -150,6 +151,7 @@ const RULES_VERSION: &str = "1";
 /// A line as the finders see it: each word in lower case without punctuation around it, and as it was written.
 struct Line {
     words: Vec<Written>,
+    mentions: Vec<Mention>,
 }
 
 struct Written {
@@ -175,100 +177,28 @@ impl Line {
                 raw: (*raw).to_owned(),
             }
         };
-        Self { words: line.words.iter().map(written).collect() }
+        let words: Vec<Written> = line.words.iter().map(written).collect();
+        Self { mentions: topics::mentions(&words), words }
     }
 
     fn plain(&self, at: usize) -> &str {
         self.words.get(at).map_or("", |word| &word.plain)
     }
 
-    /// Whether one of `phrases` stands in the words `from..to`.
-    fn says(&self, from: usize, to: usize, phrases: &[&str]) -> bool {
-        let to = to.min(self.words.len());
-        phrases.iter().any(|phrase| {
-            let wanted: Vec<&str> = phrase.split(' ').collect();
-            (from..to).any(|at| {
-                at + wanted.len() <= to
-                    && wanted.iter().enumerate().all(|(i, word)| self.plain(at + i) == *word)
-            })
-        })
+    /// What the words `from..to` speak of.
+    fn topics(&self, from: usize, to: usize) -> Topics {
+        topics::topics(&self.mentions, from, to)
     }
-}
-
-/// What the other side asked for just before.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "one line may ask for several of them")]
-struct Asked {
-    number: bool,
-    thing: bool,
-    card: bool,
-    phone: bool,
-    national: bool,
-    birth: bool,
-    address: bool,
-    postcode: bool,
-    name: bool,
 }
 
 /// How many lines back a question still stands: the answer may come in pieces, with "sure" before it.
 const QUESTION_STANDS_LINES: usize = 3;
 
-fn asked_before(read: &[Line], lines: &[SpokenLine<'_>], at: usize) -> Asked {
+/// What the other side spoke of just before line `at`.
+fn asked_before(read: &[Line], lines: &[SpokenLine<'_>], at: usize) -> Topics {
     let from = at.saturating_sub(QUESTION_STANDS_LINES);
     let question = (from..at).rev().find(|i| lines[*i].side != lines[at].side);
-    question.map_or_else(Asked::default, |i| Asked::of(&read[i], 0, read[i].words.len()))
-}
-
-impl Asked {
-    /// What the words `from..to` of a line name.
-    fn of(line: &Line, from: usize, to: usize) -> Self {
-        let says = |phrases: &[&str]| line.says(from, to, phrases);
-        Self {
-            number: says(numbers::NUMBER_WORDS),
-            thing: says(numbers::THING_WORDS),
-            card: says(&["card", "visa", "mastercard", "credit card", "debit card"]),
-            phone: says(numbers::PHONE_WORDS),
-            national: says(&[
-                "social security",
-                "social",
-                "ssn",
-                "national insurance",
-                "tax id",
-                "passport",
-                "identity number",
-            ]),
-            birth: says(&["born", "birth", "birthday", "birthdate", "dob"]),
-            address: says(&["address", "live", "street", "located", "deliver", "delivered", "delivery"]),
-            postcode: says(&["zip", "postcode", "postal", "zipcode"]),
-            name: says(&[
-                "your name",
-                "full name",
-                "first name",
-                "last name",
-                "name please",
-                "name on",
-                "the name",
-                "your surname",
-                "speaking with",
-                "speaking to",
-                "who am i",
-            ]),
-        }
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self {
-            number: self.number || other.number,
-            thing: self.thing || other.thing,
-            card: self.card || other.card,
-            phone: self.phone || other.phone,
-            national: self.national || other.national,
-            birth: self.birth || other.birth,
-            address: self.address || other.address,
-            postcode: self.postcode || other.postcode,
-            name: self.name || other.name,
-        }
-    }
+    question.map_or_else(Topics::new, |i| read[i].topics(0, read[i].words.len()))
 }
 
 /// Of findings that overlap the longer one stands, of equal ones the one found first: what has a form of its own comes

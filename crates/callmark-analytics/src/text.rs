@@ -61,8 +61,40 @@ pub(crate) fn span_of_words(turn: &Turn, first: usize, last: usize) -> Option<Sp
     Some(Span::new(at(first), at(last + 1)))
 }
 
+/// Words of small numbers.
+pub(crate) const NUMBER_WORDS: &[&str] = &[
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+    "twenty",
+    "thirty",
+    "forty",
+    "fifty",
+    "sixty",
+    "seventy",
+    "eighty",
+    "ninety",
+    "hundred",
+];
+
 /// Words that carry no meaning and come anywhere in speech.
-const FILLERS: &[&str] = &["um", "uh", "erm", "er", "uhm", "umm", "hmm", "mm", "ah", "eh", "mhm"];
+pub(crate) const FILLERS: &[&str] = &["um", "uh", "erm", "er", "uhm", "umm", "hmm", "mm", "ah", "eh", "mhm"];
 
 /// Spellings without apostrophe that are no words of their own.
 const BARE_CONTRACTIONS: &[(&str, &str)] = &[

@@ -168,7 +168,6 @@ fn written(
     subject.sha256 = Some(sha256.clone());
     subject.call_id = call_id_of_line(&line);
     let mut conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
-    context.redaction.written(&mut conversation);
     let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
     if !conversation.misspelt.is_empty() {
         let mut misspelt = context.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
@@ -178,6 +177,7 @@ fn written(
     if is_done(context, &key, &conversation.metadata.call_id, &position(subject))? {
         return Ok(Outcome::Skipped);
     }
+    context.redaction.written(&mut conversation);
     // No recogniser had a part in it.
     let lineage = Lineage { asr_model: None, asr_model_sha256: None, ..context.lineage.clone() };
     let call = compose_written(context.rules, conversation, position(subject), lineage);

@@ -99,10 +99,12 @@ fn record(
 
 fn audio_columns(facts: &AudioFacts) -> AudioColumns {
     let worst = |values: Vec<f64>, pick: fn(f64, f64) -> f64| values.into_iter().reduce(pick);
+    // A live call of which only events came was recorded in no way.
+    let recorded = facts.format.channels > 0;
     AudioColumns {
-        codec: Some(facts.format.codec.clone()),
-        sample_rate: i32::try_from(facts.format.sample_rate_hz).ok(),
-        channels: Some(i32::from(facts.format.channels)),
+        codec: recorded.then(|| facts.format.codec.clone()),
+        sample_rate: i32::try_from(facts.format.sample_rate_hz).ok().filter(|_| recorded),
+        channels: recorded.then(|| i32::from(facts.format.channels)),
         total_conversation_duration: Some(facts.format.duration),
         clipped_ratio: worst(facts.channels.iter().map(|c| c.clipped_ratio).collect(), f64::max),
         snr_db: worst(facts.channels.iter().filter_map(|c| c.snr_db).collect(), f64::min),

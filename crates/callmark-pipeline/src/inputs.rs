@@ -422,17 +422,10 @@ fn looks_like_conversations(path: &Path) -> bool {
         return true;
     }
     let said = |line: &&[u8]| !line.iter().all(u8::is_ascii_whitespace);
-    let mut lines = content.split(|byte| *byte == b'\n').filter(said).take(PEEK_LINES);
-    let other_json = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
-    let (mut turns, mut other) = (false, false);
-    for line in lines.by_ref() {
-        if line.windows(7).any(|w| w == b"\"turns\"") {
-            turns = true;
-        } else {
-            other |= other_json(line);
-        }
-    }
-    turns || !other
+    let lines = || content.split(|byte| *byte == b'\n').filter(said).take(PEEK_LINES);
+    let has_turns = |line: &[u8]| line.windows(7).any(|w| w == b"\"turns\"");
+    let is_json = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    lines().any(has_turns) || !lines().any(is_json)
 }
 
 fn conversation_lines(path: &Path) -> std::io::Result<Vec<Task>> {

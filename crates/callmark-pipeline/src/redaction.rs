@@ -62,7 +62,7 @@ impl Redaction {
                 let utterance = &heard[*at].utterance;
                 // On one channel both sides speak: whoever speaks next may answer.
                 let side = if channels.len() > 1 { utterance.channel } else { position as u16 % 2 };
-                SpokenLine { side, words: utterance.words.iter().map(|word| word.word.as_str()).collect() }
+                SpokenLine { side, words: utterance.text.split_whitespace().collect() }
             })
             .collect();
         let found = self.wanted(&lines);
@@ -70,12 +70,16 @@ impl Redaction {
         let mut spans = Vec::new();
         for of_line in found.chunk_by(|a, b| a.line == b.line) {
             let utterance = &mut heard[order[of_line[0].line]].utterance;
+            utterance.text = masked(&utterance.text, of_line);
+            // Some engines give no word times: then all of the utterance is silenced.
+            if utterance.words.is_empty() {
+                spans.push(utterance.span);
+                continue;
+            }
             spans.extend(of_line.iter().map(|data| {
                 Span::new(utterance.words[data.first].span.start, utterance.words[data.last].span.end)
             }));
             utterance.words = masked_words(&utterance.words, of_line);
-            utterance.text =
-                utterance.words.iter().map(|word| word.word.as_str()).collect::<Vec<_>>().join(" ");
         }
         spans
     }
@@ -94,7 +98,7 @@ impl Redaction {
             .collect();
         for of_line in self.wanted(&lines).chunk_by(|a, b| a.line == b.line) {
             let at = of_line[0].line;
-            let text = masked(&lines[at].words, of_line).join(" ");
+            let text = masked(&texts[at], of_line);
             conversation.lanes[at].text.clone_from(&text);
             conversation.turns[at].text = text;
         }
@@ -169,40 +173,39 @@ fn file_name(call_id: &CallId) -> String {
     name
 }
 
-/// The words of a line with placeholders for `found`, which are of this line and in order. Punctuation behind stays.
-fn masked(words: &[&str], found: &[PersonalData]) -> Vec<String> {
+/// `words` with one that `make` makes of each piece of `found`, which are of this line and in order.
+fn replaced<T: Clone>(words: &[T], found: &[PersonalData], make: impl Fn(&[T], PersonalKind) -> T) -> Vec<T> {
     let mut out = Vec::with_capacity(words.len());
     let mut next = 0;
     for data in found {
-        out.extend(words[next..data.first].iter().map(|word| (*word).to_owned()));
-        out.push(placeholder(words[data.last], data.kind));
+        out.extend_from_slice(&words[next..data.first]);
+        out.push(make(&words[data.first..=data.last], data.kind));
         next = data.last + 1;
     }
-    out.extend(words[next..].iter().map(|word| (*word).to_owned()));
+    out.extend_from_slice(&words[next..]);
     out
 }
 
+/// What stands for words of which this is the last; punctuation behind it stays.
 fn placeholder(last_word: &str, kind: PersonalKind) -> String {
     let behind = last_word.trim_end_matches([',', '.', '?', '!', ';', ':']).len();
     format!("{}{}", kind.placeholder(), &last_word[behind..])
 }
 
+/// The text of a line in which `found` is taken out.
+fn masked(text: &str, found: &[PersonalData]) -> String {
+    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    let make = |taken: &[String], kind| placeholder(&taken[taken.len() - 1], kind);
+    replaced(&words, found, make).join(" ")
+}
+
 /// The same of words with times: a placeholder lasts as long as what it stands for, and is as sure as its least sure word.
 fn masked_words(words: &[Word], found: &[PersonalData]) -> Vec<Word> {
-    let mut out = Vec::with_capacity(words.len());
-    let mut next = 0;
-    for data in found {
-        out.extend_from_slice(&words[next..data.first]);
-        let taken = &words[data.first..=data.last];
-        out.push(Word {
-            word: placeholder(&words[data.last].word, data.kind),
-            span: Span::new(words[data.first].span.start, words[data.last].span.end),
-            probability: taken.iter().map(|word| word.probability).fold(1.0, f32::min),
-        });
-        next = data.last + 1;
-    }
-    out.extend_from_slice(&words[next..]);
-    out
+    replaced(words, found, |taken, kind| Word {
+        word: placeholder(&taken[taken.len() - 1].word, kind),
+        span: Span::new(taken[0].span.start, taken[taken.len() - 1].span.end),
+        probability: taken.iter().map(|word| word.probability).fold(1.0, f32::min),
+    })
 }
 
 #[cfg(test)]

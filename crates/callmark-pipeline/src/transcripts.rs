@@ -78,10 +78,10 @@ pub fn parse_conversation(line: &[u8]) -> Result<WrittenConversation, String> {
 /// Names in the record and in its first turn that are likely slips of the pen.
 fn misspelt(record: &HashMap<String, Value>, turns: &[Value]) -> Vec<String> {
     let slip = |name: &str, known: &[&'static str]| {
-        let is_known = known.contains(&name) || channel_of_role_column(name).is_some();
-        nearest(name, known.iter().copied())
-            .filter(|_| !is_known)
-            .map(|near| format!("{name} (is it {near}?)"))
+        if known.contains(&name) || channel_of_role_column(name).is_some() {
+            return None;
+        }
+        nearest(name, known.iter().copied()).map(|near| format!("{name} (is it {near}?)"))
     };
     let fields: Vec<&str> = ["call_id", "turns"].into_iter().chain(METADATA_FIELDS).collect();
     let of_record = record.keys().filter_map(|name| slip(name, &fields));

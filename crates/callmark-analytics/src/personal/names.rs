@@ -3,7 +3,8 @@
 //!
 //! Capitals alone tell nothing: places, products and the first word of a sentence have them too.
 
-use super::{Asked, Line, PersonalData, PersonalKind};
+use super::topics::{Topic, Topics, length_at};
+use super::{Line, PersonalData, PersonalKind};
 use std::collections::BTreeSet;
 
 const TITLES: &[&str] = &["mr", "mrs", "ms", "miss", "mister", "missus", "doctor", "dr", "madam", "sir"];
@@ -100,8 +101,8 @@ const NO_NAMES: &[&str] = &[
     "all",
 ];
 
-/// Names of the call's lines; `asked` tells what was asked before a line.
-pub(super) fn names(lines: &[Line], asked: impl Fn(usize) -> Asked) -> Vec<PersonalData> {
+/// Names of the call's lines; `asked` tells what was asked before each.
+pub(super) fn names(lines: &[Line], asked: &[Topics]) -> Vec<PersonalData> {
     let mut found = Vec::new();
     let mut known: BTreeSet<String> = BTreeSet::new();
     for (at, line) in lines.iter().enumerate() {
@@ -118,17 +119,15 @@ pub(super) fn names(lines: &[Line], asked: impl Fn(usize) -> Asked) -> Vec<Perso
             {
                 put(word + 1, last);
             }
-            for phrase in BEFORE {
-                let length = phrase.split(' ').count();
-                if line.says(word, word + length, &[phrase])
-                    && let Some(last) = name_from(line, word + length)
-                {
-                    put(word + length, last);
+            let behind = BEFORE.iter().filter_map(|phrase| length_at(&line.words, word, phrase));
+            for first in behind.map(|length| word + length) {
+                if let Some(last) = name_from(line, first) {
+                    put(first, last);
                 }
             }
         }
         // The answer's first words, behind "yes" and the like.
-        if asked(at).name {
+        if asked[at].contains(&Topic::Name) {
             let skipped = (0..line.words.len()).take(6).find(|word| !NO_NAMES.contains(&line.plain(*word)));
             if let Some(first) = skipped
                 && let Some(last) = name_from(line, first)

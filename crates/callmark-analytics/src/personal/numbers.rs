@@ -4,66 +4,17 @@
 //! what was asked or said just before tells the others. Amounts, times, years and counts are none.
 
 use super::places::MONTHS;
-use super::{Asked, Line, PersonalKind};
-
-/// Say whose number comes.
-pub(super) const THING_WORDS: &[&str] = &[
-    "reference",
-    "order",
-    "account",
-    "policy",
-    "claim",
-    "tracking",
-    "booking",
-    "confirmation",
-    "reservation",
-    "ticket",
-    "invoice",
-    "membership",
-    "contract",
-    "case",
-    "customer id",
-];
-
-/// Say that a number comes, of whatever.
-pub(super) const NUMBER_WORDS: &[&str] = &[
-    "number",
-    "numbers",
-    "code",
-    "pin",
-    "digits",
-    "ending in",
-    "ends in",
-    "ending with",
-    "last four",
-    "id",
-    "identification",
-];
-
-/// Say that a telephone number comes.
-pub(super) const PHONE_WORDS: &[&str] = &[
-    "phone",
-    "telephone",
-    "mobile",
-    "cell",
-    "call you",
-    "reach you",
-    "call me",
-    "reach me",
-    "text you",
-    "text me",
-    "callback",
-    "call back",
-    "number you're calling from",
-    "line ending",
-    "direct number",
-];
+use super::topics::{Topic, Topics};
+use super::{Line, PersonalKind};
+use crate::text::FILLERS;
 
 /// How many words before a number still speak of it.
 const CONTEXT_WORDS: usize = 10;
+/// And how many words behind it.
+const CONTEXT_BEHIND_WORDS: usize = 4;
 
-/// What may stand between two digits of one number.
-const FILLERS: &[&str] = &["dash", "hyphen", "um", "uh", "er", "slash"];
+/// What may stand between two digits of one number, beside fillers.
+const SEPARATORS: &[&str] = &["dash", "hyphen", "slash"];
 
 /// Say that the number before them is a quantity.
 const UNITS: &[&str] = &[
@@ -126,7 +77,7 @@ struct Run {
 }
 
 /// The numbers of a line.
-pub(super) fn numbers(line: &Line, asked: Asked) -> Vec<(usize, usize, PersonalKind)> {
+pub(super) fn numbers(line: &Line, asked: &Topics) -> Vec<(usize, usize, PersonalKind)> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < line.words.len() {
@@ -142,15 +93,17 @@ pub(super) fn numbers(line: &Line, asked: Asked) -> Vec<(usize, usize, PersonalK
     found
 }
 
-fn kind_of(line: &Line, run: &Run, asked: Asked) -> Option<PersonalKind> {
+fn kind_of(line: &Line, run: &Run, asked: &Topics) -> Option<PersonalKind> {
     let count = run.digits.len();
     if is_quantity(line, run) {
         return None;
     }
-    let before = Asked::of(line, run.first.saturating_sub(CONTEXT_WORDS), run.first);
-    let near = Asked::of(line, run.first.saturating_sub(CONTEXT_WORDS), run.last + 4);
-    let told = before.or(asked);
-    let announced = told.number || told.thing || told.card || told.phone || told.national;
+    let from = run.first.saturating_sub(CONTEXT_WORDS);
+    let before = line.topics(from, run.first);
+    let near = line.topics(from, run.last + CONTEXT_BEHIND_WORDS);
+    let told = &before | asked;
+    let names_a_number = [Topic::Number, Topic::Thing, Topic::Card].iter().any(|topic| told.contains(topic));
+    let announced = names_a_number || told.contains(&Topic::Phone) || told.contains(&Topic::National);
     if (13..=19).contains(&count) && luhn(&run.digits) {
         return Some(PersonalKind::Card);
     }
@@ -163,19 +116,18 @@ fn kind_of(line: &Line, run: &Run, asked: Asked) -> Option<PersonalKind> {
         return None;
     }
     // A year that somebody mentions is no number of theirs.
-    if run.one_figure
-        && count == 4
-        && run.letters == 0
-        && !(before.number || before.thing || before.card || asked.number || asked.thing)
-    {
+    if run.one_figure && count == 4 && run.letters == 0 && !names_a_number {
         return None;
     }
+    // What was asked holds until another thing is named.
+    let speaks_of =
+        |topic: Topic| before.contains(&topic) || (asked.contains(&topic) && !before.contains(&Topic::Thing));
     Some(match count {
-        4..=12 if near.national || (told.national && !before.thing) => PersonalKind::NationalId,
-        4..=6 if before.card || (asked.card && !before.thing) => PersonalKind::Card,
+        4..=12 if near.contains(&Topic::National) || speaks_of(Topic::National) => PersonalKind::NationalId,
+        4..=6 if speaks_of(Topic::Card) => PersonalKind::Card,
         10..=13 if run.letters == 0 => PersonalKind::Phone,
-        4..=9 if run.letters == 0 && (before.phone || (asked.phone && !before.thing)) => PersonalKind::Phone,
-        14.. if told.card => PersonalKind::Card,
+        4..=9 if run.letters == 0 && speaks_of(Topic::Phone) => PersonalKind::Phone,
+        14.. if told.contains(&Topic::Card) => PersonalKind::Card,
         _ => PersonalKind::Account,
     })
 }
@@ -235,7 +187,7 @@ fn run_at(line: &Line, at: usize) -> Option<Run> {
             }
             Some(Piece::Letter) if pending < 6 => pending += 1,
             Some(Piece::Times(n)) => times = n,
-            _ if FILLERS.contains(&plain) && next > at => {}
+            _ if next > at && (SEPARATORS.contains(&plain) || FILLERS.contains(&plain)) => {}
             _ => break,
         }
         // A full stop ends a number, but recognisers set one between groups of digits too: only where digits go on.

@@ -1,6 +1,8 @@
 //! E-mail and postal addresses, and dates of birth.
 
-use super::{Asked, Line, PersonalKind};
+use super::topics::{Topic, Topics};
+use super::{Line, PersonalKind};
+use crate::text::NUMBER_WORDS;
 
 type Found = Vec<(usize, usize, PersonalKind)>;
 
@@ -112,48 +114,20 @@ const ORDINALS: &[&str] = &[
     "thirtieth",
 ];
 
-const NUMBERS: &[&str] = &[
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "oh",
-    "zero",
-];
-
 fn is_number(word: &str) -> bool {
     let parts = || word.split('-');
     !word.is_empty()
         && (word.bytes().next().is_some_and(|b| b.is_ascii_digit())
-            || parts().all(|part| NUMBERS.contains(&part) || ORDINALS.contains(&part)))
+            || parts().all(|part| {
+                NUMBER_WORDS.contains(&part) || matches!(part, "oh" | "zero") || ORDINALS.contains(&part)
+            }))
 }
 
+/// How many words before a date still speak of it.
+const BIRTH_WORDS: usize = 12;
+
 /// Dates that are given as a date of birth, or asked for as one.
-pub(super) fn birth_dates(line: &Line, asked: Asked) -> Found {
+pub(super) fn birth_dates(line: &Line, asked: &Topics) -> Found {
     let mut found = Found::new();
     for at in 0..line.words.len() {
         let plain = line.plain(at);
@@ -164,7 +138,9 @@ pub(super) fn birth_dates(line: &Line, asked: Asked) -> Found {
         if !is_month && !numeric {
             continue;
         }
-        if !(asked.birth || Asked::of(line, at.saturating_sub(12), at).birth) {
+        if !(asked.contains(&Topic::Birth)
+            || line.topics(at.saturating_sub(BIRTH_WORDS), at).contains(&Topic::Birth))
+        {
             continue;
         }
         let goes_on = |word: &str| is_number(word) || matches!(word, "of" | "the" | "and");
@@ -209,30 +185,31 @@ const STREETS: &[&str] = &[
     "alley",
 ];
 
+/// How many words before a postcode still speak of it.
+const POSTCODE_WORDS: usize = 8;
+
 /// Words of a street's name before its kind.
 const STREET_NAME_WORDS: usize = 3;
 
 /// Addresses with a number and a street, and postcodes.
-pub(super) fn addresses(line: &Line, asked: Asked) -> Found {
+pub(super) fn addresses(line: &Line, asked: &Topics) -> Found {
     let mut found = Found::new();
     for at in 1..line.words.len() {
         let plain = line.plain(at);
-        let in_answer = asked.address && matches!(plain, "street" | "road" | "lane" | "avenue");
+        let in_answer =
+            asked.contains(&Topic::Address) && matches!(plain, "street" | "road" | "lane" | "avenue");
         if STREETS.contains(&plain) && (line.words[at].capital || in_answer) {
             found.extend(street_at(line, at, in_answer));
         }
-        let near = Asked::of(line, at.saturating_sub(8), at);
-        if (near.postcode || asked.postcode) && is_number(line.plain(at)) && !is_number(line.plain(at - 1)) {
-            found.extend(postcode_at(line, at));
-        }
     }
-    if line.words.len() == 1 || asked.postcode {
-        found.extend(
-            Some(0)
-                .filter(|_| asked.postcode && is_number(line.plain(0)))
-                .and_then(|at| postcode_at(line, at)),
-        );
-    }
+    // A postcode may be the whole answer, or stand behind the word.
+    let postcode = |at: usize| {
+        asked.contains(&Topic::Postcode)
+            || line.topics(at.saturating_sub(POSTCODE_WORDS), at).contains(&Topic::Postcode)
+    };
+    let begins = |at: &usize| is_number(line.plain(*at)) && (*at == 0 || !is_number(line.plain(*at - 1)));
+    let codes = (0..line.words.len()).filter(begins).filter(|at| postcode(*at));
+    found.extend(codes.filter_map(|at| postcode_at(line, at)));
     found
 }
 

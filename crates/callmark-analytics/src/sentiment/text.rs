@@ -1,5 +1,7 @@
 //! Words of a text as the lexicons spell them, with what punctuation and spelling say of their weight.
 
+use crate::text::NUMBER_WORDS;
+
 /// Longest text looked at, in words; what comes after is left out.
 const MAX_TOKENS: usize = 2_000;
 /// Letters repeated this often or more are emphasis ("sooo").
@@ -101,39 +103,6 @@ const IS_WORDS: &[&str] = &[
     "when",
 ];
 
-/// Number words.
-const NUMBERS: &[&str] = &[
-    "one",
-    "two",
-    "three",
-    "four",
-    "five",
-    "six",
-    "seven",
-    "eight",
-    "nine",
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-    "twenty",
-    "thirty",
-    "forty",
-    "fifty",
-    "sixty",
-    "seventy",
-    "eighty",
-    "ninety",
-    "hundred",
-    "thousand",
-];
-
 /// Cuts `text`; `is_known` tells which spellings the lexicons have (smileys and drawn-out words are looked up).
 pub(super) fn cut(text: &str, is_known: impl Fn(&str) -> bool) -> Text {
     let mut out = Text { exclamations: text.matches('!').count(), ..Text::default() };
@@ -212,7 +181,9 @@ fn push_word(
     let lower = raw.to_lowercase();
     let (text, drawn_out) = without_elongation(&lower, is_known);
     for part in expanded(&text) {
-        let is_number = part.starts_with(|c: char| c.is_ascii_digit()) || NUMBERS.contains(&part.as_str());
+        let is_number = part.starts_with(|c: char| c.is_ascii_digit())
+            || NUMBER_WORDS.contains(&part.as_str())
+            || part == "thousand";
         let kind = match (hashtag, is_number) {
             (true, _) => TokenKind::Hashtag,
             (false, true) => TokenKind::Number,

@@ -278,3 +278,16 @@ fn time_without_a_broker_ends_no_call() {
     world.pass(Duration::from_secs(400));
     assert_eq!(world.scored.len(), 1, "then it counts as over");
 }
+
+#[test]
+fn a_call_of_which_only_events_come_is_scored_and_settles_no_sound() {
+    let mut world = World::new(Opened::default());
+    world.caught_up();
+    world.tell("a", 1_000, STARTED);
+    world.tell("a", 46_000, ENDED);
+    world.caught_up();
+    world.pass(Duration::from_secs(4));
+    assert_eq!((world.scored.len(), world.partition.open_sessions()), (1, 0));
+    let batch = world.commit().unwrap();
+    assert_eq!((batch.results.len(), batch.last, batch.events_next), (1, -1, Some(2)));
+}
