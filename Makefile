@@ -46,8 +46,9 @@ build: deps ## Build the command, target/release/callmark
 	cargo build $(CARGO_FLAGS) -p callmark
 
 .PHONY: model
-model: build ## Fetch and verify the speech model (MODEL=base)
+model: build ## Fetch and verify the speech model (MODEL=base) and the sentence model
 	$(CALLMARK) models pull $(MODEL)
+	$(CALLMARK) models pull minilm
 
 .PHONY: report
 report: run ## Compare AI with people: on the demo calls, and on 100,000 simulated ones; writes OUT/report-*
@@ -86,6 +87,7 @@ lint: deps ## Formatting, lints, documentation, licences
 test-build: deps
 	cargo test $(CARGO_FLAGS) --workspace --no-run
 	$(CALLMARK) models pull $(MODEL)
+	$(CALLMARK) models pull minilm
 
 .PHONY: test-unit
 test-unit: test-build ## Tests of every crate, and of the command itself
@@ -165,8 +167,16 @@ bench-scale: test-build test-deps ## How work is divided over workers, and what 
 	python3 .make/kafka_scale.py $(KAFKA_COMMANDS)
 
 .PHONY: eval
-eval: test-build test-deps ## Score the corpora of CALLMARK_CORPUS and hold them against their truth (SETS="calls telephone noise demo")
-	.make/eval.sh $(CALLMARK) $(CALLMARK_CORPUS) $(OUT)/eval $(CALLMARK_CACHE)/venv $(or $(SETS),calls telephone noise demo)
+eval: test-build test-deps ## Score the corpora of CALLMARK_CORPUS and hold them against their truth (SETS="calls telephone noise demo text dialogues")
+	.make/eval.sh $(CALLMARK) $(CALLMARK_CORPUS) $(OUT)/eval $(CALLMARK_CACHE)/venv $(or $(SETS),calls telephone noise demo text dialogues)
+
+HEADS := models/heads
+.PHONY: train-heads
+train-heads: test-build ## Train the head for requests on our own examples and CALLMARK_CORPUS; writes it and its card in models/heads
+	{ cat $(HEADS)/human_request_card.md; \
+	  $(TARGET)/release/examples/train_head $(CALLMARK_MODELS)/minilm-l6-v2.safetensors $(HEADS)/human_request_words.txt \
+	    $(HEADS)/human_request.tsv $(CALLMARK_CORPUS)/text_human_request/utterances.jsonl 1 $(HEADS)/human_request.toml; \
+	} > $(HEADS)/human_request.md
 
 # cargo-deny is compiled from source, which no clean machine has minutes for in every `make test`; `lint` checks the
 # same policy file with a small script.

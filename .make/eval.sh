@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Score the corpora and hold the datasets against their truth: eval.sh CALLMARK CORPUS OUT VENVS [calls|telephone|noise|demo]...
+# Score the corpora and hold the datasets against their truth: eval.sh CALLMARK CORPUS OUT VENVS [calls|telephone|noise|demo|text|dialogues]...
 # Exit status 1 when a requirement does not hold; a corpus that is absent is said to be and left out.
 set -uo pipefail
 
@@ -34,7 +34,11 @@ set_of() {
       "$python" "$tools/eval_calls.py" "$out/calls" "$set/truth" --json "$out/calls.json" $(require \
         'calls_found==24' 'calls_duplicated==0' 'wer<=0.10' 'speaker_side_accuracy>=0.97' 'mono_wer<=0.15' \
         'mono_speaker_side_accuracy>=0.80' 'customer_talk_time_error_median<=0.08' \
-        'hold_and_queue_error_median_ms<=1500' 'turn_start_error_median_ms<=300') || status=1
+        'hold_and_queue_error_median_ms<=1500' 'turn_start_error_median_ms<=300' 'human_request_f1>=0.90' \
+        'calls_with_request_f1>=0.95' 'hard_negatives_fired<=0.05' 'deflection_f1>=0.80' 'offer_accepted_f1>=0.85' \
+        'handoff_f1>=0.90' 'ai_disclosure_f1>=0.90' 'loop_f1>=0.75' 'interruption_f1>=0.75' 'honoured_accuracy>=0.90' \
+        'human_reached_error_median_ms<=2000' 'outcome_accuracy>=0.85' 'outcome_resolved_or_not_accuracy>=0.92' \
+        'resolved_at_error_median_ms<=4000' 'turn_sentiment_spearman>=0.70' 'call_sentiment_spearman>=0.85') || status=1
       "$python" "$here/personal.py" "$out/calls" "$set/truth" || status=1
       ;;
     telephone)
@@ -51,8 +55,29 @@ set_of() {
       # shellcheck disable=SC2046
       "$python" "$tools/eval_calls.py" "$out/demo" "$demo/truth" $(require 'calls_found==8' 'calls_duplicated==0') || status=1
       ;;
+    text)
+      local asked=$corpus/text_human_request/utterances.jsonl said=$corpus/text_sentiment/utterances.jsonl
+      "$callmark" classify --task human-request "$asked" >"$out/human_request.jsonl" || status=1
+      # shellcheck disable=SC2046
+      "$python" "$tools/eval_text.py" human-request "$out/human_request.jsonl" "$asked" $(require \
+        'precision>=0.95' 'recall>=0.92') || status=1
+      "$callmark" classify --task sentiment "$said" >"$out/sentiment.jsonl" || status=1
+      "$python" "$here/vader.py" "$said" >"$out/vader.jsonl" || status=1
+      for who in vader sentiment; do
+        echo "-- $who"
+        "$python" "$tools/eval_text.py" sentiment "$out/$who.jsonl" "$said" || status=1
+      done
+      ;;
+    dialogues)
+      for kind in tau sgd; do
+        local set=$corpus/dialogues_$kind bound=success_accuracy\>=0.85
+        [[ $kind == sgd ]] || bound=transfer_f1\>=0.90
+        score "$kind" "$set/conversations.jsonl"
+        "$python" "$here/dialogues.py" "$kind" "$out/$kind" "$set/labels.jsonl" --require "$bound" || status=1
+      done
+      ;;
     *)
-      echo "error: unknown set $1; known: calls, telephone, noise, demo" >&2
+      echo "error: unknown set $1; known: calls, telephone, noise, demo, text, dialogues" >&2
       status=1
       ;;
   esac

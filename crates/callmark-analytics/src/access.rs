@@ -95,7 +95,7 @@ impl<'a> Reading<'a> {
         for hit in hits {
             let mut event = turn.event_of(self.rules, self.turns, EventKind::HumanRequest, hit);
             let target = event.detail.take().unwrap_or_else(|| "target=human".to_owned());
-            event.detail = Some(format!("{target};to_handler={to}"));
+            event.detail = Some(format!("{target};to_handler={to};by={}", hit.basis.name()));
             if turn.speaker == Speaker::Unknown {
                 event.confidence = event.confidence.map(|c| c * 0.7);
             }

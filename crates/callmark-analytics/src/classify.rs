@@ -1,9 +1,9 @@
 //! One text at a time, for who writes rules and who measures them.
 
 use crate::Ruleset;
+use crate::hearing;
 use crate::signal::Signal;
-use crate::text;
-use callmark_types::Speaker;
+use callmark_types::{Speaker, Turn};
 
 /// A turn before the one that is classified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,8 @@ pub fn classify_human_request(
     }
     let listener = context.iter().rev().find_map(|t| t.speaker.filter(|s| s.is_agent_side()));
     let human_listens = listener == Some(Speaker::HumanAgent);
-    let sentences = text::sentences_of_text(text, &rules.spelling);
-    let found = sentences.iter().flat_map(|s| rules.matches(s, Some(Speaker::Customer)));
-    let asks = found.map(|m| &rules.rules[m.rule]).filter(|rule| match rule.signal {
+    let heard = hearing::hear(rules, &[customer_turn(text)]);
+    let asks = heard.iter().flat_map(|turn| &turn.hits).filter(|hit| match hit.signal {
         Signal::SupervisorRequest => true,
         Signal::HumanRequest
         | Signal::BareHumanRequest
@@ -53,5 +52,25 @@ pub fn classify_human_request(
         _ => false,
     });
     let best = asks.max_by(|a, b| a.confidence.total_cmp(&b.confidence));
-    best.map_or(none, |rule| TextFinding { label: 1, score: rule.confidence, rule_id: Some(rule.id.clone()) })
+    best.map_or(none, |hit| TextFinding {
+        label: 1,
+        score: hit.confidence,
+        rule_id: Some(rules.identity(hit.rule).0.to_owned()),
+    })
+}
+
+/// A customer's text as a turn of its own.
+pub(crate) fn customer_turn(text: &str) -> Turn {
+    Turn {
+        index: 0,
+        channel: None,
+        speaker: Speaker::Customer,
+        span: None,
+        text: text.to_owned(),
+        words: Vec::new(),
+        asr_confidence: None,
+        no_speech_probability: None,
+        loudness_dbfs: None,
+        dropped_reason: None,
+    }
 }

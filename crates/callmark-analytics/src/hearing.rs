@@ -1,6 +1,7 @@
 //! Every rule held against every sentence once, for the parts of scoring that look at sentences in context.
 
 use crate::Ruleset;
+use crate::head;
 use crate::signal::Signal;
 use crate::text::{self, Sentence};
 use callmark_types::{Event, EventKind, Millis, Speaker, Turn};
@@ -18,15 +19,43 @@ pub(crate) struct Heard {
     pub(crate) sentences: Vec<Sentence>,
     /// What fired in it, in order of sentences.
     pub(crate) hits: Vec<Hit>,
+    /// Sentences in which a rule for requests was held back by its guards.
+    pub(crate) held_back: Vec<usize>,
 }
 
-/// A rule that fired in a sentence.
+/// What a finding rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Basis {
+    /// A rule alone; the trained head was not asked, or disagrees.
+    Rule,
+    /// A rule and the trained head.
+    RuleAndHead,
+    /// The trained head alone.
+    Head,
+}
+
+impl Basis {
+    /// As details name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Rule => "rule",
+            Self::RuleAndHead => "rule+head",
+            Self::Head => "head",
+        }
+    }
+}
+
+/// A rule or head that fired in a sentence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Hit {
     /// What was found.
     pub(crate) signal: Signal,
-    /// Index of the rule.
-    pub(crate) rule: usize,
+    /// Index of the rule; `None` where no rule fired.
+    pub(crate) rule: Option<usize>,
+    /// What it rests on.
+    pub(crate) basis: Basis,
+    /// Of the rule, or of rule and head together.
+    pub(crate) confidence: f64,
     /// Index of the sentence in its turn.
     pub(crate) sentence: usize,
     /// First and last written word of the match.
@@ -82,12 +111,12 @@ impl Heard {
 
     /// The event of a hit, with the rule's name, confidence and detail.
     pub(crate) fn event_of(&self, rules: &Ruleset, turns: &[Turn], kind: EventKind, hit: &Hit) -> Event {
-        let rule = &rules.rules[hit.rule];
+        let (id, version) = rules.identity(hit.rule);
         Event {
-            detail: rule.detail.clone(),
-            rule_id: Some(rule.id.clone()),
-            rule_version: Some(rule.version.clone()),
-            confidence: Some(rule.confidence),
+            detail: hit.rule.and_then(|index| rules.rules[index].detail.clone()),
+            rule_id: Some(id.to_owned()),
+            rule_version: Some(version.to_owned()),
+            confidence: Some(hit.confidence),
             ..self.event(turns, kind, self.evidence_words(hit))
         }
     }
@@ -101,17 +130,25 @@ pub(crate) fn hear(rules: &Ruleset, turns: &[Turn]) -> Vec<Heard> {
         if sentences.is_empty() {
             continue;
         }
-        let mut hits = Vec::new();
+        let (mut hits, mut held_back) = (Vec::new(), Vec::new());
         for (index, sentence) in sentences.iter().enumerate() {
-            hits.extend(rules.matches(sentence, Some(turn.speaker)).into_iter().map(|m| Hit {
+            let look = rules.look(sentence, Some(turn.speaker));
+            hits.extend(look.found.iter().map(|m| Hit {
                 signal: rules.rules[m.rule].signal,
-                rule: m.rule,
+                rule: Some(m.rule),
+                basis: Basis::Rule,
+                confidence: rules.rules[m.rule].confidence,
                 sentence: index,
                 words: sentence.words_of(m.start, m.end),
             }));
+            if look.held_back.iter().any(|rule| rules.rules[*rule].signal == Signal::HumanRequest) {
+                held_back.push(index);
+            }
         }
-        out.push(Heard { at, speaker: turn.speaker, end: turn.span.map(|s| s.end), sentences, hits });
+        let end = turn.span.map(|s| s.end);
+        out.push(Heard { at, speaker: turn.speaker, end, sentences, hits, held_back });
     }
+    head::weigh(rules, &mut out);
     out
 }
 

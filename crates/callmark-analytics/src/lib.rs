@@ -5,15 +5,18 @@
 //! finding names the rule and the version that made it.
 
 mod access;
+mod categories;
 mod classify;
 mod conversation;
 mod handlers;
+mod head;
 mod hearing;
 mod loops;
 mod mixed;
 mod personal;
 mod resolution;
 mod roles;
+mod rule_cases;
 mod ruleset;
 mod score;
 mod sentiment;
@@ -22,10 +25,12 @@ mod text;
 mod turns;
 
 pub use classify::{ContextTurn, TextFinding, classify_human_request};
+pub use head::{Combined, RuleVerdict, TrainingSentence, training_sentences};
 pub use mixed::mixed_channel;
 pub use personal::{PersonalData, PersonalKind, SpokenLine, find_personal};
 pub use roles::{Lane, LaneTurn, Roles, assign_speakers};
+pub use rule_cases::{CaseReport, Tried};
 pub use ruleset::{RuleError, Ruleset};
-pub use score::{Conversation, Scores, score};
+pub use score::{Conversation, Scores, rescore, score};
 pub use sentiment::classify_sentiment;
 pub use turns::{HeardUtterance, LaneTurns, turns_of};

@@ -86,7 +86,7 @@ pub fn assign_speakers(rules: &Ruleset, metadata: &CallMetadata, turns: &[LaneTu
 
 fn signals_in(rules: &Ruleset, text: &str) -> BTreeSet<Signal> {
     let sentences = text::sentences_of_text(text, &rules.spelling);
-    sentences.iter().flat_map(|s| rules.matches(s, None)).map(|m| rules.rules[m.rule].signal).collect()
+    sentences.iter().flat_map(|s| rules.look(s, None).found).map(|m| rules.rules[m.rule].signal).collect()
 }
 
 /// The side of each lane that can be placed: told, else by the balance of words; where one side is known, the other

@@ -4,13 +4,16 @@
 //! a rule file gets wrong is refused with the place and the remedy, because a rule that silently never fires looks
 //! like a call center without problems.
 
+use crate::categories::{self, Category};
+use crate::head::Head;
 use crate::sentiment::{self, Lexicons};
 use crate::signal::Signal;
 use crate::text::Sentence;
-use callmark_types::Speaker;
+use callmark_types::{EventKind, SentenceEncoder, Speaker};
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Largest compiled size of all patterns together, in bytes.
 const MAX_COMPILED_BYTES: usize = 256 << 20;
@@ -29,7 +32,11 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("rules/resolution.toml", include_str!("../../../pipelines/rules/resolution.toml")),
     ("rules/repeat_contact.toml", include_str!("../../../pipelines/rules/repeat_contact.toml")),
     ("rules/roles.toml", include_str!("../../../pipelines/rules/roles.toml")),
+    (HUMAN_REQUEST_HEAD, include_str!("../../../models/heads/human_request.toml")),
 ];
+
+/// The trained layer for requests for a person.
+const HUMAN_REQUEST_HEAD: &str = "heads/human_request.toml";
 
 /// Why a rule file or lexicon was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,6 +72,8 @@ impl Side {
 pub(crate) struct Rule {
     pub(crate) id: String,
     pub(crate) version: String,
+    /// The file that it stands in.
+    pub(crate) file: String,
     pub(crate) signal: Signal,
     pub(crate) side: Side,
     pub(crate) detail: Option<String>,
@@ -73,8 +82,7 @@ pub(crate) struct Rule {
     question: Option<bool>,
     unless: Vec<Regex>,
     unless_before: Vec<Regex>,
-    /// Texts with the answer expected of this rule; read by the test that holds rules to them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "cases are for tests and for who writes rules"))]
+    /// Texts with the answer expected of this rule.
     pub(crate) cases: Vec<(String, bool)>,
 }
 
@@ -118,7 +126,16 @@ pub(crate) struct Match {
     pub(crate) end: usize,
 }
 
-/// Rules and lexicons, checked and compiled.
+/// What the rules make of a sentence.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// Where rules fire, one place a rule, in the order of the rules.
+    pub(crate) found: Vec<Match>,
+    /// Rules of which a pattern matched and a guard (`unless`, `unless_before`) held it back.
+    pub(crate) held_back: Vec<usize>,
+}
+
+/// Rules, lexicons and trained heads, checked and compiled.
 #[derive(Debug)]
 pub struct Ruleset {
     pub(crate) lexicons: Lexicons,
@@ -128,6 +145,9 @@ pub struct Ruleset {
     /// Each pattern of the set with its rule.
     patterns: Vec<(Regex, usize)>,
     sha256: String,
+    pub(crate) categories: Vec<(String, Category)>,
+    head: Head,
+    encoder: Option<Arc<dyn SentenceEncoder>>,
 }
 
 impl Ruleset {
@@ -141,8 +161,8 @@ impl Ruleset {
     pub fn from_sources(sources: &[(&str, &str)]) -> Result<Self, RuleError> {
         let mut texts: BTreeMap<&str, &str> = BUILT_IN.iter().chain(sentiment::BUILT_IN).copied().collect();
         for (name, text) in sources {
-            if !name.starts_with("rules/") && !name.starts_with("lexicons/") {
-                let reason = "name must begin with rules/ or lexicons/".to_owned();
+            if !["rules/", "lexicons/", "heads/"].iter().any(|folder| name.starts_with(folder)) {
+                let reason = "name must begin with rules/, lexicons/ or heads/".to_owned();
                 return Err(RuleError { file: (*name).to_owned(), reason });
             }
             texts.insert(name, text);
@@ -157,12 +177,15 @@ impl Ruleset {
             }
             if name.starts_with("rules/") {
                 loader.add_file(name, text)?;
-            } else {
+            } else if name.starts_with("lexicons/") {
                 lexicons.push((*name, *text));
             }
         }
         let sha256 = digest.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        loader.check_orders()?;
         let set = loader.compile_set()?;
+        let head = Head::from_toml(texts[HUMAN_REQUEST_HEAD])
+            .map_err(|reason| RuleError { file: HUMAN_REQUEST_HEAD.to_owned(), reason })?;
         Ok(Self {
             lexicons: Lexicons::from_sources(&lexicons)?,
             rules: loader.rules,
@@ -170,7 +193,58 @@ impl Ruleset {
             set,
             patterns: loader.patterns.into_iter().map(|(_, regex, rule)| (regex, rule)).collect(),
             sha256,
+            categories: loader.categories,
+            head,
+            encoder: None,
         })
+    }
+
+    /// The same with a sentence model: its heads and the semantic conditions of rules count from here on.
+    ///
+    /// # Errors
+    /// Where a head was trained on another model's vectors.
+    pub fn with_encoder(mut self, encoder: Arc<dyn SentenceEncoder>) -> Result<Self, RuleError> {
+        if self.head.model_sha256 != encoder.sha256() {
+            let reason = format!(
+                "it was trained on the sentence model {}, not on {}; train it again or use that model",
+                self.head.model_sha256,
+                encoder.sha256()
+            );
+            return Err(RuleError { file: HUMAN_REQUEST_HEAD.to_owned(), reason });
+        }
+        for (_, category) in self.categories.iter_mut().filter(|(_, c)| c.needs_model()) {
+            category.learn_vectors(encoder.as_ref(), &self.spelling);
+        }
+        self.encoder = Some(encoder);
+        Ok(self)
+    }
+
+    /// The category that needs a sentence model and has none, by id.
+    pub fn lacks_model(&self) -> Option<&str> {
+        let needing = self.categories.iter().find(|(_, c)| c.needs_model()).map(|(_, c)| c.id.as_str());
+        needing.filter(|_| self.encoder.is_none())
+    }
+
+    /// The sentence model, where there is one.
+    pub(crate) fn encoder(&self) -> Option<&dyn SentenceEncoder> {
+        self.encoder.as_deref()
+    }
+
+    /// SHA-256 of the sentence model's weights, hex; `None` where scoring does without one.
+    pub fn text_model_sha256(&self) -> Option<&str> {
+        self.encoder.as_deref().map(SentenceEncoder::sha256)
+    }
+
+    /// Name and version of a rule; of the head where no rule fired.
+    pub(crate) fn identity(&self, rule: Option<usize>) -> (&str, &str) {
+        rule.map_or((&self.head.id, &self.head.version), |index| {
+            (&self.rules[index].id, &self.rules[index].version)
+        })
+    }
+
+    /// The head for requests with the model that it needs, where there is one.
+    pub(crate) fn trained(&self) -> Option<(&Head, &dyn SentenceEncoder)> {
+        Some((&self.head, self.encoder.as_deref()?))
     }
 
     /// SHA-256 of all rule and lexicon texts, hex.
@@ -178,30 +252,29 @@ impl Ruleset {
         &self.sha256
     }
 
-    /// Every place in `sentence` where a rule for `speaker` fires, one a rule, in the order of the rules.
-    pub(crate) fn matches(&self, sentence: &Sentence, speaker: Option<Speaker>) -> Vec<Match> {
+    /// Every place in `sentence` where a rule for `speaker` fires, and what was held back.
+    pub(crate) fn look(&self, sentence: &Sentence, speaker: Option<Speaker>) -> Look {
         let bytes = sentence.text.as_bytes();
-        let mut found: Vec<Match> = Vec::new();
+        let mut look = Look::default();
         for pattern in self.set.matches(bytes) {
             let (regex, rule_index) = &self.patterns[pattern];
             let rule = &self.rules[*rule_index];
-            let known = found.iter().any(|m| m.rule == *rule_index);
+            let known = look.found.iter().any(|m| m.rule == *rule_index);
             if known || !rule.side.looks_at(speaker) || rule.question.is_some_and(|q| q != sentence.question)
             {
-                continue;
-            }
-            if rule.unless.iter().any(|guard| guard.is_match(bytes)) {
                 continue;
             }
             let held = |m: &regex::bytes::Match<'_>| {
                 !rule.unless_before.iter().any(|guard| guard.is_match(&bytes[..m.start()]))
             };
-            if let Some(m) = regex.find_iter(bytes).find(held) {
-                found.push(Match { rule: *rule_index, start: m.start(), end: m.end() });
+            let is_guarded = rule.unless.iter().any(|guard| guard.is_match(bytes));
+            match regex.find_iter(bytes).find(held).filter(|_| !is_guarded) {
+                Some(m) => look.found.push(Match { rule: *rule_index, start: m.start(), end: m.end() }),
+                None => look.held_back.push(*rule_index),
             }
         }
-        found.sort_by_key(|m| m.rule);
-        found
+        look.found.sort_by_key(|m| m.rule);
+        look
     }
 }
 
@@ -211,9 +284,11 @@ struct Loader {
     spelling: Spelling,
     /// Pattern text, compiled pattern, rule.
     patterns: Vec<(String, Regex, usize)>,
+    /// With the file that each stands in.
+    categories: Vec<(String, Category)>,
 }
 
-const FILE_KEYS: &[&str] = &["version", "about", "fragments", "spelling", "rule"];
+const FILE_KEYS: &[&str] = &["version", "about", "fragments", "spelling", "rule", "category"];
 const SPELLING_KEYS: &[&str] = &["correct", "keep", "replace"];
 const CASE_KEYS: &[&str] = &["text", "expect"];
 const RULE_KEYS: &[&str] = &[
@@ -231,6 +306,24 @@ const RULE_KEYS: &[&str] = &[
 ];
 
 impl Loader {
+    /// What `after` and `before` name must be there: a type of event, a rule, or a category that is found earlier.
+    fn check_orders(&self) -> Result<(), RuleError> {
+        let mut names: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        names.extend(self.rules.iter().map(|rule| rule.id.as_str()));
+        for (file, category) in &self.categories {
+            if let Some(unknown) = category.named().find(|name| !names.contains(name)) {
+                let reason = format!(
+                    "category {:?}: {unknown:?} is no type of event, no rule and no category before this one; {}",
+                    category.id,
+                    nearest(unknown, &names)
+                );
+                return Err(RuleError { file: file.clone(), reason });
+            }
+            names.push(&category.id);
+        }
+        Ok(())
+    }
+
     fn compile_set(&self) -> Result<RegexSet, RuleError> {
         RegexSetBuilder::new(self.patterns.iter().map(|(text, _, _)| text))
             .unicode(false)
@@ -271,7 +364,23 @@ impl Loader {
                 .get("id")
                 .and_then(toml::Value::as_str)
                 .map_or_else(|| format!("rule number {}", position + 1), |id| format!("rule {id:?}"));
-            self.add_rule(table, &fragments).map_err(|reason| fail(format!("{label}: {reason}")))?;
+            self.add_rule(name, table, &fragments).map_err(|reason| fail(format!("{label}: {reason}")))?;
+        }
+        let categories = match table.get("category") {
+            None => &none,
+            Some(value) => {
+                value.as_array().ok_or_else(|| fail("write categories as [[category]]".to_owned()))?
+            }
+        };
+        for (position, value) in categories.iter().enumerate() {
+            let table =
+                value.as_table().ok_or_else(|| fail("write categories as [[category]]".to_owned()))?;
+            let label = table
+                .get("id")
+                .and_then(toml::Value::as_str)
+                .map_or_else(|| format!("category number {}", position + 1), |id| format!("category {id:?}"));
+            self.add_category(name, table, &fragments)
+                .map_err(|reason| fail(format!("{label}: {reason}")))?;
         }
         Ok(())
     }
@@ -290,12 +399,35 @@ impl Loader {
         Ok(())
     }
 
-    fn add_rule(&mut self, table: &toml::Table, fragments: &BTreeMap<&str, &str>) -> Result<(), String> {
-        check_keys(table, RULE_KEYS, "rule")?;
-        let id = required(table, "id")?.to_owned();
-        if self.rules.iter().any(|r| r.id == id) {
-            return Err("a rule of this id exists; ids must differ".to_owned());
+    fn new_id(&self, table: &toml::Table) -> Result<String, String> {
+        let id = required(table, "id")?;
+        if self.rules.iter().any(|r| r.id == id) || self.categories.iter().any(|(_, c)| c.id == id) {
+            return Err("a rule or category of this id exists; ids must differ".to_owned());
         }
+        Ok(id.to_owned())
+    }
+
+    fn add_category(
+        &mut self,
+        file: &str,
+        table: &toml::Table,
+        fragments: &BTreeMap<&str, &str>,
+    ) -> Result<(), String> {
+        check_keys(table, categories::KEYS, "category")?;
+        self.new_id(table)?;
+        let expression = |pattern: &str| compile(pattern, fragments).map(|(_, regex)| regex);
+        self.categories.push((file.to_owned(), Category::from_table(table, &expression)?));
+        Ok(())
+    }
+
+    fn add_rule(
+        &mut self,
+        file: &str,
+        table: &toml::Table,
+        fragments: &BTreeMap<&str, &str>,
+    ) -> Result<(), String> {
+        check_keys(table, RULE_KEYS, "rule")?;
+        let id = self.new_id(table)?;
         let finds = required(table, "finds")?;
         let signal = Signal::parse(finds)
             .ok_or_else(|| format!("finds {finds:?} is unknown; {}", nearest(finds, &Signal::names())))?;
@@ -315,6 +447,7 @@ impl Loader {
         };
         let rule = Rule {
             version: required(table, "version")?.to_owned(),
+            file: file.to_owned(),
             signal,
             side,
             detail: table.get("detail").and_then(|v| v.as_str()).map(str::to_owned),

@@ -1,9 +1,11 @@
 //! One call scored: the parts put together.
 
-use crate::{Ruleset, access, conversation, handlers, hearing, loops, personal, resolution, sentiment};
+use crate::{
+    Ruleset, access, categories, conversation, handlers, hearing, loops, personal, resolution, sentiment,
+};
 use callmark_types::{
-    AudioFacts, CallMetadata, ConversationMetrics, Event, EventKind, Handler, HandlerSegment, HumanAccess,
-    Millis, Resolution, SentimentRollup, Span, TrustFlag, Turn,
+    AudioFacts, CallMetadata, CallRecord, ConversationMetrics, Event, EventKind, Handler, HandlerSegment,
+    HumanAccess, Millis, Resolution, ScoredCall, SentimentRollup, Span, Trust, TrustFlag, Turn,
 };
 
 /// What is scored: one call.
@@ -44,29 +46,105 @@ pub struct Scores {
     pub flags: Vec<TrustFlag>,
 }
 
+/// What was measured on time and audio rather than read from words.
+struct Measured {
+    /// Hold and queue, in order.
+    waits: Vec<(Handler, Span)>,
+    metrics: ConversationMetrics,
+    /// Interruptions, silences, personal data.
+    events: Vec<Event>,
+}
+
 /// Scores one call.
 pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
     let waits = conversation::hold_and_queue_spans(call);
-    let of = |handler: Handler| -> Vec<Span> {
-        waits.iter().filter(|(h, _)| *h == handler).map(|(_, span)| *span).collect()
+    let (metrics, mut events) =
+        conversation::measure(call, &of(&waits, Handler::Hold), &of(&waits, Handler::Queue));
+    events.extend(personal::events(call.turns));
+    judge(rules, call, Measured { waits, metrics, events })
+}
+
+/// Scores a stored call again by other rules, without its audio. What was measured on audio stays as it was stored:
+/// speakers, times, hold, queue, interruptions, silence, conversation measures; and `pii` events, whose words may have
+/// been taken out of the text. Of what the call's row says, the lineage is left for the caller to set.
+pub fn rescore(rules: &Ruleset, stored: &ScoredCall) -> ScoredCall {
+    let detected = TrustFlag::HandlersDetected.as_str();
+    let was_told = !stored.record.trust.flags.iter().any(|flag| flag == detected);
+    let record = &stored.record;
+    let metadata = CallMetadata {
+        started_at: record.started_at,
+        first_handler: record.first_handler.filter(|_| was_told),
+        handler_segments: if was_told { record.handler_segments.clone() } else { Vec::new() },
+        agent_ids: record.agent_ids.clone(),
+        customer_key: record.customer_key.clone(),
+        queue: record.queue.clone(),
+        issue_type: record.issue_type.clone(),
+        language: record.language.clone(),
+        ..CallMetadata::unknown(record.call_id.clone())
     };
-    let (hold, queue) = (of(Handler::Hold), of(Handler::Queue));
+    let end = record.audio.total_conversation_duration;
+    let call = Conversation { metadata: &metadata, turns: &stored.turns, audio: None, end };
+    let waited = |event: &Event| match event.kind {
+        EventKind::Hold => event.span.map(|span| (Handler::Hold, span)),
+        EventKind::Queue => event.span.map(|span| (Handler::Queue, span)),
+        _ => None,
+    };
+    let measured = Measured {
+        waits: stored.events.iter().filter_map(waited).collect(),
+        metrics: record.conversation.clone(),
+        events: stored
+            .events
+            .iter()
+            .filter(|e| matches!(e.kind, EventKind::Interruption | EventKind::Silence | EventKind::Pii))
+            .cloned()
+            .collect(),
+    };
+    let scores = judge(rules, &call, measured);
+    let mut flags: Vec<String> =
+        record.trust.flags.iter().filter(|flag| *flag != detected).cloned().collect();
+    flags.extend(scores.flags.iter().map(|flag| flag.as_str().to_owned()));
+    flags.sort_unstable();
+    let record = CallRecord {
+        first_handler: scores.first_handler,
+        final_handler: scores.final_handler,
+        handler_segments: scores.handler_segments,
+        conversation: scores.conversation,
+        sentiment: scores.sentiment,
+        human_access: scores.human_access,
+        resolution: scores.resolution,
+        trust: Trust { flags, ..record.trust.clone() },
+        ..record.clone()
+    };
+    ScoredCall {
+        record,
+        turns: stored.turns.clone(),
+        turn_sentiment: scores.turn_sentiment,
+        events: scores.events,
+    }
+}
+
+fn of(waits: &[(Handler, Span)], handler: Handler) -> Vec<Span> {
+    waits.iter().filter(|(h, _)| *h == handler).map(|(_, span)| *span).collect()
+}
+
+/// What the words say, given what was measured.
+fn judge(rules: &Ruleset, call: &Conversation<'_>, measured: Measured) -> Scores {
+    let Measured { waits, metrics, mut events } = measured;
+    let (hold, queue) = (of(&waits, Handler::Hold), of(&waits, Handler::Queue));
     let heard = hearing::hear(rules, call.turns);
     let handlers = handlers::work_out(call, &heard, &waits);
     let access = access::find(rules, call, &heard);
     let resolution = resolution::find(rules, call, &heard, &access, &handlers, &queue);
-    let (metrics, mut events) = conversation::measure(call, &hold, &queue);
     events.extend(wait_events(EventKind::Hold, &hold));
     events.extend(wait_events(EventKind::Queue, &queue));
     events.extend(hearing::plain_events(rules, call.turns, &heard));
     events.extend(loops::find(call.turns, &heard));
     events.extend(access.events);
     events.extend(resolution.events);
-    events.extend(personal::events(call.turns));
-    events.sort_by_key(|e| {
-        let start = e.span.map(|s| s.start);
-        (start, e.turn_index, e.kind)
-    });
+    let in_order = |e: &Event| (e.span.map(|s| s.start), e.turn_index, e.kind);
+    events.sort_by_key(in_order);
+    events.extend(categories::find(rules, call, &heard, &events));
+    events.sort_by_key(in_order);
     let turn_sentiment =
         sentiment::score_turns(&rules.lexicons, call.turns, call.metadata.language.as_deref());
     Scores {

@@ -16,6 +16,11 @@ macro_rules! signals {
                 Self::ALL.iter().map(|(name, _)| *name).collect()
             }
 
+            /// As `finds` writes it.
+            pub(crate) fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
             /// The signal of a name.
             pub(crate) fn parse(name: &str) -> Option<Self> {
                 Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, signal)| *signal)

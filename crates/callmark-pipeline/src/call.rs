@@ -9,6 +9,7 @@ use crate::transcripts::{call_id_of_line, parse_conversation};
 use callmark_analytics::Ruleset;
 use callmark_store::{Dataset, DeadLetter, SourceKey};
 use callmark_types::{CallId, CallMetadata, Lineage, Millis, ScoredCall, SourcePosition};
+use cpu_time::ThreadTime;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -16,6 +17,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Bytes read at a time while a file's digest is made.
@@ -46,8 +48,21 @@ pub(crate) struct CallContext<'a> {
     pub(crate) metadata_uri: Option<&'a str>,
     /// What is taken out of conversations; recordings lose it in the ear.
     pub(crate) redaction: &'a Redaction,
+    /// Processor time of scoring so far.
+    pub(crate) scoring_nanos: &'a AtomicU64,
     /// Fields of conversations that are near a known one, and were left out.
     pub(crate) misspelt: &'a Mutex<BTreeSet<String>>,
+}
+
+impl CallContext<'_> {
+    /// Does a part of scoring, and adds up the processor time that this thread spent on it.
+    fn timed<T>(&self, part: impl FnOnce() -> T) -> T {
+        let started = ThreadTime::now();
+        let done = part();
+        let spent = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        self.scoring_nanos.fetch_add(spent, Ordering::Relaxed);
+        done
+    }
 }
 
 /// Who a task is about, as far as it is known before it is done.
@@ -150,7 +165,8 @@ fn recording(
         let _ = context.spool.save(&key, metadata, &heard);
         heard
     };
-    let call = compose_heard(context.rules, metadata, heard, position(subject), context.lineage.clone());
+    let call = context
+        .timed(|| compose_heard(context.rules, metadata, heard, position(subject), context.lineage.clone()));
     Ok(Outcome::Scored { key, call: Box::new(call) })
 }
 
@@ -180,7 +196,7 @@ fn written(
     context.redaction.written(&mut conversation);
     // No recogniser had a part in it.
     let lineage = Lineage { asr_model: None, asr_model_sha256: None, ..context.lineage.clone() };
-    let call = compose_written(context.rules, conversation, position(subject), lineage);
+    let call = context.timed(|| compose_written(context.rules, conversation, position(subject), lineage));
     Ok(Outcome::Scored { key, call: Box::new(call) })
 }
 

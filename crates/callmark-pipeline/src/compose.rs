@@ -33,10 +33,12 @@ pub(crate) fn compose_heard(
         turn.speaker = *speaker;
     }
     let end = call.facts.format.duration;
+    // What was heard is judged in the language in which it was heard.
+    let language = metadata.language.clone().or_else(|| call.language.clone());
+    let metadata = &CallMetadata { language: language.clone(), ..metadata.clone() };
     let scores =
         score(rules, &Conversation { metadata, turns: &turns, audio: Some(&call.facts), end: Some(end) });
     let trust = trust_of(&turns, Some((&call, end)), &spoken, &scores, metadata);
-    let language = metadata.language.clone().or(call.language);
     let audio = audio_columns(&call.facts);
     record(metadata, language, audio, turns, scores, trust, source, lineage)
 }

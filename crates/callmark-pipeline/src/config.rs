@@ -4,6 +4,7 @@
 
 use crate::metadata_fields::{nearest, parse_channel_role};
 use crate::redaction::Redaction;
+use crate::scoring::{Scoring, TextModelChoice};
 use callmark_asr::model_language;
 use callmark_types::{CallId, ChannelRole, Millis};
 use serde::Deserialize;
@@ -100,6 +101,8 @@ pub struct Pipeline {
     pub workers: Option<usize>,
     /// Personal data that is taken out before anything is stored.
     pub redaction: Redaction,
+    /// By what calls are scored.
+    pub scoring: Scoring,
     /// What recognises the speech.
     pub engine: EngineChoice,
     /// The dataset.
@@ -124,6 +127,7 @@ impl Pipeline {
             device: DeviceChoice::Auto,
             workers: None,
             redaction: Redaction::default(),
+            scoring: Scoring::default(),
             engine: EngineChoice::Whisper,
             out,
             batch_calls: DEFAULT_BATCH_CALLS,
@@ -148,6 +152,7 @@ impl Pipeline {
             },
             batch_calls: raw.output.batch_calls.unwrap_or(DEFAULT_BATCH_CALLS),
             redaction: raw.redaction.read(base)?,
+            scoring: raw.scoring.read(base),
             ..Self::hearing(raw.audio, raw.transcription)
         };
         pipeline.validated()
@@ -227,6 +232,8 @@ struct RawConfig {
     transcription: RawTranscription,
     #[serde(default)]
     redaction: RawRedaction,
+    #[serde(default)]
+    scoring: RawScoring,
     output: RawOutput,
 }
 
@@ -282,6 +289,23 @@ pub enum EngineChoice {
     /// Made-up text that follows from the length of what is said, for load tests: everything but recognition is real,
     /// and the rows say `scripted` where the model's name stands.
     Scripted,
+}
+
+/// By what calls are scored.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RawScoring {
+    #[serde(default)]
+    rules: Vec<PathBuf>,
+    #[serde(default)]
+    text_model: TextModelChoice,
+}
+
+impl RawScoring {
+    pub(crate) fn read(self, base: &Path) -> Scoring {
+        let rules = self.rules.into_iter().map(|path| base.join(path)).collect();
+        Scoring { rules, text_model: self.text_model }
+    }
 }
 
 #[derive(Default, Deserialize)]

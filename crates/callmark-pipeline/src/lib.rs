@@ -21,7 +21,9 @@ mod metadata_file;
 mod pipeline_file;
 mod recogniser;
 mod redaction;
+mod rescore;
 mod run;
+mod scoring;
 mod spool;
 mod transcripts;
 
@@ -35,5 +37,7 @@ pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, read_
 pub use pipeline_file::PipelineFile;
 pub use recogniser::Recogniser;
 pub use redaction::Redaction;
+pub use rescore::{FindingChange, RescoreReport, ScoredBy, rescore};
 pub use run::{Progress, RunError, RunReport, run, run_with};
+pub use scoring::{OpenedScoring, Scoring, ScoringError, TextModelChoice};
 pub use transcripts::{WrittenConversation, parse_conversation};

@@ -12,9 +12,9 @@ use crate::hear::Ear;
 use crate::inputs::{LeftAlone, METADATA, Plan, Task, plan};
 use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
 use crate::recogniser::{Recogniser, available_cores};
+use crate::scoring::{OpenedScoring, ScoringError};
 use crate::spool::Spool;
 use callmark_acoustics::{AcousticOptions, VoiceOptions};
-use callmark_analytics::Ruleset;
 use callmark_asr::{AsrError, TranscribeOptions, WorkerPool, model_language};
 use callmark_audio::{DecodeLimits, DecodeOptions, RawFormat};
 use callmark_models::ModelError;
@@ -23,7 +23,7 @@ use callmark_store::{Dataset, Recovery, StoreError};
 use callmark_types::{CallId, ChannelRole, Lineage, Millis};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +46,9 @@ pub enum RunError {
     /// The model is missing or broken.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// The rules or the sentence model cannot serve.
+    #[error(transparent)]
+    Scoring(#[from] ScoringError),
     /// The recogniser did not start.
     #[error(transparent)]
     Asr(#[from] AsrError),
@@ -120,6 +123,8 @@ pub struct RunReport {
     pub audio: Millis,
     /// Wall-clock time.
     pub elapsed: Duration,
+    /// Processor time of turning what was heard into scores.
+    pub scoring: Duration,
     /// Whether the run was told to stop before its end.
     pub stopped: bool,
 }
@@ -148,10 +153,11 @@ pub fn run_with(
     }
     give_roles(&mut plan.tasks, &pipeline.channels);
     let needs_ear = plan.tasks.iter().any(|t| matches!(t, Task::Recording { .. }));
-    let rules = Ruleset::built_in();
+    let OpenedScoring { rules, note: scoring_note, .. } = pipeline.scoring.open()?;
     let mut lineage = Lineage {
         pipeline_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_sha256: rules.sha256().to_owned(),
+        text_model_sha256: rules.text_model_sha256().map(str::to_owned),
         ..Lineage::default()
     };
     let (mut ear, mut model_note) = (None, None);
@@ -165,11 +171,12 @@ pub fn run_with(
     let (dataset, recovery) = Dataset::open_for_writing(&pipeline.out)?;
     let spool = Spool::open(&pipeline.out, heard_by(pipeline, &lineage))
         .map_err(|source| RunError::Folder { path: pipeline.out.clone(), source })?;
-    progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref(), model_note));
+    progress(planned(&plan, table.as_ref(), &recovery, ear.as_ref(), [model_note, scoring_note]));
     let metadata_uri = table.as_ref().map(|table| display(&table.path));
     let letters = dead_letters::list(&pipeline.out)?;
     let tries_before = letters.iter().map(|letter| (letter.id.clone(), letter.attempts)).collect();
     let misspelt = Mutex::new(BTreeSet::new());
+    let scoring_nanos = AtomicU64::new(0);
     let dataset = Mutex::new(dataset);
     let context = CallContext {
         dataset: &dataset,
@@ -179,6 +186,7 @@ pub fn run_with(
         lineage: &lineage,
         metadata_uri: metadata_uri.as_deref(),
         misspelt: &misspelt,
+        scoring_nanos: &scoring_nanos,
         redaction: &pipeline.redaction,
     };
     let threads =
@@ -188,6 +196,7 @@ pub fn run_with(
     let mut report = committer.finish()?;
     spool.close();
     report.elapsed = started.elapsed();
+    report.scoring = Duration::from_nanos(scoring_nanos.load(Ordering::Relaxed));
     report.stopped = stop.load(Ordering::Relaxed)
         && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
     if let (Some(table), Some(uri), false) = (&table, &metadata_uri, report.stopped) {
@@ -300,9 +309,9 @@ fn planned(
     table: Option<&MetadataTable>,
     recovery: &Recovery,
     ear: Option<&Ear>,
-    model_note: Option<String>,
+    first_notes: [Option<String>; 2],
 ) -> Progress {
-    let mut notes = Vec::from_iter(model_note);
+    let mut notes: Vec<String> = first_notes.into_iter().flatten().collect();
     let mut left_alone = |left: &LeftAlone, text: &str| {
         if left.count > 0 {
             notes.push(format!("{} {text}: left alone ({})", left.count, left.named()));

@@ -5,11 +5,17 @@
 
 mod contact_lens;
 mod output;
+mod profiles;
+mod repeats;
 mod tables;
+mod trust;
 
 pub use contact_lens::export_contact_lens;
 pub use output::{OutputFormat, render_json, render_query, render_table};
+pub use profiles::{Clock, Kept, Profile, keep_profile, profiles};
+pub use repeats::{REPEAT_WINDOWS_DAYS, RepeatPass, check_repeats};
 pub use tables::{QueryError, Tables};
+pub use trust::{Agreement, TrustLimits, TrustReport, TrustedMetric, report_trust};
 
 /// The query behind the summary table: one line per first handler. See the file for its columns.
 pub const SUMMARY_SQL: &str = include_str!("../queries/summary.sql");

@@ -11,7 +11,7 @@ use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
-use datafusion::prelude::{DataFrame, SessionConfig, SessionContext};
+use datafusion::prelude::{DataFrame, ParquetReadOptions, SessionConfig, SessionContext};
 use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -48,7 +48,8 @@ pub enum QueryError {
     Output(#[from] std::io::Error),
 }
 
-/// The tables `calls`, `turns` and `events` of one dataset, with the partition column `date`.
+/// The tables `calls`, `turns` and `events` of one dataset, with the partition column `date`; and `repeats`, the newest
+/// second pass, where there is one.
 ///
 /// Futures are boxed so that the query engine behind them is compiled here, once, and not in every crate that awaits one.
 pub struct Tables {
@@ -77,6 +78,27 @@ impl Tables {
         })
     }
 
+    /// Names of the columns of `table` that hold numbers, in order.
+    pub(crate) async fn numeric_columns(&self, table: &str) -> Result<Vec<String>, QueryError> {
+        let frame = self.frame(&format!("select * from {table}")).await?;
+        let fields = frame.schema().fields().iter();
+        Ok(fields.filter(|f| f.data_type().is_numeric()).map(|f| f.name().clone()).collect())
+    }
+
+    /// Adds a Parquet file as a table; gives the names of its columns.
+    pub(crate) async fn add_file(&self, name: &str, path: &Path) -> Result<Vec<String>, QueryError> {
+        let unreadable = |reason: String| QueryError::Unreadable { path: path.to_owned(), reason };
+        if !path.is_file() {
+            return Err(unreadable("there is no such file".to_owned()));
+        }
+        let text = path.to_string_lossy();
+        let options = ParquetReadOptions { file_extension: "", ..ParquetReadOptions::default() };
+        let read = self.context.register_parquet(name, text.as_ref(), options).await;
+        read.map_err(|e| unreadable(e.strip_backtrace()))?;
+        let frame = self.frame(&format!("select * from {name}")).await?;
+        Ok(frame.schema().fields().iter().map(|f| f.name().clone()).collect())
+    }
+
     async fn opened(dir: &Path) -> Result<Self, QueryError> {
         if !dir.join(Table::Calls.name()).is_dir() {
             return Err(QueryError::NoDataset(dir.to_owned()));
@@ -87,6 +109,11 @@ impl Tables {
         let context = SessionContext::new_with_config_rt(config, runtime);
         for table in Table::ALL {
             register(&context, dir, table).await?;
+        }
+        if let Some(newest) = newest_repeats(dir) {
+            let text = newest.to_string_lossy();
+            let read = context.register_parquet(REPEATS, text.as_ref(), ParquetReadOptions::default()).await;
+            read.map_err(|e| QueryError::Unreadable { path: newest.clone(), reason: e.strip_backtrace() })?;
         }
         Ok(Self { context })
     }
@@ -104,6 +131,16 @@ impl Tables {
         let frame = self.context.sql_with_options(sql, read_only).await;
         frame.map_err(|e| QueryError::BadQuery(e.strip_backtrace()))
     }
+}
+
+/// Name of the table of the newest second pass, and of its folder.
+pub(crate) const REPEATS: &str = "repeats";
+
+/// The file of the newest second pass; names sort as passes follow.
+fn newest_repeats(dir: &Path) -> Option<PathBuf> {
+    let files = std::fs::read_dir(dir.join(REPEATS)).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let files = files.filter(|path| path.extension().is_some_and(|e| e == "parquet"));
+    files.max().and_then(|path| std::path::absolute(path).ok())
 }
 
 async fn register(context: &SessionContext, dir: &Path, table: Table) -> Result<(), QueryError> {

@@ -112,6 +112,14 @@ pub enum StoreError {
         /// The newest format this version reads.
         supported: u32,
     },
+    /// A committed file of a table cannot be read back.
+    #[error("{} cannot be read: {reason}; restore it from a copy", path.display())]
+    UnreadableTable {
+        /// The file, within the dataset.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
     /// A record or dead letter is not what was written.
     #[error("{} is damaged: {source}; restore it from a copy", path.display())]
     DamagedRecord {
@@ -242,6 +250,7 @@ impl StoreError {
             | Self::Locked { .. }
             | Self::NewerFormat { .. }
             | Self::DamagedRecord { .. }
+            | Self::UnreadableTable { .. }
             | Self::Parquet { .. }
             | Self::InvalidBatch { .. }
             | Self::AlreadyCommitted { .. }

@@ -58,6 +58,7 @@ pub mod json;
 mod layout;
 mod lock;
 mod place;
+mod read;
 mod recovery;
 mod schema;
 mod stream;
@@ -75,6 +76,7 @@ pub use layout::{
     read_committed_file, table_files,
 };
 pub use place::{Location, RemotePlace, remote_place};
+pub use read::{calls_of_rows, read_calls};
 pub use recovery::Recovery;
 pub use schema::{SCHEMA_VERSION, Table, arrow_schema, schema_markdown};
 pub use stream::{StreamBatch, StreamPartition, StreamRecovery};

@@ -5,6 +5,7 @@
 
 mod audio;
 mod call;
+mod embedding;
 mod event;
 mod id;
 mod metadata;
@@ -17,6 +18,7 @@ pub use audio::{
     VoiceSpan,
 };
 pub use call::{ScoredCall, TrustFlag};
+pub use embedding::{Embedding, SentenceEncoder};
 pub use event::{Event, EventKind};
 pub use id::{CallId, InvalidCallId};
 pub use metadata::{CallMetadata, ChannelRole, Handler, HandlerSegment, Outcome};

@@ -1,7 +1,7 @@
 //! Exit codes, and how errors become them.
 
 use callmark_models::ModelError;
-use callmark_pipeline::{RunError, StreamError};
+use callmark_pipeline::{RunError, ScoringError, StreamError};
 use callmark_query::QueryError;
 use std::io::Write;
 use std::process::ExitCode;
@@ -48,9 +48,18 @@ pub(crate) fn explain(error: &anyhow::Error) -> (Exit, String) {
         || matches!(error.downcast_ref::<ModelError>(), Some(ModelError::Unknown { .. }))
         || matches!(
             run_error,
-            Some(RunError::Config(_) | RunError::Metadata(_) | RunError::Model(ModelError::Unknown { .. }))
+            Some(
+                RunError::Config(_)
+                    | RunError::Metadata(_)
+                    | RunError::Scoring(ScoringError::Rule(_))
+                    | RunError::Model(ModelError::Unknown { .. })
+            )
         )
         || matches!(error.downcast_ref::<StreamError>(), Some(StreamError::Config(_)))
+        || matches!(
+            error.downcast_ref::<ScoringError>(),
+            Some(ScoringError::Rule(_) | ScoringError::Unreadable { .. } | ScoringError::NeedsModel(_))
+        )
         || error.is::<callmark_pipeline::ConfigError>();
     (if is_usage { Exit::Usage } else { Exit::Nothing }, message_of(error))
 }

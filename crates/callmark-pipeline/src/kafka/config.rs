@@ -5,8 +5,8 @@
 
 use super::properties::{Properties, RawProperties, secret_text};
 use crate::config::{
-    ConfigError, Pipeline, RawAudio, RawRedaction, RawTranscription, SourceKind, invalid, parse, read,
-    source_kind,
+    ConfigError, Pipeline, RawAudio, RawRedaction, RawScoring, RawTranscription, SourceKind, invalid, parse,
+    read, source_kind,
 };
 use crate::metadata_fields::parse_channel_role;
 use callmark_live::{AlertRules, LiveOptions};
@@ -129,6 +129,8 @@ struct RawFile {
     transcription: RawTranscription,
     #[serde(default)]
     redaction: RawRedaction,
+    #[serde(default)]
+    scoring: RawScoring,
     #[serde(default)]
     live: RawLive,
     output: RawOutput,
@@ -268,7 +270,7 @@ impl KafkaPipeline {
     }
 
     fn of(raw: RawFile, kind: StreamKind, base: &Path) -> Result<Self, ConfigError> {
-        let RawFile { source, audio, transcription, redaction, live, output, run, admin, .. } = raw;
+        let RawFile { source, audio, transcription, redaction, scoring, live, output, run, admin, .. } = raw;
         let default_topic = match kind {
             StreamKind::Recordings => "calls.recordings",
             StreamKind::Live => "calls.audio",
@@ -280,6 +282,7 @@ impl KafkaPipeline {
             channels: channels.map_err(|reason| invalid("source.channels", reason))?,
             max_bytes,
             redaction: redaction.read(base)?,
+            scoring: scoring.read(base),
             ..Pipeline::hearing(audio, transcription)
         };
         let instance_id = source.instance_id.map(|id| secret_text("source.instance_id", &id, base));

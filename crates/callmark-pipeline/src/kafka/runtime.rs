@@ -18,8 +18,8 @@ use super::uri::UriGate;
 use super::workshop::Workshop;
 use crate::config::invalid;
 use crate::recogniser::Recogniser;
-use crate::run::ear_of;
-use callmark_analytics::Ruleset;
+use crate::run::{RunError, ear_of};
+use crate::scoring::OpenedScoring;
 use callmark_live::Alert;
 use callmark_types::{Lineage, Timestamp};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -93,10 +93,15 @@ fn workshop_of(pipeline: &KafkaPipeline) -> Result<Workshop, StreamError> {
     let gate = UriGate::new(&pipeline.allowed_uri_prefixes)
         .map_err(|reason| invalid("source.allowed_uri_prefixes", reason))?;
     let recogniser = Recogniser::open(&pipeline.hearing)?;
-    let rules = Arc::new(Ruleset::built_in());
+    let OpenedScoring { rules, note, .. } = pipeline.hearing.scoring.open().map_err(RunError::Scoring)?;
+    if let Some(note) = note {
+        tracing::warn!("{note}");
+    }
+    let rules = Arc::new(rules);
     let lineage = Lineage {
         pipeline_version: env!("CARGO_PKG_VERSION").to_owned(),
         rules_sha256: rules.sha256().to_owned(),
+        text_model_sha256: rules.text_model_sha256().map(str::to_owned),
         asr_model: Some(recogniser.model),
         asr_model_sha256: Some(recogniser.model_sha256),
         ..Lineage::default()

@@ -1,9 +1,10 @@
 //! `callmark classify`: single utterances, one JSON line each, for rule authors and evaluators.
 
 use crate::cli::{ClassifyArguments, ClassifyTask};
-use crate::exit::{Exit, complain};
+use crate::exit::{Exit, complain, say};
 use anyhow::Context;
 use callmark_analytics::{ContextTurn, Ruleset, TextFinding, classify_human_request, classify_sentiment};
+use callmark_pipeline::OpenedScoring;
 use callmark_types::Speaker;
 use serde::Deserialize;
 use std::io::{BufRead, BufReader, Write};
@@ -37,7 +38,10 @@ enum ContextLine {
 }
 
 pub(crate) fn classify(arguments: &ClassifyArguments) -> anyhow::Result<Exit> {
-    let rules = Ruleset::built_in();
+    let OpenedScoring { rules, note, .. } = arguments.scoring.scoring().open()?;
+    if let Some(note) = note {
+        say(&format!("note: {note}"));
+    }
     let reader: Box<dyn BufRead> = if arguments.file.as_os_str() == "-" {
         Box::new(BufReader::new(std::io::stdin()))
     } else {

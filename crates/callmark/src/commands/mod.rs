@@ -7,10 +7,15 @@ mod doctor;
 mod export;
 mod feed;
 mod models;
+mod profile;
+mod repeats;
+mod rescore;
+mod rules;
 mod score;
 mod simulate;
 mod sql;
 mod stream;
+mod trust;
 
 use crate::cli::{Arguments, Command};
 use crate::exit::Exit;
@@ -20,12 +25,17 @@ pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
     match arguments.command {
         Command::Score(arguments) => score::score(arguments),
         Command::Run(arguments) => score::run_file(&arguments),
+        Command::Profile(arguments) => profile::profile(&arguments),
+        Command::Repeats(arguments) => repeats::repeats(&arguments),
+        Command::Trust(arguments) => trust::trust(&arguments),
+        Command::Rescore(arguments) => rescore::rescore(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Feed(arguments) => feed::feed(arguments),
         Command::Sql(arguments) => sql::sql(&arguments),
         Command::Export(arguments) => export::export(&arguments),
         Command::Classify(arguments) => classify::classify(&arguments),
+        Command::Rules(command) => rules::rules(&command),
         Command::DeadLetters(command) => dead_letters::dead_letters(command),
         Command::Models(command) => models::models(command),
         Command::Doctor(arguments) => doctor::doctor(&arguments),

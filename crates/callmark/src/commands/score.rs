@@ -28,6 +28,7 @@ pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> an
     let kinds = Redaction::of_names(arguments.redact.iter().map(String::as_str))
         .map_err(|e| UsageError(format!("--redact: {e}")))?;
     let pipeline = Pipeline {
+        scoring: arguments.scoring.scoring(),
         redaction: Redaction { kinds, audio: arguments.redacted_audio },
         calls: arguments.calls,
         channels,
@@ -120,6 +121,7 @@ async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> an
                 "dead_letters": report.dead_letters,
                 "audio_ms": report.audio.0,
                 "elapsed_ms": report.elapsed.as_millis() as u64,
+                "scoring_cpu_ms": report.scoring.as_millis() as u64,
                 "stopped": report.stopped,
                 "by_first_handler": handlers,
             });
@@ -142,7 +144,11 @@ fn report_line(report: &RunReport) -> String {
     if report.audio > Millis::ZERO {
         let speed = report.audio.seconds() / elapsed.max(0.001);
         let heard = human_seconds(report.audio.seconds());
-        return format!("{line}: {heard} of calls in {}, {speed:.1}x real time", human_seconds(elapsed));
+        return format!(
+            "{line}: {heard} of calls in {}, {speed:.1}x real time; scoring took {:.1} s of processor an hour of calls",
+            human_seconds(elapsed),
+            report.scoring.as_secs_f64() * 3600.0 / report.audio.seconds(),
+        );
     }
     line
 }
