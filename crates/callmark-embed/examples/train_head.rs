@@ -5,6 +5,15 @@
 //! to write. Everything that the card says was predicted for examples that the predicting head had not seen: by ten
 //! folds, and with each source left out. No randomness: the same input gives the same head.
 
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::panic,
+    missing_docs,
+    reason = "a tool for who trains the head"
+)]
+
 use callmark_analytics::{Combined, RuleVerdict, Ruleset, classify_human_request, training_sentences};
 use callmark_embed::SentenceModel;
 use callmark_types::{Embedding, SentenceEncoder};

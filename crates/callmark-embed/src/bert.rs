@@ -182,7 +182,7 @@ impl Bert {
             let all = layer.attention.forward(&rows.view());
             let mut attended = Array2::zeros((count, WIDTH));
             for span in spans() {
-                self.attend(all.slice(s![span.clone(), ..]), attended.slice_mut(s![span, ..]));
+                self.attend(&all.slice(s![span.clone(), ..]), attended.slice_mut(s![span, ..]));
             }
             rows += &layer.attended.forward(&attended.view());
             layer.attention_norm.apply(&mut rows);
@@ -202,7 +202,7 @@ impl Bert {
     }
 
     /// One sentence's attention (Vaswani et al. 2017), from query, key and value side by side.
-    fn attend(&self, all: ArrayView2<'_, f32>, mut out: ndarray::ArrayViewMut2<'_, f32>) {
+    fn attend(&self, all: &ArrayView2<'_, f32>, mut out: ndarray::ArrayViewMut2<'_, f32>) {
         for head in 0..HEADS {
             let part = |place: usize| {
                 let from = place * WIDTH + head * HEAD_WIDTH;

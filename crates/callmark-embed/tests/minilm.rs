@@ -1,6 +1,8 @@
 //! The real weights against the figures of reference implementations: `tokenizers` 0.23 with `candle-core` 0.11
 //! computing the same file. Skipped, and said so, where the weights are not here (`callmark models pull minilm`).
 
+#![allow(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 use callmark_embed::SentenceModel;
 use callmark_types::SentenceEncoder;
 use std::path::PathBuf;

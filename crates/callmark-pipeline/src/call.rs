@@ -166,7 +166,7 @@ fn recording(
         heard
     };
     let call = context
-        .timed(|| compose_heard(context.rules, metadata, heard, position(subject), context.lineage.clone()));
+        .timed(|| compose_heard(context.rules, metadata, &heard, position(subject), context.lineage.clone()));
     Ok(Outcome::Scored { key, call: Box::new(call) })
 }
 

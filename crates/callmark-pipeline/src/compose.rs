@@ -22,7 +22,7 @@ const CLIPPED_RATIO: f64 = 0.01;
 pub(crate) fn compose_heard(
     rules: &Ruleset,
     metadata: &CallMetadata,
-    call: HeardCall,
+    call: &HeardCall,
     source: SourcePosition,
     lineage: Lineage,
 ) -> ScoredCall {
@@ -38,7 +38,7 @@ pub(crate) fn compose_heard(
     let metadata = &CallMetadata { language: language.clone(), ..metadata.clone() };
     let scores =
         score(rules, &Conversation { metadata, turns: &turns, audio: Some(&call.facts), end: Some(end) });
-    let trust = trust_of(&turns, Some((&call, end)), &spoken, &scores, metadata);
+    let trust = trust_of(&turns, Some((call, end)), &spoken, &scores, metadata);
     let audio = audio_columns(&call.facts);
     record(metadata, language, audio, turns, scores, trust, source, lineage)
 }

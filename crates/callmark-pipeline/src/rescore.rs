@@ -275,18 +275,15 @@ fn findings(old: &[Event], new: &[Event], counts: &mut BTreeMap<String, FindingC
         let count = counts.entry(event.kind.as_str().to_owned()).or_default();
         count.after += 1;
         let same = left.iter().position(|o| *o == event);
-        match same.or_else(|| left.iter().position(|o| place(o) == place(event))) {
-            Some(index) => {
-                let before = left.remove(index);
-                if before != event {
-                    count.altered += 1;
-                    lines.push(line(event, "altered", Some(before)));
-                }
+        if let Some(index) = same.or_else(|| left.iter().position(|o| place(o) == place(event))) {
+            let before = left.remove(index);
+            if before != event {
+                count.altered += 1;
+                lines.push(line(event, "altered", Some(before)));
             }
-            None => {
-                count.added += 1;
-                lines.push(line(event, "added", None));
-            }
+        } else {
+            count.added += 1;
+            lines.push(line(event, "added", None));
         }
     }
     for event in left {

@@ -101,7 +101,6 @@ fn rows(batches: &[RecordBatch]) -> impl Iterator<Item = (Row<'_>, usize)> {
     batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| (Row(batch), index)))
 }
 
-#[derive(Clone, Copy)]
 struct Row<'a>(&'a RecordBatch);
 
 type Read<T> = Result<T, String>;
@@ -271,15 +270,6 @@ fn record(row: &Row<'_>, index: usize) -> Read<CallRecord> {
     let started_at = started.map(|millis| {
         Timestamp::from_epoch_millis(millis).ok_or_else(|| "column started_at holds no time".to_owned())
     });
-    let segments = row.list("handler_segments", index)?;
-    let segments = Members(segments.as_struct_opt().ok_or_else(|| other_type("handler_segments"))?);
-    let segment = |i: usize| -> Read<HandlerSegment> {
-        Ok(HandlerSegment {
-            handler: named("handler", there("handler", segments.text("handler", i)?)?)?,
-            span: segments.span(i)?,
-            agent_id: segments.text("agent_id", i)?,
-        })
-    };
     Ok(CallRecord {
         call_id: CallId::new(id).map_err(|e| e.to_string())?,
         started_at: started_at.transpose()?,
@@ -292,7 +282,7 @@ fn record(row: &Row<'_>, index: usize) -> Read<CallRecord> {
         },
         first_handler: row.named("first_handler", index)?,
         final_handler: row.named("final_handler", index)?,
-        handler_segments: (0..segments.0.len()).map(segment).collect::<Read<_>>()?,
+        handler_segments: handler_segments(row, index)?,
         agent_ids: row.texts("agent_ids", index)?,
         customer_key: row.optional_text("customer_key", index)?,
         queue: row.optional_text("queue", index)?,
@@ -313,18 +303,7 @@ fn record(row: &Row<'_>, index: usize) -> Read<CallRecord> {
             customer_with_ai: row.float64("sentiment_score_customer_with_ai", index)?,
             customer_with_human: row.float64("sentiment_score_customer_with_human", index)?,
         },
-        human_access: HumanAccess {
-            human_request_count: there("human_request_count", row.int32("human_request_count", index)?)?,
-            first_human_request: row.millis("first_human_request_ms", index)?,
-            deflection_count: there("deflection_count", row.int32("deflection_count", index)?)?,
-            human_reached: row.millis("human_reached_ms", index)?,
-            time_to_human: row.millis("time_to_human_ms", index)?,
-            human_request_honoured: row.get::<BooleanArray, _>(
-                "human_request_honoured",
-                index,
-                BooleanArray::value,
-            )?,
-        },
+        human_access: human_access(row, index)?,
         resolution: Resolution {
             outcome: there("outcome", row.named("outcome", index)?)?,
             resolved_at: row.millis("resolved_at_ms", index)?,
@@ -338,13 +317,45 @@ fn record(row: &Row<'_>, index: usize) -> Read<CallRecord> {
             non_speech_ratio: row.float64("non_speech_ratio", index)?,
             flags: row.texts("flags", index)?,
         },
-        lineage: Lineage {
-            pipeline_version: row.text("pipeline_version", index)?,
-            asr_model: row.optional_text("asr_model", index)?,
-            asr_model_sha256: row.optional_text("asr_model_sha256", index)?,
-            rules_sha256: row.text("rules_sha256", index)?,
-            text_model_sha256: row.optional_text("text_model_sha256", index)?,
-        },
+        lineage: lineage(row, index)?,
+    })
+}
+
+fn handler_segments(row: &Row<'_>, index: usize) -> Read<Vec<HandlerSegment>> {
+    let segments = row.list("handler_segments", index)?;
+    let segments = Members(segments.as_struct_opt().ok_or_else(|| other_type("handler_segments"))?);
+    let segment = |i: usize| -> Read<HandlerSegment> {
+        Ok(HandlerSegment {
+            handler: named("handler", there("handler", segments.text("handler", i)?)?)?,
+            span: segments.span(i)?,
+            agent_id: segments.text("agent_id", i)?,
+        })
+    };
+    (0..segments.0.len()).map(segment).collect()
+}
+
+fn human_access(row: &Row<'_>, index: usize) -> Read<HumanAccess> {
+    Ok(HumanAccess {
+        human_request_count: there("human_request_count", row.int32("human_request_count", index)?)?,
+        first_human_request: row.millis("first_human_request_ms", index)?,
+        deflection_count: there("deflection_count", row.int32("deflection_count", index)?)?,
+        human_reached: row.millis("human_reached_ms", index)?,
+        time_to_human: row.millis("time_to_human_ms", index)?,
+        human_request_honoured: row.get::<BooleanArray, _>(
+            "human_request_honoured",
+            index,
+            BooleanArray::value,
+        )?,
+    })
+}
+
+fn lineage(row: &Row<'_>, index: usize) -> Read<Lineage> {
+    Ok(Lineage {
+        pipeline_version: row.text("pipeline_version", index)?,
+        asr_model: row.optional_text("asr_model", index)?,
+        asr_model_sha256: row.optional_text("asr_model_sha256", index)?,
+        rules_sha256: row.text("rules_sha256", index)?,
+        text_model_sha256: row.optional_text("text_model_sha256", index)?,
     })
 }
 

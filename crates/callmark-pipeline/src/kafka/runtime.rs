@@ -104,7 +104,6 @@ fn workshop_of(pipeline: &KafkaPipeline) -> Result<Workshop, StreamError> {
         text_model_sha256: rules.text_model_sha256().map(str::to_owned),
         asr_model: Some(recogniser.model),
         asr_model_sha256: Some(recogniser.model_sha256),
-        ..Lineage::default()
     };
     Ok(Workshop {
         topic: pipeline.topic.clone(),

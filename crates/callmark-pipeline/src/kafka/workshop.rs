@@ -87,7 +87,7 @@ impl Workshop {
         let HeardLive { facts, heard, mixed_channel, language, speech } =
             call.hear(&self.ear.acoustics, &self.ear.voices);
         let heard = HeardCall { facts, heard, mixed_channel, language, speech };
-        let mut scored = compose_heard(&self.rules, &metadata, heard, source, self.lineage.clone());
+        let mut scored = compose_heard(&self.rules, &metadata, &heard, source, self.lineage.clone());
         let trust = &mut scored.record.trust;
         trust.flags.extend(flags.into_iter().map(str::to_owned));
         trust.flags.sort_unstable();
@@ -149,7 +149,8 @@ impl Workshop {
         }
         let heard = self.ear.hear(Recording::Bytes { name, content_type, bytes }, &metadata)?;
         let key = SourceKey::of_file(&metadata.call_id, &sha256);
-        let call = compose_heard(&self.rules, &metadata, heard, subject.source.clone(), self.lineage.clone());
+        let call =
+            compose_heard(&self.rules, &metadata, &heard, subject.source.clone(), self.lineage.clone());
         Ok((key, call))
     }
 }
