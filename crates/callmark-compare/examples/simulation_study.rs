@@ -10,12 +10,17 @@
 #![allow(clippy::similar_names, reason = "cells and calls are what the formulas call them")]
 #![allow(clippy::print_stdout, reason = "the tables are what this program is for")]
 
+use callmark_compare::analysis;
+use callmark_compare::cohort::{Coded, Cohort, Ended, FollowUp, Review};
+use callmark_compare::config::CompareConfig;
+use callmark_compare::report::Report;
 use callmark_compare::simulate::{
-    ISSUES, Scenario, SimulatedCall, draw, exact_effects, exact_means_of_arm, expected_outcomes, outcomes,
+    ISSUES, LANGUAGES, QUEUES, Scenario, SimulatedCall, draw, exact_effects, exact_means_of_arm,
+    expected_outcomes, outcomes, sample_effects, sample_return_effect,
 };
 use callmark_compare::stats::bootstrap::Bootstrap;
 use callmark_compare::stats::clusters::{Clusters, variance_of_mean};
-use callmark_compare::stats::correction::{Agreement, rectified, rogan_gladen};
+use callmark_compare::stats::correction::{prediction_powered, rogan_gladen};
 use callmark_compare::stats::doubly_robust::{doubly_robust, doubly_robust_bootstrap};
 use callmark_compare::stats::estimate::Estimate;
 use callmark_compare::stats::margin::Difference;
@@ -43,6 +48,19 @@ const BIAS: f64 = 0.02;
 /// Between which shares coverage and the error of the non-inferiority test are held.
 const COVERAGE: (f64, f64) = (0.93, 0.97);
 const TYPE_ONE: (f64, f64) = (0.04, 0.06);
+/// Scenarios whose effects cannot be integrated, or in which calls are lost; the whole comparison runs on them.
+const HARDER: [&str; 2] = ["hard", "breaks-off"];
+/// Data sets of each of them.
+const HARDER_SETS: u64 = 600;
+/// Data sets whose true effects are averaged to that of the scenario.
+const TRUTH_SETS: u64 = 2000;
+/// Days within which a customer's return counts.
+const RETURN_DAYS: i64 = 7;
+/// Seeds of the first scenario begin here, those of each other one so many further on: no two share a data set.
+const FIRST_SEED: u64 = 1000;
+const SEEDS_APART: u64 = 1_000_000;
+/// One-sided levels at which non-inferiority is tried: that of the study, and the comparison's default.
+const TRIED: [f64; 2] = [0.05, 0.025];
 /// Data sets and replicates of the bootstrap's table.
 const BOOTSTRAP_SETS: u64 = 500;
 const BOOTSTRAP: Bootstrap = Bootstrap { replicates: 200, seed: 1 };
@@ -57,9 +75,20 @@ Held are: bias below 2 % of the effect, coverage of 95 % intervals 93 to 97 %, a
 sentiment that is worse by exactly the margin is found no worse. `yes` and `no` are beyond two Monte-Carlo standard errors
 of bias, `open` is in between.
 
-Two estimators are there to be seen failing: the raw difference, and weighting as it was in a first study, which left out
+Every scenario has its own seeds. Two estimators are there to be seen failing: the raw difference, and weighting as it was in a first study, which left out
 every cell that lacked an arm, be it by chance, and so chose calls by who went where. `confounded`, `null`, `margin` and
-`simpson` are that study's scenarios; `quick` and `exact-null` came after it.
+`simpson` are that study's scenarios; `quick` and `exact-null` came after it. These six are kind: whatever drives who gets
+which call is known, the effect is the same for every call, given the issue handoffs tell nothing, agents are alike. The
+harder ones below are not.
+";
+
+const ABOUT_HARDER: &str = "\
+Harder scenarios, through the whole comparison as `callmark compare` runs it (case mix with the hour, customers and agents as
+clusters, default settings). In `hard` agents differ, AI hands over what it would not settle, its effect runs from 0 for
+the easiest to 10 points less for the hardest issue, and customers who were not helped come back, which makes a call of the
+same customer and issue. In `breaks-off` 6 of 100 minutes of AI's recordings and 2 of people's break them off. The truth is
+the average effect over many data sets; bias is measured against that of each data set's own calls. Beside what the command
+does stands what it would do wrong otherwise.
 ";
 
 /// What one data set gave: estimates by outcome and estimator, and the oracle by outcome.
@@ -73,21 +102,21 @@ fn main() {
     let replications: u64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(2000);
     let calls: u64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(4000);
     println!("# Simulation study\n");
-    println!(
-        "`make simulation-study`: {replications} data sets a scenario, {calls} calls each, seeds from 1000."
-    );
+    println!("`make simulation-study`: {replications} data sets a scenario, {calls} calls each.");
     println!("{ABOUT}");
     println!(
         "| scenario | outcome | true effect | estimator | mean | bias | coverage | bias held | coverage held |"
     );
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     let mut margin_lines = Vec::new();
-    for name in SCENARIOS {
+    for (place, name) in SCENARIOS.into_iter().enumerate() {
         let Some(scenario) = Scenario::named(name) else { continue };
         let truth = exact_effects(&scenario, LIMIT);
         let expected = expectations(&scenario);
-        let trials: Vec<Trial> =
-            (0..replications).into_par_iter().map(|r| trial(&scenario, &expected, 1000 + r, calls)).collect();
+        let trials: Vec<Trial> = (0..replications)
+            .into_par_iter()
+            .map(|r| trial(&scenario, &expected, seed(place) + r, calls))
+            .collect();
         for (outcome, truth) in truth.iter().enumerate() {
             for estimator in 0..ESTIMATORS.len() {
                 println!("| {name} | {}", line(*truth, &trials, outcome, estimator));
@@ -98,15 +127,21 @@ fn main() {
         }
     }
     println!(
-        "\nNon-inferiority at the margin (`margin`, sentiment worse by {MARGIN}, one-sided level 5 %):\n"
+        "\nNon-inferiority at the margin (`margin`, sentiment worse by {MARGIN}), at one-sided levels:\n"
     );
-    println!("| estimator | found no worse | held |");
-    println!("| --- | --- | --- |");
+    println!("| estimator | found no worse at 5 % | held | at 2.5 %, the default |");
+    println!("| --- | --- | --- | --- |");
     for line in &margin_lines {
         println!("{line}");
     }
     bootstrap_table(calls);
     labels_table(replications, calls);
+    harder_table(calls);
+}
+
+/// The first seed of a scenario, by its place.
+fn seed(place: usize) -> u64 {
+    FIRST_SEED + SEEDS_APART * place as u64
 }
 
 fn trial(scenario: &Scenario, expected: &[[[f64; 3]; 2]], seed: u64, count: u64) -> Trial {
@@ -279,9 +314,19 @@ fn line(truth: f64, trials: &[Trial], outcome: usize, estimator: usize) -> Strin
 
 fn margin_line(trials: &[Trial], estimator: usize) -> String {
     let estimates: Vec<Estimate> = trials.iter().filter_map(|t| t.found[2][estimator]).collect();
-    let passed =
-        share(&estimates, |e| Difference::normal(e.value, e.standard_error).non_inferiority_p(MARGIN) < 0.05);
-    format!("| {} | {} | {} |", ESTIMATORS[estimator], per_cent(passed), inside(passed.0, TYPE_ONE))
+    let [passed, default] = TRIED.map(|level| {
+        share(&estimates, |e| {
+            let found = Difference { value: e.value, standard_error: e.standard_error };
+            found.non_inferiority_p(MARGIN) < level
+        })
+    });
+    format!(
+        "| {} | {} | {} | {} |",
+        ESTIMATORS[estimator],
+        per_cent(passed),
+        inside(passed.0, TYPE_ONE),
+        per_cent(default)
+    )
 }
 
 /// The doubly robust estimate with the interval of the bootstrap by customer.
@@ -296,7 +341,7 @@ fn bootstrap_table(calls: u64) {
     let found: Vec<[Option<Estimate>; 3]> = (0..BOOTSTRAP_SETS)
         .into_par_iter()
         .map(|r| {
-            let data = Data::new(&scenario, 1000 + r, calls);
+            let data = Data::new(&scenario, seed(SCENARIOS.len()) + r, calls);
             let values = [0, 1, 2].map(|outcome| data.values(outcome));
             let outcomes = [&values[0][..], &values[1][..], &values[2][..]];
             doubly_robust_bootstrap(
@@ -306,7 +351,7 @@ fn bootstrap_table(calls: u64) {
                 &data.customer,
                 TRIM,
                 BOOTSTRAP,
-                LEVEL,
+                [LEVEL; 3],
             )
         })
         .collect();
@@ -327,7 +372,7 @@ fn labels_table(replications: u64, calls: u64) {
         let truth = exact_means_of_arm(&scenario, ai, LIMIT)[0];
         let found: Vec<[Option<Estimate>; 3]> = (0..replications)
             .into_par_iter()
-            .map(|r| corrected(&scenario, 1000 + r, calls, ai).unwrap_or([None; 3]))
+            .map(|r| corrected(&scenario, seed(SCENARIOS.len() + 1) + r, calls, ai).unwrap_or([None; 3]))
             .collect();
         for (position, name) in ["as scored", "Rogan-Gladen", "prediction-powered"].iter().enumerate() {
             let estimates: Vec<Estimate> = found.iter().filter_map(|f| f[position]).collect();
@@ -348,28 +393,151 @@ fn labels_table(replications: u64, calls: u64) {
 fn corrected(scenario: &Scenario, seed: u64, count: u64, ai: bool) -> Option<[Option<Estimate>; 3]> {
     let calls: Vec<SimulatedCall> =
         (0..count).map(|i| draw(scenario, seed, count, i)).filter(|c| c.ai == ai).collect();
+    let scored: Vec<f64> = calls.iter().map(|c| f64::from(c.scored.is_resolved())).collect();
     // Calls are drawn independently of their number, so the first ones are a random sample.
-    let (labelled, others) = calls.split_at_checked(LABELS)?;
-    let scored = |c: &SimulatedCall| f64::from(c.scored.is_resolved());
-    let label = |c: &SimulatedCall| f64::from(c.happened().ended.is_resolved());
-    let estimate = |calls: &[SimulatedCall], value: &dyn Fn(&SimulatedCall) -> f64| {
-        let values: Vec<f64> = calls.iter().map(value).collect();
-        let centre = values.iter().sum::<f64>() / values.len() as f64;
-        let influence: Vec<f64> = values.iter().map(|v| v - centre).collect();
-        let customer: Vec<u32> = calls.iter().map(|c| c.customer as u32).collect();
-        let variance = variance_of_mean(&influence, Clusters { customer: &customer, agent: None })?;
-        Some(Estimate::wald(centre, variance.sqrt(), LEVEL))
+    let label = |(place, call): (usize, &SimulatedCall)| {
+        if place < LABELS { f64::from(call.happened().ended.is_resolved()) } else { f64::NAN }
     };
-    let apparent = estimate(&calls, &scored)?;
-    let mut agreement = Agreement::default();
-    for call in labelled {
-        agreement.count(scored(call) > 0.5, label(call) > 0.5);
-    }
-    let unlabelled = estimate(others, &scored)?;
-    let error = estimate(labelled, &|c| label(c) - scored(c))?;
+    let labels: Vec<f64> = calls.iter().enumerate().map(label).collect();
+    let centre = scored.iter().sum::<f64>() / scored.len() as f64;
+    let influence: Vec<f64> = scored.iter().map(|v| v - centre).collect();
+    let customer: Vec<u32> = calls.iter().map(|c| c.customer as u32).collect();
+    let clusters = Clusters { customer: &customer, agent: None };
+    let apparent = Estimate::wald(centre, variance_of_mean(&influence, clusters)?.sqrt(), LEVEL);
     Some([
         Some(apparent),
-        rogan_gladen(&unlabelled, agreement, LEVEL),
-        Some(rectified(&unlabelled, &error, LEVEL)),
+        rogan_gladen(&scored, &labels)?.estimate(clusters, LEVEL),
+        prediction_powered(&scored, &labels)?.estimate(clusters, LEVEL),
     ])
+}
+
+/// What is measured on the harder scenarios: figures of the comparison, raw and adjusted.
+const HARDER_OUTCOMES: [(&str, [&str; 2]); 4] = [
+    ("share settled", ["resolved_difference_raw", "resolved_difference_adjusted"]),
+    ("minutes", ["minutes_difference_raw", "minutes_difference_adjusted"]),
+    ("sentiment", ["sentiment_difference_raw", "sentiment_difference_adjusted"]),
+    ("back within 7 days", ["repeat_7d_difference", "repeat_7d_difference_adjusted"]),
+];
+
+/// The whole comparison on the harder scenarios, and what goes wrong where it leaves something out.
+fn harder_table(count: u64) {
+    println!("\n## Harder scenarios\n\n{HARDER_SETS} data sets each, {count} calls each.\n{ABOUT_HARDER}");
+    println!("| scenario | outcome | true effect | estimator | mean | bias | coverage | coverage held |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    for (place, name) in HARDER.into_iter().enumerate() {
+        let Some(scenario) = Scenario::named(name) else { continue };
+        let first = seed(SCENARIOS.len() + 2 + place);
+        let wrong = if name == "hard" { "agents not known" } else { "broken off counted as not settled" };
+        let truths: Vec<[f64; 4]> = (0..TRUTH_SETS)
+            .into_par_iter()
+            .map(|r| effects(&(0..count).map(|i| draw(&scenario, first + r, count, i)).collect::<Vec<_>>()))
+            .collect();
+        let found: Vec<[Report; 2]> = (0..HARDER_SETS)
+            .into_par_iter()
+            .map(|r| {
+                let calls: Vec<SimulatedCall> =
+                    (0..count).map(|i| draw(&scenario, first + r, count, i)).collect();
+                reports(&calls, name)
+            })
+            .collect();
+        let outcomes = HARDER_OUTCOMES.iter().enumerate();
+        for (outcome, (label, figures)) in outcomes.filter(|(o, _)| *o < 3 || name == "hard") {
+            let truth = mean(&truths.iter().map(|t| t[outcome]).collect::<Vec<_>>()).0;
+            let [raw, adjusted] = figures;
+            for (kind, variant, figure) in [
+                ("raw", 0, raw),
+                ("doubly robust", 0, adjusted),
+                (&*format!("doubly robust, {wrong}"), 1, adjusted),
+            ] {
+                let estimates: Vec<(Estimate, f64)> = found
+                    .iter()
+                    .zip(&truths)
+                    .filter_map(|(reports, own)| Some((told(&reports[variant], figure)?, own[outcome])))
+                    .collect();
+                println!("| {name} | {label} | {} |", harder_line(truth, kind, &estimates));
+            }
+        }
+    }
+}
+
+/// The effects over the calls of one data set: share settled, minutes, sentiment, coming back.
+fn effects(calls: &[SimulatedCall]) -> [f64; 4] {
+    let [resolved, minutes, sentiment] = sample_effects(calls.iter().copied(), LIMIT);
+    [resolved, minutes, sentiment, sample_return_effect(calls.iter().copied(), RETURN_DAYS)]
+}
+
+fn told(report: &Report, figure: &str) -> Option<Estimate> {
+    let figure = report.figures.get(figure)?;
+    Some(Estimate { value: figure.value?, standard_error: f64::NAN, low: figure.low?, high: figure.high? })
+}
+
+fn harder_line(truth: f64, kind: &str, estimates: &[(Estimate, f64)]) -> String {
+    let average = mean(&estimates.iter().map(|(e, _)| e.value).collect::<Vec<_>>()).0;
+    let (bias, chance) = mean(&estimates.iter().map(|(e, own)| e.value - own).collect::<Vec<_>>());
+    let covered = share(estimates, |(e, _)| e.low <= truth && truth <= e.high);
+    format!(
+        "{truth:+.4} | {kind} | {average:+.4} | {:+.2} % ± {:.2} | {} | {}",
+        100.0 * bias / truth.abs(),
+        100.0 * chance / truth.abs(),
+        per_cent(covered),
+        inside(covered.0, COVERAGE)
+    )
+}
+
+/// The comparison of these calls, and the same with something left out.
+fn reports(calls: &[SimulatedCall], name: &str) -> [Report; 2] {
+    // The bootstrap's figures are not looked at here.
+    let config = CompareConfig { replicates: 20, ..CompareConfig::default() };
+    let cohort = cohort_of(calls);
+    let mut without = cohort.clone();
+    if name == "hard" {
+        without.agent = vec![Clusters::ALONE; calls.len()];
+    } else {
+        without.truncated = vec![false; calls.len()];
+    }
+    [cohort, without].map(|cohort| analysis::compare(&cohort, &config, name))
+}
+
+/// The calls as the comparison reads them.
+fn cohort_of(calls: &[SimulatedCall]) -> Cohort {
+    let coded = |names: &[&str], position: usize| Coded {
+        names: std::iter::once("(not known)").chain(names.iter().copied()).map(str::to_owned).collect(),
+        codes: calls.iter().map(|c| c.codes[position] as u16 + 1).collect(),
+    };
+    let who_and_when: Vec<(u32, i64)> = calls.iter().map(|c| (c.customer as u32, c.started_at)).collect();
+    let sentiment: Vec<f64> =
+        calls.iter().map(|c| if c.silent { f64::NAN } else { c.happened().sentiment }).collect();
+    let end_ms = |c: &SimulatedCall| c.breaks_ms.unwrap_or(c.happened().end_ms);
+    let handed_over = |c: &SimulatedCall| c.happened().handoff_ms.is_some_and(|at| at < end_ms(c));
+    let ended = |c: &SimulatedCall| if c.breaks_ms.is_some() { Ended::Unknown } else { c.scored };
+    Cohort {
+        ai: calls.iter().map(|c| c.ai).collect(),
+        customer: calls.iter().map(|c| c.customer as u32).collect(),
+        agent: calls.iter().map(|c| if c.ai { Clusters::ALONE } else { c.agent as u32 }).collect(),
+        queue: coded(&QUEUES, 1),
+        issue: coded(&ISSUES, 0),
+        language: coded(&LANGUAGES, 2),
+        started_at: calls.iter().map(|c| c.started_at).collect(),
+        ended: calls.iter().map(ended).collect(),
+        minutes: calls.iter().map(|c| end_ms(c) as f64 / 60_000.0).collect(),
+        truncated: calls.iter().map(|c| c.breaks_ms.is_some()).collect(),
+        confidence: vec![0.9; calls.len()],
+        sentiment_overall: sentiment.clone(),
+        sentiment_end: sentiment.clone(),
+        sentiment_start: sentiment,
+        human_requests: calls.iter().map(|c| i32::from(c.asks)).collect(),
+        deflections: vec![0; calls.len()],
+        time_to_human: vec![-1; calls.len()],
+        heard_after_request: vec![-1; calls.len()],
+        human_minutes: vec![f64::NAN; calls.len()],
+        reached_human: calls.iter().map(|c| !c.ai || handed_over(c)).collect(),
+        disclosed: vec![true; calls.len()],
+        low_trust: calls.iter().map(|c| c.breaks_ms.is_some()).collect(),
+        asr_confidence: calls.iter().map(|c| c.asr_confidence).collect(),
+        survey: vec![f64::NAN; calls.len()],
+        reviewed: vec![Review::NONE; calls.len()],
+        follow_up: FollowUp::of(&who_and_when, who_and_when.clone()),
+        seen: calls.len() as u64,
+        ..Cohort::default()
+    }
 }

@@ -6,7 +6,7 @@
 use super::bootstrap::{Bootstrap, Units, summarise};
 use super::clusters::variance_of_mean;
 use super::estimate::Estimate;
-use super::linear::{dot, least_squares};
+use super::linear::least_squares;
 use super::strata::{ArmSums, Cells};
 use super::weighting::{Adjusted, Calls, Propensity, Support, inside_count};
 
@@ -17,7 +17,7 @@ pub fn outcome_model(cells: &Cells, sums: &ArmSums, support: &Support) -> [Vec<f
             values.iter().zip(&support.inside).map(|(v, i)| if *i { *v } else { 0.0 }).collect()
         };
         let coefficients = least_squares(&cells.design, &kept(&sums.count[arm]), &kept(&sums.sum[arm]));
-        cells.design.iter().map(|row| dot(row, &coefficients)).collect()
+        (0..cells.len()).map(|cell| cells.design.value(cell, &coefficients)).collect()
     })
 }
 
@@ -89,6 +89,7 @@ pub fn doubly_robust(
 ///
 /// Calls lie by customer, so that a replicate draws one weight a customer for all outcomes, passes over those it does not
 /// draw, and otherwise reads memory from front to back. It holds values in single precision: they only make the interval.
+/// One customer's calls have none.
 pub fn doubly_robust_bootstrap<const N: usize>(
     cells: &Cells,
     treated: &[bool],
@@ -96,14 +97,18 @@ pub fn doubly_robust_bootstrap<const N: usize>(
     customers: &[u32],
     trim: (f64, f64),
     bootstrap: Bootstrap,
-    level: f64,
+    levels: [f64; N],
 ) -> [Option<Estimate>; N] {
     let difference = |sums: &ArmSums| {
         let propensity = Propensity::fit(cells, sums, trim)?;
         let means = doubly_robust_means(cells, sums, &propensity.support);
         Some(means[1] - means[0])
     };
-    let (starts, order) = Units::new(customers).grouped();
+    let units = Units::new(customers);
+    if units.count < 2 {
+        return [None; N];
+    }
+    let (starts, order) = units.grouped();
     let row = |call: &u32| {
         let call = *call as usize;
         (cells.of_call[call], treated[call], outcomes.map(|values| values[call] as f32))
@@ -127,7 +132,7 @@ pub fn doubly_robust_bootstrap<const N: usize>(
     std::array::from_fn(|outcome| {
         let value = difference(&ArmSums::new(cells, treated, outcomes[outcome]))?;
         let own: Vec<f64> = replicates.iter().map(|r| r[outcome]).collect();
-        summarise(value, &own, level)
+        summarise(value, &own, levels[outcome])
     })
 }
 
@@ -162,7 +167,7 @@ mod tests {
         let outcomes = [&outcome[..], &halves[..]];
         let trim = (0.01, 0.99);
         let [again, half] =
-            doubly_robust_bootstrap(&cells, &treated, outcomes, &customer, trim, bootstrap, 0.95);
+            doubly_robust_bootstrap(&cells, &treated, outcomes, &customer, trim, bootstrap, [0.95; 2]);
         let (again, half) = (again.unwrap(), half.unwrap());
         assert!((half.standard_error * 2.0 - again.standard_error).abs() < 1e-4);
         assert!(found.low < 0.5 && 0.5 < found.high, "{found:?}");

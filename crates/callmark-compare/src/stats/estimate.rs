@@ -35,6 +35,13 @@ impl Estimate {
         Self { value: f(self.value), standard_error: f64::NAN, low: f(self.low), high: f(self.high) }
     }
 
+    /// Cut to what it can be: the value and the ends, not the error.
+    #[must_use]
+    pub fn clamped(self, least: f64, most: f64) -> Self {
+        let cut = |x: f64| x.clamp(least, most);
+        Self { value: cut(self.value), low: cut(self.low), high: cut(self.high), ..self }
+    }
+
     /// In another unit, `factor` times.
     #[must_use]
     pub fn scaled(self, factor: f64) -> Self {

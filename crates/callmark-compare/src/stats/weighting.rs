@@ -7,7 +7,6 @@
 
 use super::clusters::{Clusters, variance_of_sum};
 use super::estimate::Estimate;
-use super::linear::dot;
 use super::logistic::{self, Logistic};
 use super::strata::{ArmSums, Cells, Covariate};
 use std::collections::HashMap;
@@ -47,7 +46,8 @@ impl Propensity {
     pub fn fit(cells: &Cells, sums: &ArmSums, trim: (f64, f64)) -> Option<Self> {
         let trials: Vec<f64> = (0..cells.len()).map(|c| sums.both(c)).collect();
         let model = logistic::fit(&cells.design, &trials, &sums.count[1])?;
-        let propensity: Vec<f64> = cells.design.iter().map(|row| model.probability(row)).collect();
+        let propensity: Vec<f64> =
+            (0..cells.len()).map(|cell| model.probability(&cells.design, cell)).collect();
         let inside = inside(cells, sums, &propensity, trim);
         let kept = |arm: usize| {
             let inside = (0..cells.len()).filter(|c| inside[*c]).map(|c| sums.count[arm][c]);
@@ -167,9 +167,9 @@ pub fn inverse_propensity(
     });
     let slopes = [0, 1].map(|arm| slope(cells, support, sums, means[arm], denominators[arm], arm));
     // How the means move with the coefficients, carried back to each call's share in estimating them.
-    let shifts = slopes.map(|slope| propensity.model.covariance.times(&slope));
+    let shifts = slopes.map(|slope| propensity.model.covariance.solve(&slope));
     let influence = |arm: usize| -> Vec<f64> {
-        let by_cell: Vec<f64> = cells.design.iter().map(|row| dot(row, &shifts[arm])).collect();
+        let by_cell: Vec<f64> = (0..cells.len()).map(|cell| cells.design.value(cell, &shifts[arm])).collect();
         (0..calls.treated.len())
             .map(|i| {
                 let cell = cells.of_call[i] as usize;
@@ -213,13 +213,15 @@ fn slope(
     denominator: f64,
     arm: usize,
 ) -> Vec<f64> {
-    let mut slope = vec![0.0; cells.design.first().map_or(0, Vec::len)];
+    let mut slope = vec![0.0; cells.design.columns];
     for c in (0..cells.len()).filter(|c| support.inside[*c]) {
         let e = support.propensity[c];
         let residual = sums.sum[arm][c] - mean * sums.count[arm][c];
         // d(1/e)/dβ = -(1-e)/e x, d(1/(1-e))/dβ = e/(1-e) x.
         let factor = if arm == 1 { -(1.0 - e) / e } else { e / (1.0 - e) };
-        slope.iter_mut().zip(&cells.design[c]).for_each(|(s, x)| *s += factor * residual * x / denominator);
+        for column in &cells.design.rows[c] {
+            slope[*column as usize] += factor * residual / denominator;
+        }
     }
     slope
 }
