@@ -15,10 +15,17 @@ pub(super) fn blocks(
 ) -> Vec<Block> {
     let refused = report.figures.get("resolved_difference_adjusted").is_some_and(|f| f.value.is_none());
     let left_out = if cohort.excluded.is_empty() { "" } else { " (of {{calls_seen}} in the dataset)" };
+    let told = |id: &str| report.figures.get(id).is_some_and(|f| f.value.is_some());
+    let medians = if told("median_minutes_ai") && told("median_minutes_human") {
+        "Half of its calls are settled within {{median_minutes_ai}}, half of people's within {{median_minutes_human}}, calls that \
+         are never settled counted in."
+    } else {
+        "The time within which half of the calls are settled, those never settled counted in: AI's {{median_minutes_ai}}, \
+         people's {{median_minutes_human}}."
+    };
     let mut blocks = vec![Block::Text(format!(
-        "AI took {{{{share_ai}}}} of the {{{{calls_compared}}}} calls that are compared{left_out} first. Half of its calls are settled \
-         within {{{{median_minutes_ai}}}}, half of people's within {{{{median_minutes_human}}}}, calls that are never settled \
-         counted in. {{{{resolved_any_ai}}}} of AI's calls and {{{{resolved_any_human}}}} of people's are settled."
+        "AI was the first to take {{{{share_ai}}}} of the {{{{calls_compared}}}} calls that are compared{left_out}. {medians} Settled, \
+         by whomever: AI's {{{{resolved_any_ai}}}}, people's {{{{resolved_any_human}}}}."
     ))];
     if refused {
         blocks.push(Block::Alarm(

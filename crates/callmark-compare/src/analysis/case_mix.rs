@@ -166,8 +166,11 @@ pub(super) fn nothing_known(cohort: &Cohort, config: &CompareConfig) -> Option<S
     (!any).then(|| reason.to_owned())
 }
 
-/// An alarm where a characteristic is known of some calls only.
+/// An alarm where a characteristic is known of some calls only, and another of more.
 fn partly_known(cohort: &Cohort, config: &CompareConfig) -> Option<String> {
+    if nothing_known(cohort, config).is_some() {
+        return None;
+    }
     let partly: Vec<String> = known_shares(cohort, config)
         .filter(|(_, share)| *share < MOSTLY_KNOWN)
         .map(|(name, share)| format!("{name} of {:.0} %", 100.0 * share))

@@ -4,10 +4,11 @@ use super::case_mix::adjusted_figure;
 use super::difference_figure;
 use super::human_access::within;
 use super::resolution::share_or;
-use super::{Observed, resolved};
+use super::{Observed, counts, resolved};
 use crate::cohort::{Cohort, Ended, REPEAT_DAYS};
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Report, Unit};
+use crate::stats::clusters::Clusters;
 
 /// A resolution is verified when the customer did not call again within so many days.
 const VERIFIED_DAYS: i64 = 7;
@@ -74,10 +75,10 @@ fn differences(
     if !enough || ONE_ARM.contains(&id) {
         return [String::new(), String::new()];
     }
-    let told = |figure: Figure| if figure.value.is_some() { figure } else { figure.because(nothing) };
+    let none = counts(cohort, values).contains(&0.0);
+    let told = |figure: Figure| if none { figure.because(nothing) } else { figure };
     let label = format!("difference in the share, {words}");
     let raw = difference_figure(cohort, &label, Unit::ShareDifference, values, config.level);
-    let any = raw.value.is_some();
     let raw = report.figure(&format!("{id}_difference"), told(raw));
     if !ADJUSTED.contains(&id) {
         return [raw, String::new()];
@@ -85,8 +86,7 @@ fn differences(
     let rows: Vec<usize> = (0..cohort.len()).collect();
     let asked = (&*format!("adjusted {label}"), Unit::ShareDifference, config.level);
     let like = adjusted_figure(cohort, config, asked, values, &rows);
-    let like = if any { like } else { told(like) };
-    [raw, report.figure(&format!("{id}_difference_adjusted"), like)]
+    [raw, report.figure(&format!("{id}_difference_adjusted"), told(like))]
 }
 
 fn rate(id: &str, words: &str, values: Vec<f64>, nothing: &str) -> Rate {
@@ -94,8 +94,15 @@ fn rate(id: &str, words: &str, values: Vec<f64>, nothing: &str) -> Rate {
 }
 
 /// What is said where no call can be followed for so many days.
-fn not_followed(days: i64) -> String {
-    format!("no call of a known customer is followed by {days} days of data, or recordings break off")
+fn not_followed(cohort: &Cohort, days: i64) -> String {
+    if cohort.customer.iter().all(|customer| *customer == Clusters::ALONE) {
+        return "who the customers are is not known".to_owned();
+    }
+    let unit = if days == 1 { "day" } else { "days" };
+    if (0..cohort.len()).all(|i| cohort.follow_up.within(i, days).is_none()) {
+        return format!("the dataset ends within {days} {unit} of every one of these calls");
+    }
+    "recordings break off before it shows, or all such calls are of the other arm".to_owned()
 }
 
 fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
@@ -130,7 +137,7 @@ fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
             "verified_resolved",
             &format!("verified: settled with evidence, customer not back within {VERIFIED_DAYS} days"),
             verifiable.values(verified),
-            &not_followed(VERIFIED_DAYS),
+            &not_followed(cohort, VERIFIED_DAYS),
         ),
     ]
 }
@@ -145,7 +152,7 @@ fn other(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
                 &format!("repeat_{days}d"),
                 &format!("customer calls again within {days} {}", if days == 1 { "day" } else { "days" }),
                 calls().map(|i| cohort.follow_up.within(i, days).map_or(f64::NAN, f64::from)).collect(),
-                &not_followed(days),
+                &not_followed(cohort, days),
             )
         })
         .collect();

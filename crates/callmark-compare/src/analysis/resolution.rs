@@ -329,10 +329,11 @@ pub(super) fn share_or(
         error.and_then(|error| wilson_clustered(successes, trials, error, level)),
         "Wilson with the design effect of customers and agents",
     );
-    let figure = match (figure.value, trials > 0.0) {
-        (Some(_), _) => figure,
-        (None, true) => figure.because("all of these calls are of one customer"),
-        (None, false) => figure.because(nothing),
+    let figure = match figure.value {
+        Some(_) => figure,
+        None if trials > 0.0 => figure.because("all of these calls are of one customer"),
+        None if cohort.count(ai) == 0 => figure.because("there are no such calls"),
+        None => figure.because(nothing),
     };
     report.figure(id, figure.with("calls", successes).with("of", trials).at_level(level))
 }

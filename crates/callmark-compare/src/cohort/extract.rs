@@ -421,6 +421,22 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
+    fn values_that_cannot_be_are_not_known_and_counted() {
+        let mut plausible = Plausible::default();
+        assert_eq!(plausible.time(Some(1 << 62)), None);
+        assert_eq!(plausible.time(Some(-5)), None);
+        assert_eq!(plausible.time(Some(60_000)), Some(60_000));
+        assert_eq!(plausible.time(None), None);
+        assert!(
+            plausible.number(1e300, SENTIMENT).is_nan()
+                && plausible.number(f64::INFINITY, SENTIMENT).is_nan()
+        );
+        assert_eq!(plausible.number(-5.0, SENTIMENT), -5.0);
+        assert!(plausible.number(f64::NAN, SENTIMENT).is_nan());
+        assert_eq!(plausible.refused, 4);
+    }
+
+    #[test]
     fn days_are_read_in_runs_of_bounded_size() {
         let most = CALLS_AT_A_TIME;
         let days = [Some("2026-01-01"), Some("2026-01-02"), Some("2026-01-03"), None];

@@ -172,7 +172,7 @@ impl Report {
 impl Figure {
     /// A figure with an interval, or none for the `reason`.
     pub fn estimate(label: &str, unit: Unit, estimate: Option<Estimate>, method: &str) -> Self {
-        let reason = estimate.is_none().then(|| "too few calls to tell".to_owned());
+        let reason = estimate.is_none().then(|| "too few calls or customers to tell".to_owned());
         Self {
             label: label.to_owned(),
             unit,

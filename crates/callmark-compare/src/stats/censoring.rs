@@ -11,6 +11,9 @@
 /// Share of the calls whose value must be known, by their weights: where recordings break off before so many values are
 /// known, there is no estimate.
 pub const LEAST_FOLLOWED: f64 = 0.9;
+/// Nobody stands for more than so many calls: what is known only of calls that were followed longer than nine of ten is not
+/// known.
+pub const MOST_WEIGHT: f64 = 10.0;
 
 /// How long each call was followed, and whether its value is known: made once, used for many values.
 #[derive(Debug, Clone)]
@@ -81,11 +84,13 @@ impl Censoring {
         if self.losses.is_empty() {
             return (count > 0.0).then(|| values.to_vec());
         }
-        let ones = self.influences(&vec![1.0; ordered.len()]);
-        let (sum, mass) = (own.iter().sum::<f64>() / count, ones.iter().sum::<f64>() / count);
-        if mass < LEAST_FOLLOWED {
+        let trusted =
+            self.weights.iter().zip(&self.known).filter(|(weight, known)| **known && **weight <= MOST_WEIGHT);
+        if trusted.map(|(weight, _)| weight).sum::<f64>() < LEAST_FOLLOWED * count {
             return None;
         }
+        let ones = self.influences(&vec![1.0; ordered.len()]);
+        let (sum, mass) = (own.iter().sum::<f64>() / count, ones.iter().sum::<f64>() / count);
         let mean = sum / mass;
         let mut found = vec![0.0; ordered.len()];
         for (i, (own, one)) in self.order.iter().zip(own.iter().zip(&ones)) {
@@ -143,6 +148,10 @@ mod tests {
     fn where_all_are_lost_nothing_is_told() {
         assert_eq!(Censoring::new(&[3.0, 1.0], &[false; 2]).values(&[1.0, 1.0]), None);
         assert_eq!(Censoring::new(&[], &[]).values(&[]), None);
+        // One of a hundred that outlasted all the others does not speak for them.
+        let times: Vec<f64> = (0..100).map(f64::from).collect();
+        let known: Vec<bool> = (0..100).map(|i| i == 99).collect();
+        assert_eq!(Censoring::new(&times, &known).values(&[1.0; 100]), None);
     }
 
     #[test]
@@ -182,8 +191,9 @@ mod tests {
         for _ in 0..200 {
             let calls: Vec<(f64, f64, f64)> = (0..300)
                 .map(|_| {
-                    let length = draws.normal().exp();
-                    (length, f64::from(draws.chance(0.9 - 0.2 * length.min(4.0))), 6.0 * draws.uniform())
+                    // Some calls are followed for as long as any lasts.
+                    let length = draws.normal().exp().min(4.0);
+                    (length, f64::from(draws.chance(0.9 - 0.2 * length)), 6.0 * draws.uniform())
                 })
                 .collect();
             let times: Vec<f64> = calls.iter().map(|c| c.0.min(c.2)).collect();

@@ -7,7 +7,7 @@
 
 use super::bootstrap::quantile_of_sorted;
 use super::bootstrap::{Bootstrap, Weights, summarise};
-use super::censoring::LEAST_FOLLOWED;
+use super::censoring::{LEAST_FOLLOWED, MOST_WEIGHT};
 use super::distributions::normal_critical;
 use super::estimate::Estimate;
 use super::proportion::wilson_of_share;
@@ -99,7 +99,7 @@ impl OrderedCalls {
         // S(t₋) / n(t): what one call adds to the incidence of its cause. It changes only when calls are lost from view,
         // because events take the same share off both.
         let (mut survival, mut share) = (1.0, 1.0 / at_risk);
-        let mut position = 0;
+        let (total, mut position, mut lost_at) = (at_risk, 0, None);
         while position < self.times.len() && at_risk > NOBODY {
             let time = self.times[position];
             while answers.event.len() < questions.grid.len() && questions.grid[answers.event.len()] < time {
@@ -131,18 +131,21 @@ impl OrderedCalls {
                     *found = time;
                 }
             }
+            let followed = at_risk > NOBODY && share * total <= MOST_WEIGHT;
+            if lost > 0.0 && !followed && survival > 1.0 - LEAST_FOLLOWED {
+                lost_at = Some(time);
+                break;
+            }
         }
-        let last = self.times.last().copied().unwrap_or_default();
-        let lost = survival > 1.0 - LEAST_FOLLOWED;
-        if lost {
+        if lost_at.is_some() {
             by_cause.fill(f64::NAN);
             answers.quantiles.iter_mut().filter(|q| q.is_infinite()).for_each(|q| *q = f64::NAN);
         }
-        let beyond = if lost { f64::NAN } else { f };
+        let beyond = if lost_at.is_some() { f64::NAN } else { f };
         while answers.event.len() < questions.grid.len() {
             answers.push(beyond, &by_cause);
         }
-        let known = !lost || last >= questions.limit;
+        let known = lost_at.is_none_or(|time| time >= questions.limit);
         let mean = questions.limit - area - (questions.limit - from) * f;
         answers.restricted_mean = if known { mean } else { f64::NAN };
         Some(answers)
