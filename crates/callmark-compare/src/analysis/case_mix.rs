@@ -33,7 +33,8 @@ struct Outcome {
     level: f64,
 }
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, mix: &Mix) {
+    let Mix { cohort, config, .. } = *mix;
     let outcomes = [
         Outcome {
             id: "resolved",
@@ -62,11 +63,11 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
          language and time of day, as far as they are known. What nobody recorded is not adjusted for."
             .to_owned(),
     )];
-    let replicated = bootstrapped(cohort, config, &outcomes);
+    let replicated = bootstrapped(mix, &outcomes);
     let mut rows = Vec::new();
-    let mut alarms: Vec<String> = partly_known(cohort, config).into_iter().collect();
+    let mut alarms: Vec<String> = partly_known(mix).into_iter().collect();
     for (outcome, replicated) in outcomes.iter().zip(replicated) {
-        let (row, mut found) = adjust(report, cohort, config, outcome, replicated);
+        let (row, mut found) = adjust(report, mix, outcome, replicated);
         rows.push(row);
         alarms.append(&mut found);
     }
@@ -87,8 +88,89 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         .to_vec(),
         rows,
     });
-    blocks.append(&mut overlap_blocks(report, cohort, config));
+    blocks.append(&mut overlap_blocks(report, mix));
     report.section("case-mix", "Like with like", true, blocks);
+}
+
+/// What calls are like: made once, used for every outcome and every part of the calls.
+pub(super) struct Mix<'a> {
+    cohort: &'a Cohort,
+    config: &'a CompareConfig,
+    covariates: Vec<Covariate>,
+    cells: Cells,
+    /// Why no two calls can be said to be alike, if so.
+    unlike: Option<String>,
+}
+
+impl<'a> Mix<'a> {
+    pub(super) fn new(cohort: &'a Cohort, config: &'a CompareConfig) -> Self {
+        let rows: Vec<usize> = (0..cohort.len()).collect();
+        let covariates = cohort.covariates(&config.covariates, &rows);
+        let cells = Cells::new(rows.len(), &covariates);
+        Self { cohort, config, covariates, cells, unlike: nothing_known(cohort, config) }
+    }
+
+    /// The doubly robust difference among the calls at `rows`, or why it is refused. What is the same for all of them
+    /// takes no part.
+    fn difference(
+        &self,
+        values: &[f64],
+        rows: impl Iterator<Item = usize>,
+        level: f64,
+    ) -> Result<Option<Estimate>, String> {
+        if let Some(reason) = &self.unlike {
+            return Err(reason.clone());
+        }
+        let data = Data::new(self, values, rows);
+        let propensity = data.propensity(self.config);
+        if let Some(reason) = refusal(propensity.as_ref().map(|p| &p.support), self.config) {
+            return Err(reason);
+        }
+        let found = propensity.and_then(|p| doubly_robust(&data.cells, &p, &data.sums, data.calls(), level));
+        Ok(found.map(|a| a.difference))
+    }
+
+    /// The doubly robust difference among the calls at `rows` as a figure, or why there is none.
+    pub(super) fn figure(
+        &self,
+        (label, unit, level): (&str, Unit, f64),
+        values: &[f64],
+        rows: &[usize],
+    ) -> Figure {
+        let [ai, human] = [true, false].map(|ai| {
+            rows.iter().filter(|i| self.cohort.ai[**i] == ai && values[**i].is_finite()).count() as f64
+        });
+        let method = "doubly robust (AIPW), influence function";
+        let figure = match self.difference(values, rows.iter().copied(), level) {
+            Ok(found) => Figure::estimate(label, unit, found, method),
+            Err(reason) => Figure::estimate(label, unit, None, method).because(&reason),
+        };
+        figure.with("calls", ai + human).with("calls_ai", ai).with("calls_human", human).at_level(level)
+    }
+
+    /// The same among all calls.
+    pub(super) fn figure_of_all(&self, asked: (&str, Unit, f64), values: &[f64]) -> Figure {
+        self.figure(asked, values, &(0..self.cohort.len()).collect::<Vec<_>>())
+    }
+
+    /// The mean of `values`, minutes of people's calls, as the calls that AI took would have it: by a model of people's
+    /// calls on case mix, over AI's calls that have calls like them. Or why it is refused.
+    pub(super) fn on_calls_of_ai(&self, values: &[f64]) -> Result<f64, String> {
+        if let Some(reason) = &self.unlike {
+            return Err(reason.clone());
+        }
+        let data = Data::new(self, values, 0..self.cohort.len());
+        let Some(propensity) = data.propensity(self.config) else {
+            return Err("one arm has no call of which people's minutes are known".to_owned());
+        };
+        if let Some(reason) = refusal(Some(&propensity.support), self.config) {
+            return Err(reason);
+        }
+        let [of_people, _] = outcome_model(&data.cells, &data.sums, &propensity.support);
+        let inside = || (0..data.cells.len()).filter(|c| propensity.support.inside[*c]);
+        let calls: f64 = inside().map(|c| data.sums.count[1][c]).sum();
+        Ok(inside().map(|c| data.sums.count[1][c] * of_people[c]).sum::<f64>() / calls)
+    }
 }
 
 /// Calls whose outcome is known, as columns.
@@ -97,30 +179,19 @@ struct Data {
     treated: Vec<bool>,
     values: Vec<f64>,
     clusters: RowClusters,
-    covariates: Vec<Covariate>,
     cells: Cells,
     sums: ArmSums,
 }
 
 impl Data {
-    fn new(
-        cohort: &Cohort,
-        covariates: &[String],
-        values: &[f64],
-        rows: impl Iterator<Item = usize>,
-    ) -> Self {
+    fn new(mix: &Mix, values: &[f64], rows: impl Iterator<Item = usize>) -> Self {
         let rows: Vec<usize> = rows.filter(|i| values[*i].is_finite()).collect();
-        let treated: Vec<bool> = rows.iter().map(|i| cohort.ai[*i]).collect();
+        let treated: Vec<bool> = rows.iter().map(|i| mix.cohort.ai[*i]).collect();
         let values: Vec<f64> = rows.iter().map(|i| values[*i]).collect();
-        let covariates = cohort.covariates(covariates, &rows);
-        let cells = Cells::new(rows.len(), &covariates);
+        let cells = mix.cells.part(&rows);
         let sums = ArmSums::new(&cells, &treated, &values);
-        let clusters = RowClusters::of(cohort, &rows);
-        Self { rows, treated, values, clusters, covariates, cells, sums }
-    }
-
-    fn of_all(cohort: &Cohort, config: &CompareConfig, values: &[f64]) -> Self {
-        Self::new(cohort, &config.covariates, values, 0..cohort.len())
+        let clusters = RowClusters::of(mix.cohort, &rows);
+        Self { rows, treated, values, clusters, cells, sums }
     }
 
     fn calls(&self) -> Calls<'_> {
@@ -133,16 +204,15 @@ impl Data {
 }
 
 /// The doubly robust differences with the bootstrap's intervals, all outcomes from the same replicates.
-fn bootstrapped(cohort: &Cohort, config: &CompareConfig, outcomes: &[Outcome; 3]) -> [Option<Estimate>; 3] {
-    let rows: Vec<usize> = (0..cohort.len()).collect();
-    let cells = Cells::new(rows.len(), &cohort.covariates(&config.covariates, &rows));
-    let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
+fn bootstrapped(mix: &Mix, outcomes: &[Outcome; 3]) -> [Option<Estimate>; 3] {
+    let Mix { cohort, config, cells, .. } = mix;
     if cells.len() * config.replicates as usize > BOOTSTRAP_FITS {
         return [None; 3];
     }
+    let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
     let values = [0, 1, 2].map(|outcome: usize| &outcomes[outcome].values[..]);
     let levels = [0, 1, 2].map(|outcome: usize| outcomes[outcome].level);
-    doubly_robust_bootstrap(&cells, &cohort.ai, values, &cohort.customer, config.trim, bootstrap, levels)
+    doubly_robust_bootstrap(cells, &cohort.ai, values, &cohort.customer, config.trim, bootstrap, levels)
 }
 
 /// The share of calls of which a characteristic is known, for those that case mix is made of but the hour.
@@ -159,7 +229,7 @@ fn known_shares<'a>(
 }
 
 /// Why no two calls can be said to be alike, if so: calls at the same hour are not.
-pub(super) fn nothing_known(cohort: &Cohort, config: &CompareConfig) -> Option<String> {
+fn nothing_known(cohort: &Cohort, config: &CompareConfig) -> Option<String> {
     let any = known_shares(cohort, config).any(|(_, share)| share >= LEAST_KNOWN);
     let reason = "nothing tells which calls are alike: neither issue nor queue nor language is known of half of the calls, \
                   or none is among the covariates";
@@ -167,11 +237,11 @@ pub(super) fn nothing_known(cohort: &Cohort, config: &CompareConfig) -> Option<S
 }
 
 /// An alarm where a characteristic is known of some calls only, and another of more.
-fn partly_known(cohort: &Cohort, config: &CompareConfig) -> Option<String> {
-    if nothing_known(cohort, config).is_some() {
+fn partly_known(mix: &Mix) -> Option<String> {
+    if mix.unlike.is_some() {
         return None;
     }
-    let partly: Vec<String> = known_shares(cohort, config)
+    let partly: Vec<String> = known_shares(mix.cohort, mix.config)
         .filter(|(_, share)| *share < MOSTLY_KNOWN)
         .map(|(name, share)| format!("{name} of {:.0} %", 100.0 * share))
         .collect();
@@ -198,78 +268,18 @@ fn refusal(support: Option<&Support>, config: &CompareConfig) -> Option<String> 
     ))
 }
 
-/// The doubly robust difference among the calls at `rows`, or why it is refused. What is the same for all of them takes no
-/// part.
-fn adjusted_among(
-    cohort: &Cohort,
-    config: &CompareConfig,
-    values: &[f64],
-    rows: impl Iterator<Item = usize>,
-    level: f64,
-) -> Result<Option<Estimate>, String> {
-    if let Some(reason) = nothing_known(cohort, config) {
-        return Err(reason);
-    }
-    let data = Data::new(cohort, &config.covariates, values, rows);
-    let propensity = data.propensity(config);
-    if let Some(reason) = refusal(propensity.as_ref().map(|p| &p.support), config) {
-        return Err(reason);
-    }
-    let found = propensity.and_then(|p| doubly_robust(&data.cells, &p, &data.sums, data.calls(), level));
-    Ok(found.map(|a| a.difference))
-}
-
-/// The doubly robust difference among the calls at `rows` as a figure, or why there is none.
-pub(super) fn adjusted_figure(
-    cohort: &Cohort,
-    config: &CompareConfig,
-    (label, unit, level): (&str, Unit, f64),
-    values: &[f64],
-    rows: &[usize],
-) -> Figure {
-    let [ai, human] = [true, false]
-        .map(|ai| rows.iter().filter(|i| cohort.ai[**i] == ai && values[**i].is_finite()).count() as f64);
-    let method = "doubly robust (AIPW), influence function";
-    let figure = match adjusted_among(cohort, config, values, rows.iter().copied(), level) {
-        Ok(found) => Figure::estimate(label, unit, found, method),
-        Err(reason) => Figure::estimate(label, unit, None, method).because(&reason),
-    };
-    figure.with("calls", ai + human).with("calls_ai", ai).with("calls_human", human).at_level(level)
-}
-
-/// The mean of `values`, minutes of people's calls, as the calls that AI took would have it: by a model of people's calls on
-/// case mix, over AI's calls that have calls like them. Or why it is refused.
-pub(super) fn on_calls_of_ai(cohort: &Cohort, config: &CompareConfig, values: &[f64]) -> Result<f64, String> {
-    if let Some(reason) = nothing_known(cohort, config) {
-        return Err(reason);
-    }
-    let data = Data::of_all(cohort, config, values);
-    let Some(propensity) = data.propensity(config) else {
-        return Err("one arm has no call of which people's minutes are known".to_owned());
-    };
-    if let Some(reason) = refusal(Some(&propensity.support), config) {
-        return Err(reason);
-    }
-    let [of_people, _] = outcome_model(&data.cells, &data.sums, &propensity.support);
-    let inside = || (0..data.cells.len()).filter(|c| propensity.support.inside[*c]);
-    let calls: f64 = inside().map(|c| data.sums.count[1][c]).sum();
-    Ok(inside().map(|c| data.sums.count[1][c] * of_people[c]).sum::<f64>() / calls)
-}
-
 fn adjust(
     report: &mut Report,
-    cohort: &Cohort,
-    config: &CompareConfig,
+    mix: &Mix,
     outcome: &Outcome,
     replicated: Option<Estimate>,
 ) -> (Vec<String>, Vec<String>) {
-    let level = outcome.level;
-    let raw = difference(cohort, &outcome.values, level);
-    let [ai, human] = counts(cohort, &outcome.values);
-    let data = Data::of_all(cohort, config, &outcome.values);
+    let (level, config) = (outcome.level, mix.config);
+    let raw = difference(mix.cohort, &outcome.values, level);
+    let [ai, human] = counts(mix.cohort, &outcome.values);
+    let data = Data::new(mix, &outcome.values, 0..mix.cohort.len());
     let propensity = data.propensity(config);
-    let refused =
-        nothing_known(cohort, config).or_else(|| refusal(propensity.as_ref().map(|p| &p.support), config));
+    let refused = mix.unlike.clone().or_else(|| refusal(propensity.as_ref().map(|p| &p.support), config));
     let mut estimates: [Option<Estimate>; 4] = [None; 4];
     if let (Some(propensity), None) = (&propensity, &refused) {
         let calls = data.calls();
@@ -352,9 +362,9 @@ fn spread(values: &[f64]) -> f64 {
     (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0)).sqrt()
 }
 
-fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Vec<Block> {
-    let data = Data::of_all(cohort, config, &resolved(cohort));
-    let Some(propensity) = data.propensity(config) else { return Vec::new() };
+fn overlap_blocks(report: &mut Report, mix: &Mix) -> Vec<Block> {
+    let data = Data::new(mix, &resolved(mix.cohort), 0..mix.cohort.len());
+    let Some(propensity) = data.propensity(mix.config) else { return Vec::new() };
     let totals = [data.sums.total(0), data.sums.total(1)];
     let support = &propensity.support;
     let mut number = |id: &str, label: &str, unit: Unit, value: f64| {
@@ -381,7 +391,7 @@ fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     ];
     let concordance =
         number("propensity_concordance", "concordance of the propensity", Unit::Number, support.concordance);
-    let (rows, unbalanced) = balance_rows(report, &data, support);
+    let (rows, unbalanced) = balance_rows(report, mix, &data, support);
     let count = rows.len();
     let shown = count.min(BALANCE_ROWS);
     let cut = if shown < count { format!(" of the {shown} that differ most") } else { String::new() };
@@ -403,8 +413,8 @@ fn overlap_blocks(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
 }
 
 /// The balance of every characteristic, the most unlike first, and how many are unbalanced after weighting.
-fn balance_rows(report: &mut Report, data: &Data, support: &Support) -> (Vec<Vec<String>>, usize) {
-    let mut table = balance(&data.cells, &data.covariates, &data.sums, support);
+fn balance_rows(report: &mut Report, mix: &Mix, data: &Data, support: &Support) -> (Vec<Vec<String>>, usize) {
+    let mut table = balance(&data.cells, &mix.covariates, &data.sums, support);
     table.sort_by(|a, b| b.before.abs().total_cmp(&a.before.abs()));
     let rows = table.iter().enumerate().map(|(place, b)| {
         let label = format!("{}: {}", b.covariate, b.level);

@@ -7,7 +7,7 @@
 //! minutes are those of a model of people's calls on case mix, over AI's calls; where the arms do not overlap nobody knows
 //! them, and there is no figure.
 
-use super::case_mix::on_calls_of_ai;
+use super::case_mix::Mix;
 use super::{known, rows_of, whole_calls};
 use crate::cohort::Cohort;
 use crate::config::{CompareConfig, FteConfig};
@@ -41,7 +41,7 @@ impl Work {
     }
 
     /// Of the calls, or why it cannot be counted.
-    fn of(cohort: &Cohort, config: &CompareConfig) -> Result<Self, String> {
+    fn of(cohort: &Cohort, mix: &Mix) -> Result<Self, String> {
         let rows = rows_of(cohort, true);
         let minutes = whole_calls(cohort, |i| cohort.human_minutes[i]);
         let (still, whole) = known(&minutes, &rows);
@@ -57,15 +57,15 @@ impl Work {
         let reached = whole.iter().filter(|i| cohort.reached_human[**i]).count() as f64;
         Ok(Self {
             calls_a_week: rows.len() as f64 / weeks,
-            person: on_calls_of_ai(cohort, config, &minutes)?,
+            person: mix.on_calls_of_ai(&minutes)?,
             still: still.iter().sum::<f64>() / still.len() as f64,
             handed_over: reached / whole.len() as f64,
         })
     }
 }
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
-    let work = Work::of(cohort, config);
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
+    let work = Work::of(cohort, mix);
     let text = report.figure("fte", figure(&work, cohort, &config.fte));
     let blocks = match &work {
         Ok(work) => explained(work, &config.fte, &text),
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn people_s_minutes_are_those_of_ai_s_mix_and_handed_over_calls_cost_after_call_work_too() {
-        let work = Work::of(&calls(true), &config()).unwrap();
+        let (calls, config) = (calls(true), config());
+        let work = Work::of(&calls, &Mix::new(&calls, &config)).unwrap();
         // Two of three of AI's calls are easy: 4 × 2/3 + 10 × 1/3; people's own mix would say 8.
         assert!((work.person - 6.0).abs() < 1e-9, "{work:?}");
         assert!((work.still - 1.0).abs() < 0.1 && (work.handed_over - 0.5).abs() < 0.05, "{work:?}");
@@ -212,8 +213,8 @@ mod tests {
 
     #[test]
     fn without_overlap_there_are_no_posts() {
-        let mut report = Report::default();
-        add(&mut report, &calls(false), &config());
+        let (mut report, calls, config) = (Report::default(), calls(false), config());
+        add(&mut report, &calls, &config, &Mix::new(&calls, &config));
         let figure = &report.figures["fte"];
         assert!(figure.value.is_none() && figure.text().contains("no overlap"), "{figure:?}");
     }

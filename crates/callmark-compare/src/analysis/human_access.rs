@@ -141,6 +141,7 @@ fn target(report: &Report, config: &CompareConfig) -> Block {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::case_mix::Mix;
     use crate::analysis::rates;
 
     /// The profile's verdict on so many requests of which so many are honoured.
@@ -163,7 +164,7 @@ mod tests {
             ..Cohort::default()
         };
         let (mut report, config) = (Report::default(), CompareConfig::default());
-        rates::add(&mut report, &cohort, &config);
+        rates::add(&mut report, &cohort, &config, &Mix::new(&cohort, &config));
         target(&report, &config)
     }
 

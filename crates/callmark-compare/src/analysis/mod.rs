@@ -37,18 +37,19 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
     // The answer comes first and is written last, when everything it draws on is there.
     let mut body = Report::default();
     cohort_section::add(&mut body, cohort, config);
+    let mix = case_mix::Mix::new(cohort, config);
     let verdict = if enough {
         resolution::add(&mut body, cohort, config);
-        satisfaction::add(&mut body, cohort, config);
-        case_mix::add(&mut body, cohort, config);
+        satisfaction::add(&mut body, cohort, config, &mix);
+        case_mix::add(&mut body, &mix);
         as_treated::add(&mut body, cohort, config);
-        rates::add(&mut body, cohort, config);
+        rates::add(&mut body, cohort, config, &mix);
         human_access::add(&mut body, cohort, config);
-        fte::add(&mut body, cohort, config);
-        trust::add(&mut body, cohort, config);
+        fte::add(&mut body, cohort, config, &mix);
+        trust::add(&mut body, cohort, config, &mix);
         reviews::add(&mut body, cohort, config);
-        over_time::add(&mut body, cohort, config);
-        segments::add(&mut body, cohort, config);
+        over_time::add(&mut body, cohort, config, &mix);
+        segments::add(&mut body, cohort, config, &mix);
         roll_out::add(&mut body, cohort, config);
         let first = body.sections.iter().filter(|s| ["case-mix", "reviews"].contains(&s.id));
         let blocks = first.flat_map(|s| &s.blocks);
@@ -62,7 +63,7 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
         ))]
     };
     if !enough {
-        rates::add(&mut body, cohort, config);
+        rates::add(&mut body, cohort, config, &mix);
     }
     report.figures = body.figures;
     report.section("answer", "In short", true, verdict);

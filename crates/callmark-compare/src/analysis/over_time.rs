@@ -1,6 +1,6 @@
 //! Week by week: the share settled of either arm, and their difference at equal case mix.
 
-use super::case_mix::adjusted_figure;
+use super::case_mix::Mix;
 use super::{mean_at, resolved, rows_of};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
@@ -36,7 +36,7 @@ fn by_week(weeks: &[Option<i32>], rows: impl Iterator<Item = usize>) -> BTreeMap
     found
 }
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
     let (outcome, weeks) = (resolved(cohort), weeks(cohort));
     let Some(first) = weeks.iter().flatten().min() else { return };
     let place = |week: i32| f64::from(week - first + 1);
@@ -63,7 +63,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
                 return None;
             }
             let asked = ("adjusted difference in the share settled", Unit::ShareDifference, config.level);
-            let figure = adjusted_figure(cohort, config, asked, &outcome, rows);
+            let figure = mix.figure(asked, &outcome, rows);
             let points = |value: Option<f64>| value.map(|v| 100.0 * v);
             Some((place(*week), points(figure.value)?, points(figure.low)?, points(figure.high)?))
         });

@@ -1,6 +1,6 @@
 //! How often: containment under every definition in use, repeat contact, requests for a person, disclosure.
 
-use super::case_mix::adjusted_figure;
+use super::case_mix::Mix;
 use super::difference_figure;
 use super::human_access::within;
 use super::resolution::share_or;
@@ -28,7 +28,7 @@ struct Rate {
     nothing: String,
 }
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
     let mut put = |rates: Vec<Rate>| -> Vec<Vec<String>> {
         rates
             .into_iter()
@@ -38,7 +38,8 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
                     share_or(report, &format!("{id}_{arm}"), cohort, &values, (ai, config.level), &nothing)
                 };
                 let (ai, human) = (of(true, report), of(false, report));
-                let [raw, like] = differences(report, cohort, config, (&id, &words, &nothing), &values);
+                let [raw, like] =
+                    differences(report, cohort, (config, mix), (&id, &words, &nothing), &values);
                 vec![words, ai, human, raw, like]
             })
             .collect()
@@ -67,7 +68,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
 fn differences(
     report: &mut Report,
     cohort: &Cohort,
-    config: &CompareConfig,
+    (config, mix): (&CompareConfig, &Mix),
     (id, words, nothing): (&str, &str, &str),
     values: &[f64],
 ) -> [String; 2] {
@@ -83,9 +84,8 @@ fn differences(
     if !ADJUSTED.contains(&id) {
         return [raw, String::new()];
     }
-    let rows: Vec<usize> = (0..cohort.len()).collect();
     let asked = (&*format!("adjusted {label}"), Unit::ShareDifference, config.level);
-    let like = adjusted_figure(cohort, config, asked, values, &rows);
+    let like = mix.figure_of_all(asked, values);
     [raw, report.figure(&format!("{id}_difference_adjusted"), told(like))]
 }
 

@@ -1,6 +1,6 @@
 //! Are customers as content: non-inferiority and equivalence of sentiment against a declared margin.
 
-use super::case_mix::adjusted_figure;
+use super::case_mix::Mix;
 use super::{counts, difference, difference_figure, mean};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
@@ -18,7 +18,7 @@ struct Measure<'a> {
     margin: f64,
 }
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
     let change: Vec<f64> =
         cohort.sentiment_end.iter().zip(&cohort.sentiment_start).map(|(end, start)| end - start).collect();
     let measure = |id, words, values, margin| Measure { id, words, values, margin };
@@ -35,7 +35,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let mut tests = Vec::new();
     let mut missing = Vec::new();
     for measure in &measures {
-        rows.push(means_row(report, cohort, config, measure));
+        rows.push(means_row(report, cohort, (config, mix), measure));
         if let Some(found) = difference(cohort, measure.values, config.judged_level()) {
             let found = Difference { value: found.value, standard_error: found.standard_error };
             tests.push(test_row(report, cohort, config, measure, found));
@@ -84,7 +84,12 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
 }
 
 /// Both means, and their difference raw and at equal case mix.
-fn means_row(report: &mut Report, cohort: &Cohort, config: &CompareConfig, measure: &Measure) -> Vec<String> {
+fn means_row(
+    report: &mut Report,
+    cohort: &Cohort,
+    (config, mix): (&CompareConfig, &Mix),
+    measure: &Measure,
+) -> Vec<String> {
     let Measure { id, words, values, .. } = measure;
     let mut cells = vec![(*words).to_owned()];
     for (arm, ai) in [("ai", true), ("human", false)] {
@@ -97,9 +102,8 @@ fn means_row(report: &mut Report, cohort: &Cohort, config: &CompareConfig, measu
     let level = config.judged_level();
     let label = format!("difference of {words}");
     let raw = difference_figure(cohort, &label, Unit::PointsDifference, values, level);
-    let rows: Vec<usize> = (0..cohort.len()).collect();
     let label = format!("adjusted difference of {words}");
-    let like = adjusted_figure(cohort, config, (&label, Unit::PointsDifference, level), values, &rows);
+    let like = mix.figure_of_all((&label, Unit::PointsDifference, level), values);
     for (kind, figure) in [("raw", &raw), ("adjusted", &like)] {
         let label = format!("{words} against the margin, {kind}");
         let verdict = Figure::verdict(&label, figure, measure.margin);

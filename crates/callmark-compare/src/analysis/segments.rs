@@ -3,7 +3,7 @@
 //! Within an issue or a language the arms still differ in all the rest, so a raw difference there can point the wrong way
 //! as surely as one over all calls. What is tested is the difference at equal case mix within each.
 
-use super::case_mix::adjusted_figure;
+use super::case_mix::Mix;
 use super::{difference_figure, resolved};
 use crate::cohort::{Coded, Cohort};
 use crate::config::CompareConfig;
@@ -22,11 +22,11 @@ struct Segment {
     like: Figure,
 }
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
     let outcome = resolved(cohort);
     let mut blocks = Vec::new();
     for (name, coded) in [("issue", &cohort.issue), ("language", &cohort.language)] {
-        let found = segments(cohort, config, &outcome, (name, coded));
+        let found = segments(cohort, mix, config.level, &outcome, (name, coded));
         if found.len() > 1 {
             blocks.append(&mut table(report, config, name, found));
         }
@@ -49,7 +49,8 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
 
 fn segments(
     cohort: &Cohort,
-    config: &CompareConfig,
+    mix: &Mix,
+    level: f64,
     outcome: &[f64],
     (by, coded): (&str, &Coded),
 ) -> Vec<Segment> {
@@ -67,9 +68,9 @@ fn segments(
             let label = format!("difference in the share settled, {by} {name}");
             let part = cohort.part(rows);
             let own: Vec<f64> = rows.iter().map(|i| outcome[*i]).collect();
-            let raw = difference_figure(&part, &label, Unit::ShareDifference, &own, config.level);
-            let label = (&*format!("adjusted {label}"), Unit::ShareDifference, config.level);
-            let like = adjusted_figure(cohort, config, label, outcome, rows);
+            let raw = difference_figure(&part, &label, Unit::ShareDifference, &own, level);
+            let label = (&*format!("adjusted {label}"), Unit::ShareDifference, level);
+            let like = mix.figure(label, outcome, rows);
             Segment { name: name.clone(), raw, like }
         })
         .collect()
@@ -165,7 +166,8 @@ mod tests {
             covariates: vec!["issue".to_owned(), "language".to_owned()],
             ..CompareConfig::default()
         };
-        let found = segments(&cohort, &config, &outcome, ("language", &cohort.language));
+        let found =
+            segments(&cohort, &Mix::new(&cohort, &config), 0.95, &outcome, ("language", &cohort.language));
         assert_eq!(found.len(), 2);
         for segment in found {
             assert!(segment.raw.low.unwrap() > 0.0, "{:?}", segment.raw);

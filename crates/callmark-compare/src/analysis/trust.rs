@@ -1,6 +1,6 @@
 //! Headlines without the calls that are trusted less, raw and at equal case mix, and how well each arm is heard.
 
-use super::case_mix::adjusted_figure;
+use super::case_mix::Mix;
 use super::resolution::share;
 use super::{difference_figure, mean, resolved, waits, whole_calls};
 use crate::cohort::Cohort;
@@ -9,7 +9,7 @@ use crate::report::{Block, Figure, Report, Unit};
 
 const ARMS: [(&str, bool); 2] = [("ai", true), ("human", false)];
 
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
     let limit = config.limit_minutes;
     let settled = |i: usize| f64::from(cohort.ended[i].is_resolved());
     let waited =
@@ -37,7 +37,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     for (id, label, unit, all, whole) in &headlines {
         let trusted: Vec<f64> =
             whole.iter().zip(&cohort.low_trust).map(|(v, low)| if *low { f64::NAN } else { *v }).collect();
-        rows.push(differences_row(report, cohort, config, (id, label, *unit), &trusted));
+        rows.push(differences_row(report, cohort, (config, mix), (id, label, *unit), &trusted));
         for (arm, ai) in ARMS {
             levels.push(level_row(report, cohort, config, (id, label, *unit), (arm, ai), [all, &trusted]));
         }
@@ -150,7 +150,7 @@ fn level_row(
 fn differences_row(
     report: &mut Report,
     cohort: &Cohort,
-    config: &CompareConfig,
+    (config, mix): (&CompareConfig, &Mix),
     (id, label, unit): (&str, &str, Unit),
     trusted: &[f64],
 ) -> Vec<String> {
@@ -158,8 +158,7 @@ fn differences_row(
     let words = format!("raw difference in {label}, trusted calls");
     let raw = difference_figure(cohort, &words, unit, trusted, level);
     let words = format!("adjusted difference in {label}, trusted calls");
-    let rows: Vec<usize> = (0..cohort.len()).collect();
-    let like = adjusted_figure(cohort, config, (&words, unit, level), trusted, &rows);
+    let like = mix.figure_of_all((&words, unit, level), trusted);
     vec![
         label.to_owned(),
         format!("{{{{{id}_difference_raw}}}}"),

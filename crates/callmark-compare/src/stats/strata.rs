@@ -5,6 +5,7 @@
 
 use super::linear::Design;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Combinations of levels up to which a table has a place for each.
 const MAX_TABLE: u64 = 1 << 20;
@@ -26,9 +27,9 @@ pub struct Cells {
     /// The cell of each call.
     pub of_call: Vec<u32>,
     /// Levels of each cell, one a covariate.
-    pub levels: Vec<Vec<u16>>,
+    pub levels: Arc<Vec<Vec<u16>>>,
     /// One row a cell: 1, then an indicator for each level of each covariate but its first.
-    pub design: Design,
+    pub design: Arc<Design>,
 }
 
 impl Cells {
@@ -65,8 +66,15 @@ impl Cells {
                 cell
             })
             .collect();
-        let design = design(&levels, covariates);
-        Self { of_call, levels, design }
+        let design = Arc::new(design(&levels, covariates));
+        Self { of_call, levels: Arc::new(levels), design }
+    }
+
+    /// The same cells for the calls at `rows` only; some may have none.
+    #[must_use]
+    pub fn part(&self, rows: &[usize]) -> Self {
+        let of_call = rows.iter().map(|row| self.of_call[*row]).collect();
+        Self { of_call, levels: Arc::clone(&self.levels), design: Arc::clone(&self.design) }
     }
 
     /// How many cells there are.
