@@ -95,6 +95,22 @@ fn three_calls_cannot_tell() {
 }
 
 #[test]
+fn a_call_or_two_that_can_be_followed_prove_nothing() {
+    let mut calls = simulated_calls("few-followed", "null", 300);
+    // The last call begins 30 days and a second after the first five.
+    let month = 30 * 86_400_000 + 1000;
+    calls.started_at = (0..300).map(|i| if i < 5 { 0 } else { 1000 + i * (month - 1000) / 299 }).collect();
+    let own: Vec<(u32, i64)> = calls.customer.iter().copied().zip(calls.started_at.iter().copied()).collect();
+    calls.follow_up = FollowUp::of(&own, own.clone());
+    let report = analysis::compare(&calls, &config(), "test");
+    for arm in ["ai", "human"] {
+        let reason = reason(&report, &format!("repeat_30d_{arm}"));
+        assert!(reason.contains("of these calls"), "{reason}");
+        assert!(report.figures[&format!("repeat_7d_{arm}")].value.is_some());
+    }
+}
+
+#[test]
 fn an_empty_dataset_cannot_tell_either() {
     let dataset = folder("empty");
     std::fs::create_dir_all(dataset.join("calls")).unwrap();

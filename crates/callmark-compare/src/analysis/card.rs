@@ -39,7 +39,7 @@ pub(super) fn blocks(
                 .to_owned(),
         ));
         blocks.push(Block::Text(
-            "Customer sentiment on like calls differs by {{sentiment_difference_adjusted}}: AI is {{sentiment_verdict_adjusted}}."
+            "Customer sentiment on like calls differs by {{sentiment_difference_adjusted}}, AI less people: {{sentiment_verdict_adjusted}}."
                 .to_owned(),
         ));
     }

@@ -13,6 +13,8 @@ use crate::stats::clusters::Clusters;
 /// A resolution is verified when the customer did not call again within so many days.
 const VERIFIED_DAYS: i64 = 7;
 
+/// Of an arm of which fewer calls are followed for so long, nothing is said about what follows.
+const LEAST_FOLLOWED_CALLS: usize = 10;
 /// Rates that only calls of one arm can have.
 const ONE_ARM: [&str; 1] = ["disclosed"];
 /// Rates that are told at equal case mix too.
@@ -24,30 +26,41 @@ struct Rate {
     words: String,
     /// Of each call 1, 0, or not a number where it does not apply.
     values: Vec<f64>,
-    /// What is said where it applies to none.
-    nothing: String,
+    /// What is said of an arm where it applies to none: people's, AI's.
+    nothing: [String; 2],
 }
 
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
+    let enough = cohort.count(true).min(cohort.count(false)) >= config.least_calls;
     let mut put = |rates: Vec<Rate>| -> Vec<Vec<String>> {
         rates
             .into_iter()
             .map(|Rate { id, words, values, nothing }| {
                 let of = |ai: bool, report: &mut Report| {
                     let arm = if ai { "ai" } else { "human" };
-                    share_or(report, &format!("{id}_{arm}"), cohort, &values, (ai, config.level), &nothing)
+                    let nothing = &nothing[usize::from(ai)];
+                    share_or(report, &format!("{id}_{arm}"), cohort, &values, (ai, config.level), nothing)
                 };
                 let (ai, human) = (of(true, report), of(false, report));
-                let [raw, like] =
-                    differences(report, cohort, (config, mix), (&id, &words, &nothing), &values);
-                vec![words, ai, human, raw, like]
+                let mut cells = vec![words.clone(), ai, human];
+                if enough {
+                    cells.extend(differences(
+                        report,
+                        (cohort, config, mix),
+                        (&id, &words, &nothing),
+                        &values,
+                    ));
+                }
+                cells
             })
             .collect()
     };
     let definitions = put(containment(cohort, config));
     let other = put(other(cohort, config));
     let columns = || {
-        ["", "AI first", "people first", "AI less people, raw", "like with like"].map(str::to_owned).to_vec()
+        let all =
+            ["", "AI first", "people first", "AI less people, raw", "like with like"].map(str::to_owned);
+        all[..if enough { 5 } else { 3 }].to_vec()
     };
     let blocks = vec![
         Block::Text(
@@ -64,20 +77,22 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, 
 }
 
 /// The difference of a rate, raw and, for what proves a resolution, at equal case mix; nothing where an arm has no such
-/// calls by nature, or too few for any comparison.
+/// calls by nature.
 fn differences(
     report: &mut Report,
-    cohort: &Cohort,
-    (config, mix): (&CompareConfig, &Mix),
-    (id, words, nothing): (&str, &str, &str),
+    (cohort, config, mix): (&Cohort, &CompareConfig, &Mix),
+    (id, words, nothing): (&str, &str, &[String; 2]),
     values: &[f64],
 ) -> [String; 2] {
-    let enough = cohort.count(true).min(cohort.count(false)) >= config.least_calls;
-    if !enough || ONE_ARM.contains(&id) {
+    if ONE_ARM.contains(&id) {
         return [String::new(), String::new()];
     }
-    let none = counts(cohort, values).contains(&0.0);
-    let told = |figure: Figure| if none { figure.because(nothing) } else { figure };
+    let [ai, human] = counts(cohort, values);
+    let told = |figure: Figure| match (human > 0.0, ai > 0.0) {
+        (false, _) => figure.because(&nothing[0]),
+        (_, false) => figure.because(&nothing[1]),
+        (true, true) => figure,
+    };
     let label = format!("difference in the share, {words}");
     let raw = difference_figure(cohort, &label, Unit::ShareDifference, values, config.level);
     let raw = report.figure(&format!("{id}_difference"), told(raw));
@@ -90,30 +105,58 @@ fn differences(
 }
 
 fn rate(id: &str, words: &str, values: Vec<f64>, nothing: &str) -> Rate {
-    Rate { id: id.to_owned(), words: words.to_owned(), values, nothing: nothing.to_owned() }
+    let nothing = [nothing.to_owned(), nothing.to_owned()];
+    Rate { id: id.to_owned(), words: words.to_owned(), values, nothing }
 }
 
-/// What is said where no call can be followed for so many days.
-fn not_followed(cohort: &Cohort, days: i64) -> String {
-    if cohort.customer.iter().all(|customer| *customer == Clusters::ALONE) {
-        return "who the customers are is not known".to_owned();
+/// Which calls tell about so many days after them.
+struct Followed<'a> {
+    cohort: &'a Cohort,
+    days: i64,
+    /// How many calls do, of people's and of AI's.
+    calls: [usize; 2],
+}
+
+impl<'a> Followed<'a> {
+    fn new(cohort: &'a Cohort, days: i64) -> Self {
+        let mut calls = [0; 2];
+        for i in (0..cohort.len()).filter(|i| cohort.follow_up.within(*i, days).is_some()) {
+            calls[usize::from(cohort.ai[i])] += 1;
+        }
+        Self { cohort, days, calls }
     }
-    let unit = if days == 1 { "day" } else { "days" };
-    if (0..cohort.len()).all(|i| cohort.follow_up.within(i, days).is_none()) {
-        return format!("the dataset ends within {days} {unit} of every one of these calls");
+
+    /// Whether the customer of a call came back; `None` where the call does not tell, or its arm has next to none that do.
+    fn back(&self, call: usize) -> Option<bool> {
+        let enough = self.calls[usize::from(self.cohort.ai[call])] >= LEAST_FOLLOWED_CALLS;
+        self.cohort.follow_up.within(call, self.days).filter(|_| enough)
     }
-    "recordings break off before it shows, or all such calls are of the other arm".to_owned()
+
+    /// What is said of arms that have next to none.
+    fn nothing(&self) -> [String; 2] {
+        let unit = if self.days == 1 { "day" } else { "days" };
+        let nobody = self.cohort.customer.iter().all(|customer| *customer == Clusters::ALONE);
+        self.calls.map(|calls| match calls {
+            _ if nobody => "who the customers are is not known".to_owned(),
+            0 => format!("the dataset ends within {} {unit} of every one of these calls", self.days),
+            few if few < LEAST_FOLLOWED_CALLS => {
+                format!("after only {few} of these calls the dataset goes on for {} {unit}", self.days)
+            }
+            _ => "recordings break off before it shows".to_owned(),
+        })
+    }
 }
 
 fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
     let ends = Observed::ends(cohort, |_| true);
-    let verifiable = Observed::ends(cohort, |i| cohort.follow_up.within(i, VERIFIED_DAYS).is_some());
+    let followed = Followed::new(cohort, VERIFIED_DAYS);
+    let verifiable = Observed::ends(cohort, |i| followed.back(i).is_some());
     let contained =
         |i: usize| !(cohort.ai[i] && cohort.reached_human[i]) && cohort.ended[i] != Ended::Transferred;
     let flag = |b: bool| f64::from(b);
     // Of calls that are followed for so long, settled or not: the others tell nothing either way.
     let verified = |i: usize| {
-        let back = cohort.follow_up.within(i, VERIFIED_DAYS) == Some(true);
+        let back = followed.back(i) == Some(true);
         let sure = cohort.confidence[i] >= config.verified_confidence;
         flag(cohort.ended[i].is_resolved() && sure && !back)
     };
@@ -133,12 +176,15 @@ fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
             broken,
         ),
         rate("resolved_any", "settled by anyone (Callmark's resolution)", resolved(cohort), broken),
-        rate(
-            "verified_resolved",
-            &format!("verified: settled with evidence, customer not back within {VERIFIED_DAYS} days"),
-            verifiable.values(verified),
-            &not_followed(cohort, VERIFIED_DAYS),
-        ),
+        Rate {
+            nothing: followed.nothing(),
+            ..rate(
+                "verified_resolved",
+                &format!("verified: settled with evidence, customer not back within {VERIFIED_DAYS} days"),
+                verifiable.values(verified),
+                "",
+            )
+        },
     ]
 }
 
@@ -148,12 +194,11 @@ fn other(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
     let mut rates: Vec<Rate> = REPEAT_DAYS
         .into_iter()
         .map(|days| {
-            rate(
-                &format!("repeat_{days}d"),
-                &format!("customer calls again within {days} {}", if days == 1 { "day" } else { "days" }),
-                calls().map(|i| cohort.follow_up.within(i, days).map_or(f64::NAN, f64::from)).collect(),
-                &not_followed(cohort, days),
-            )
+            let followed = Followed::new(cohort, days);
+            let unit = if days == 1 { "day" } else { "days" };
+            let words = format!("customer calls again within {days} {unit}");
+            let values = calls().map(|i| followed.back(i).map_or(f64::NAN, f64::from)).collect();
+            Rate { nothing: followed.nothing(), ..rate(&format!("repeat_{days}d"), &words, values, "") }
         })
         .collect();
     let asked = |i: usize| cohort.human_requests[i] > 0;
