@@ -163,7 +163,8 @@ mod tests {
             follow_up: crate::cohort::FollowUp::of(&vec![(0, 0); requests], Vec::new()),
             ..Cohort::default()
         };
-        let (mut report, config) = (Report::default(), CompareConfig::default());
+        let config = CompareConfig { covariates: Vec::new(), ..CompareConfig::default() };
+        let mut report = Report::default();
         rates::add(&mut report, &cohort, &config, &Mix::new(&cohort, &config));
         target(&report, &config)
     }

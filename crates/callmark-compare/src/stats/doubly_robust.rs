@@ -54,32 +54,24 @@ pub fn doubly_robust(
         return None;
     }
     let scale = calls.treated.len() as f64 / count as f64;
-    let influence = |arm: usize| -> Vec<f64> {
-        (0..calls.treated.len())
-            .map(|i| {
-                let c = cells.of_call[i] as usize;
-                if !support.inside[c] {
-                    return 0.0;
-                }
-                let e = if arm == 1 { support.propensity[c] } else { 1.0 - support.propensity[c] };
-                let residual = if usize::from(calls.treated[i]) == arm {
-                    (calls.outcome[i] - fitted[arm][c]) / e
-                } else {
-                    0.0
-                };
-                (fitted[arm][c] + residual - means[arm]) * scale
-            })
-            .collect()
-    };
-    let (control, treated) = (influence(0), influence(1));
-    let difference: Vec<f64> = treated.iter().zip(&control).map(|(t, c)| t - c).collect();
-    let estimate = |value: f64, influence: &[f64]| {
-        Some(Estimate::wald(value, variance_of_mean(influence, calls.clusters)?.sqrt(), level))
-    };
+    let effect = means[1] - means[0];
+    let influence: Vec<f64> = (0..calls.treated.len())
+        .map(|i| {
+            let (c, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
+            if !support.inside[c] {
+                return 0.0;
+            }
+            let e = if arm == 1 { support.propensity[c] } else { 1.0 - support.propensity[c] };
+            let residual = (calls.outcome[i] - fitted[arm][c]) / e;
+            let own = if arm == 1 { residual } else { -residual };
+            (fitted[1][c] - fitted[0][c] + own - effect) * scale
+        })
+        .collect();
+    let variance = variance_of_mean(&influence, calls.clusters)?;
     Some(Adjusted {
-        difference: estimate(means[1] - means[0], &difference)?,
-        treated: estimate(means[1], &treated)?,
-        control: estimate(means[0], &control)?,
+        difference: Estimate::wald(effect, variance.sqrt(), level),
+        treated: means[1],
+        control: means[0],
         calls: count,
     })
 }

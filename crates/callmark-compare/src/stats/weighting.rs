@@ -114,15 +114,15 @@ fn concordance(propensity: &[f64], sums: &ArmSums) -> f64 {
     pairs / (sums.total(0) * sums.total(1))
 }
 
-/// Weighted means of both arms, and their difference.
+/// Means of both arms as if all calls had gone there, and their difference with its interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adjusted {
     /// Treated less control.
     pub difference: Estimate,
-    /// Mean of the treated arm, as if all calls had gone there.
-    pub treated: Estimate,
-    /// Mean of the control arm, likewise.
-    pub control: Estimate,
+    /// Mean of the treated arm.
+    pub treated: f64,
+    /// Mean of the control arm.
+    pub control: f64,
     /// Calls that took part.
     pub calls: usize,
 }
@@ -168,33 +168,28 @@ pub fn inverse_propensity(
     let slopes = [0, 1].map(|arm| slope(cells, support, sums, means[arm], denominators[arm], arm));
     // How the means move with the coefficients, carried back to each call's share in estimating them.
     let shifts = slopes.map(|slope| propensity.model.covariance.solve(&slope));
-    let influence = |arm: usize| -> Vec<f64> {
-        let by_cell: Vec<f64> = (0..cells.len()).map(|cell| cells.design.value(cell, &shifts[arm])).collect();
-        (0..calls.treated.len())
-            .map(|i| {
-                let cell = cells.of_call[i] as usize;
-                let treated = calls.treated[i];
-                let score = f64::from(treated) - support.propensity[cell];
-                let own = if usize::from(treated) == arm && support.inside[cell] {
-                    weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm])
-                        / denominators[arm]
-                } else {
-                    0.0
-                };
-                own + score * by_cell[cell]
-            })
-            .collect()
-    };
-    let (control, treated) = (influence(0), influence(1));
-    let difference: Vec<f64> = treated.iter().zip(&control).map(|(t, c)| t - c).collect();
-    let estimate = |value: f64, influence: &[f64]| {
-        let variance = variance_of_sum(influence, calls.clusters)?;
-        (value.is_finite()).then(|| Estimate::wald(value, variance.sqrt(), level))
-    };
-    Some(Adjusted {
-        difference: estimate(means[1] - means[0], &difference)?,
-        treated: estimate(means[1], &treated)?,
-        control: estimate(means[0], &control)?,
+    // A call's own arm moves by its outcome, both arms by what it says about the coefficients.
+    let by_cell: Vec<f64> = (0..cells.len())
+        .map(|cell| cells.design.value(cell, &shifts[1]) - cells.design.value(cell, &shifts[0]))
+        .collect();
+    let influence: Vec<f64> = (0..calls.treated.len())
+        .map(|i| {
+            let (cell, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
+            let score = arm as f64 - support.propensity[cell];
+            let own = if support.inside[cell] {
+                weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm]) / denominators[arm]
+            } else {
+                0.0
+            };
+            (if arm == 1 { own } else { -own }) + score * by_cell[cell]
+        })
+        .collect();
+    let variance = variance_of_sum(&influence, calls.clusters)?;
+    let value = means[1] - means[0];
+    value.is_finite().then(|| Adjusted {
+        difference: Estimate::wald(value, variance.sqrt(), level),
+        treated: means[1],
+        control: means[0],
         calls: inside_count(cells, support),
     })
 }
