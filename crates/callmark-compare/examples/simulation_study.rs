@@ -75,15 +75,15 @@ Held are: bias below 2 % of the effect, coverage of 95 % intervals 93 to 97 %, a
 sentiment that is worse by exactly the margin is found no worse. `yes` and `no` are beyond two Monte-Carlo standard errors
 of bias, `open` is in between.
 
-Every scenario has its own seeds. Two estimators are there to be seen failing: the raw difference, and weighting as it was in a first study, which left out
-every cell that lacked an arm, be it by chance, and so chose calls by who went where. `confounded`, `null`, `margin` and
-`simpson` are that study's scenarios; `quick` and `exact-null` came after it. These six are kind: whatever drives who gets
-which call is known, the effect is the same for every call, given the issue handoffs tell nothing, agents are alike. The
-harder ones below are not.
+Every scenario has its own seeds. Two estimators are there to be seen failing: the raw difference, and weighting as it was
+in a first study, which left out every cell that lacked an arm, be it by chance, and so chose calls by who went where.
+`confounded`, `null`, `margin` and `simpson` are that study's scenarios; `quick` and `exact-null` came after it. These six are
+kind: whatever drives who gets which call is known, the effect is the same for every call, given the issue handoffs tell
+nothing, agents are alike. The harder ones below are not.
 ";
 
 const ABOUT_HARDER: &str = "\
-Harder scenarios, through the whole comparison as `callmark compare` runs it (case mix with the hour, customers and agents as
+Here runs the whole comparison, as `callmark compare` runs it (case mix with the hour, customers and agents as
 clusters, default settings). In `hard` agents differ, AI hands over what it would not settle, its effect runs from 0 for
 the easiest to 10 points less for the hardest issue, and customers who were not helped come back, which makes a call of the
 same customer and issue. In `breaks-off` 6 of 100 minutes of AI's recordings and 2 of people's break them off. The truth is
@@ -421,7 +421,7 @@ const HARDER_OUTCOMES: [(&str, [&str; 2]); 4] = [
 
 /// The whole comparison on the harder scenarios, and what goes wrong where it leaves something out.
 fn harder_table(count: u64) {
-    println!("\n## Harder scenarios\n\n{HARDER_SETS} data sets each, {count} calls each.\n{ABOUT_HARDER}");
+    println!("\n## Harder scenarios\n\n{HARDER_SETS} data sets a scenario, {count} calls each. {ABOUT_HARDER}");
     println!("| scenario | outcome | true effect | estimator | mean | bias | coverage | coverage held |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for (place, name) in HARDER.into_iter().enumerate() {
