@@ -45,7 +45,7 @@ pub enum CompareError {
         column: &'static str,
         /// The name that was asked for.
         name: String,
-        /// Names that there are, at most [`NAMES_SAID`].
+        /// Names that there are; not all where there are many.
         known: Vec<String>,
     },
 }
