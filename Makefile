@@ -110,7 +110,7 @@ test-compare: test-build test-deps ## The comparison against lifelines, scipy an
 
 .PHONY: simulation-study
 simulation-study: test-build ## Bias and coverage of the comparison's estimators on data sets with known truth
-	$(TARGET)/release/examples/simulation_study 8000 4000 > crates/callmark-compare/SIMULATION.md
+	$(TARGET)/release/examples/simulation_study 4000 4000 > crates/callmark-compare/SIMULATION.md
 
 .PHONY: test-kill
 test-kill: test-build test-deps ## Kill the command ten times over the demo calls: none lost, none twice

@@ -3,23 +3,24 @@
 
 #![allow(clippy::similar_names, reason = "cells and calls are what the formulas call them")]
 
-use callmark_compare::stats::bootstrap::Bootstrap;
+use callmark_compare::cohort::FollowUp;
+use callmark_compare::stats::bootstrap::{Bootstrap, Units, summarise};
+use callmark_compare::stats::censoring::Censoring;
 use callmark_compare::stats::clusters::{Clusters, variance_of_mean, variance_of_sum};
-use callmark_compare::stats::correction::{Agreement, prediction_powered, rectified, rogan_gladen};
+use callmark_compare::stats::correction::{Corrected, prediction_powered, rogan_gladen};
 use callmark_compare::stats::curves::{CurveQuestions, OrderedCalls, bootstrap_curves};
 use callmark_compare::stats::differences::{Contrast, GroupPeriod, roll_out};
-use callmark_compare::stats::doubly_robust::doubly_robust;
+use callmark_compare::stats::doubly_robust::{doubly_robust, doubly_robust_bootstrap};
 use callmark_compare::stats::estimate::Estimate;
 use callmark_compare::stats::heterogeneity::heterogeneity;
-use callmark_compare::stats::incidence::{End, aalen_johansen};
-use callmark_compare::stats::margin::{Difference, Moments};
+use callmark_compare::stats::margin::Difference;
 use callmark_compare::stats::multiplicity::{benjamini_hochberg, holm};
-use callmark_compare::stats::proportion::{newcombe, wilson, wilson_clustered};
-use callmark_compare::stats::sensitivity::e_value;
+use callmark_compare::stats::proportion::{wilson, wilson_clustered};
+use callmark_compare::stats::sensitivity::{e_value, e_value_of_difference};
 use callmark_compare::stats::shift::{hodges_lehmann, superiority};
 use callmark_compare::stats::standardise::standardise;
 use callmark_compare::stats::strata::{ArmSums, Cells, Covariate};
-use callmark_compare::stats::weighting::{Adjusted, Calls, Propensity, inverse_propensity};
+use callmark_compare::stats::weighting::{Adjusted, Calls, Propensity, balance, inverse_propensity};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
@@ -53,11 +54,8 @@ fn answer(case: &Value) -> Option<Value> {
     let number = |name: &str| case[name].as_f64();
     match case["estimator"].as_str()? {
         "wilson" => wilson(number("successes")?, number("trials")?, LEVEL).map(|e| interval(&e)),
-        "newcombe" => {
-            let share = |k: &str, n: &str| wilson(number(k)?, number(n)?, LEVEL);
-            Some(interval(&newcombe(&share("k1", "n1")?, &share("k2", "n2")?)))
-        }
-        "incidence" => incidence(case),
+        "censored" => censored(case),
+        "follow_up" => follow_up(case),
         "curves" => curves(case),
         "roll_out" => rolled_out(case),
         "ranks" => {
@@ -65,7 +63,7 @@ fn answer(case: &Value) -> Option<Value> {
             let found = superiority(&first, &second)?;
             let shift = hodges_lehmann(&first, &second, 1.0, LEVEL)?;
             Some(json!({
-                "probability": found.probability, "p": found.p_value(), "delong": found.standard_error(),
+                "probability": found.probability, "delong": found.standard_error(),
                 "shift": [shift.value, shift.low, shift.high],
             }))
         }
@@ -75,31 +73,24 @@ fn answer(case: &Value) -> Option<Value> {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let influence: Vec<f64> = values.iter().map(|v| v - mean).collect();
             let variance = variance_of_mean(&influence, Clusters { customer: &cluster, agent: None })?;
-            let bootstrap = Bootstrap { replicates: 4000, seed: 1 }.mean(&values, &cluster, LEVEL)?;
-            Some(
-                json!({"mean": mean, "standard_error": variance.sqrt(), "bootstrap": bootstrap.standard_error}),
-            )
+            let units = Units::new(&cluster);
+            let means = Bootstrap { replicates: 4000, seed: 1 }.run(|weights| {
+                let weight = |i: usize| f64::from(weights.of(units.of_call[i] as usize));
+                let sum = |value: &dyn Fn(usize) -> f64| {
+                    (0..values.len()).map(|i| weight(i) * value(i)).sum::<f64>()
+                };
+                sum(&|i| values[i]) / sum(&|_| 1.0)
+            });
+            let error = summarise(mean, &means, LEVEL)?.standard_error;
+            Some(json!({"mean": mean, "standard_error": variance.sqrt(), "bootstrap": error}))
         }
         "case_mix" => case_mix(case),
         "p_values" => {
             let p = numbers(case, "p");
             Some(json!({"holm": holm(&p), "bh": benjamini_hochberg(&p)}))
         }
-        "rogan_gladen" => {
-            let labels = Agreement {
-                true_positive: number("tp")?,
-                false_positive: number("fp")?,
-                true_negative: number("tn")?,
-                false_negative: number("fn")?,
-            };
-            let apparent = wilson(number("k")?, number("n")?, LEVEL)?;
-            rogan_gladen(&apparent, labels, LEVEL).map(|e| interval(&e))
-        }
-        "prediction_powered" => {
-            let pairs: Vec<(f64, f64)> =
-                numbers(case, "labelled_predictions").into_iter().zip(numbers(case, "labels")).collect();
-            prediction_powered(&numbers(case, "predictions"), &pairs, LEVEL).map(|e| interval(&e))
-        }
+        "rogan_gladen" => corrected(case, rogan_gladen),
+        "prediction_powered" => corrected(case, prediction_powered),
         _ => more(case),
     }
 }
@@ -129,34 +120,58 @@ fn more(case: &Value) -> Option<Value> {
             let found = e_value(number("ratio")?, number("low")?, number("high")?);
             Some(json!([found.estimate, found.interval]))
         }
-        "rectified" => {
-            let of = |name: &str| {
-                let found = numbers(case, name);
-                Estimate::wald(found[0], found[1], LEVEL)
-            };
-            Some(interval(&rectified(&of("apparent"), &of("error"), LEVEL)))
+        "e_value_of_difference" => {
+            let difference = Estimate::wald(number("value")?, number("error")?, LEVEL);
+            let found = e_value_of_difference(&difference, number("standard_deviation")?)?;
+            Some(json!([found.estimate, found.interval]))
+        }
+        "labelled_difference" => {
+            let of =
+                |scored: &str, labels: &str| prediction_powered(&gaps(case, scored), &gaps(case, labels));
+            let found = of("first_scored", "first_labels")?.less(&of("second_scored", "second_labels")?);
+            of_customers(case, &found)
         }
         _ => None,
     }
 }
 
-fn incidence(case: &Value) -> Option<Value> {
-    let ends: Vec<End> = codes(case, "causes")
-        .into_iter()
-        .map(|c| match c {
-            0 => End::Censored,
-            1 => End::Event,
-            _ => End::Competing,
-        })
-        .collect();
-    let curve = aalen_johansen(&numbers(case, "times"), &ends)?;
-    let at: Vec<Value> =
-        numbers(case, "at").iter().map(|t| interval(&curve.interval_at(*t, LEVEL))).collect();
-    let (low, high) = curve.quantile_interval(0.5, LEVEL);
-    let mean = curve.restricted_mean(case["limit"].as_f64()?, LEVEL);
-    Some(json!({
-        "at": at, "median": [curve.quantile(0.5), low, high], "restricted_mean": interval(&mean),
-    }))
+/// Numbers of which some are null: not numbers here.
+fn gaps(case: &Value, name: &str) -> Vec<f64> {
+    let values = case[name].as_array().map(Vec::as_slice).unwrap_or_default();
+    values.iter().map(|value| value.as_f64().unwrap_or(f64::NAN)).collect()
+}
+
+/// Scores put right by labels, with the interval that customers give.
+fn corrected(case: &Value, estimator: fn(&[f64], &[f64]) -> Option<Corrected>) -> Option<Value> {
+    of_customers(case, &estimator(&gaps(case, "scored"), &gaps(case, "labels"))?)
+}
+
+fn of_customers(case: &Value, corrected: &Corrected) -> Option<Value> {
+    let customer = codes(case, "customer");
+    corrected.estimate(Clusters { customer: &customer, agent: None }, LEVEL).map(|e| interval(&e))
+}
+
+/// One number a call where some are lost from view.
+fn censored(case: &Value) -> Option<Value> {
+    let known: Vec<bool> = codes(case, "known").into_iter().map(|k| k == 1).collect();
+    let found = Censoring::new(&numbers(case, "times"), &known).values(&numbers(case, "values"))?;
+    let mean = found.iter().sum::<f64>() / found.len() as f64;
+    let influence: Vec<f64> = found.iter().map(|v| v - mean).collect();
+    let alone = vec![Clusters::ALONE; found.len()];
+    let variance = variance_of_mean(&influence, Clusters { customer: &alone, agent: None })?;
+    Some(json!({"mean": mean, "standard_error": variance.sqrt(), "influence": influence}))
+}
+
+/// Whether customers come back: 1, 0 or null a call.
+fn follow_up(case: &Value) -> Option<Value> {
+    let pairs = |customers: &str, starts: &str| -> Vec<(u32, i64)> {
+        let starts = numbers(case, starts).into_iter().map(|start| start as i64);
+        codes(case, customers).into_iter().zip(starts).collect()
+    };
+    let own = pairs("customer", "start");
+    let found = FollowUp::of(&own, pairs("all_customers", "all_starts"));
+    let days = case["days"].as_i64()?;
+    Some(json!((0..own.len()).map(|call| found.within(call, days)).collect::<Vec<_>>()))
 }
 
 /// Every cause's incidence, with the bootstrap's interval for the first.
@@ -170,12 +185,13 @@ fn curves(case: &Value) -> Option<Value> {
     let bootstrap = Bootstrap { replicates: 2000, seed: 1 };
     let [curve] = bootstrap_curves(&[ordered], count, questions, bootstrap);
     let curve = curve?;
-    let pointwise: Vec<Value> =
-        (0..grid.len()).map(|i| interval(&curve.pointwise(|a| a.event[i], LEVEL))).collect();
-    let band: Vec<Value> = curve.band(LEVEL).iter().map(interval).collect();
+    let shown = |estimate: Option<Estimate>| estimate.as_ref().map(interval);
+    let pointwise: Vec<Option<Value>> =
+        (0..grid.len()).map(|i| shown(curve.pointwise(|a| a.event[i], LEVEL))).collect();
+    let band: Vec<Option<Value>> = curve.band(LEVEL).into_iter().map(shown).collect();
     Some(json!({
         "causes": curve.answers.causes, "restricted_mean": curve.answers.restricted_mean,
-        "pointwise": pointwise, "band": band,
+        "pointwise": pointwise, "band": band, "median": curve.answers.quantiles[0],
     }))
 }
 
@@ -201,14 +217,13 @@ fn rolled_out(case: &Value) -> Option<Value> {
 }
 
 fn margin(case: &Value) -> Option<Value> {
-    let (first, second) = (Moments::of(&numbers(case, "first"))?, Moments::of(&numbers(case, "second"))?);
-    let found = Difference::welch(first, second)?;
-    let margin = case["margin"].as_f64()?;
-    let normal = Difference::normal(found.value, found.standard_error);
+    let number = |name: &str| case[name].as_f64();
+    let found = Difference { value: number("value")?, standard_error: number("error")? };
+    let margin = number("margin")?;
     Some(json!({
-        "value": found.value, "interval": found.interval(LEVEL), "degrees": found.degrees,
         "non_inferiority": found.non_inferiority_p(margin), "equivalence": found.equivalence_p(margin),
-        "minimum_detectable": normal.minimum_detectable(LEVEL, 0.8), "power": normal.power(margin, LEVEL),
+        "minimum_detectable": found.minimum_detectable(LEVEL, 0.8),
+        "power": found.non_inferiority_power(margin, 0.025),
     }))
 }
 
@@ -233,7 +248,21 @@ fn case_mix(case: &Value) -> Option<Value> {
     };
     let propensity = Propensity::fit(&cells, &sums, (0.0, 1.0))?;
     let show = |a: Option<Adjusted>| a.map(|a| interval(&a.difference));
+    let table: Vec<Value> = balance(&cells, &covariates, &sums, &propensity.support)
+        .iter()
+        .map(|b| json!([b.covariate, b.level, b.treated, b.control, b.before, b.after]))
+        .collect();
+    let [bootstrap] = doubly_robust_bootstrap(
+        &cells,
+        &treated,
+        [&outcome[..]],
+        &customer,
+        (0.0, 1.0),
+        Bootstrap { replicates: 1000, seed: 1 },
+        [LEVEL],
+    );
     Some(json!({
+        "balance": table, "bootstrap": bootstrap.as_ref().map(interval),
         "coefficients": propensity.model.coefficients,
         "weighted": show(inverse_propensity(&cells, &propensity, &sums, calls, LEVEL)),
         "doubly_robust": show(doubly_robust(&cells, &propensity, &sums, calls, LEVEL)),

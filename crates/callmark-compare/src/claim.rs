@@ -63,10 +63,54 @@ impl Claim {
         }
     }
 
-    /// Reads TOML; unknown keys are refused.
-    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
-        toml::from_str(text)
+    /// Reads and checks TOML; unknown keys are refused.
+    pub fn parse(text: &str) -> Result<Self, ClaimError> {
+        let claim: Self = toml::from_str(text)?;
+        claim.validate()?;
+        Ok(claim)
     }
+
+    /// Whether every number can be one of a claim. Ranges hold no value that is not a number.
+    fn validate(&self) -> Result<(), ClaimError> {
+        const SMALLEST: f64 = 1e-6;
+        let (low, high) = self.utilisation;
+        for (key, value, (least, most), wanted) in [
+            ("conversations_per_month", self.conversations_per_month, (SMALLEST, LARGEST), "above 0"),
+            ("share_ai", self.share_ai, (0.0, 1.0), "a share from 0 to 1"),
+            ("minutes_human", self.minutes_human, (SMALLEST, LARGEST), "above 0"),
+            ("minutes_ai", self.minutes_ai, (SMALLEST, LARGEST), "above 0"),
+            ("posts", self.posts, (SMALLEST, LARGEST), "above 0"),
+            ("hours_per_week", Some(self.hours_per_week), (1.0, 168.0), "1 to 168"),
+            ("utilisation", Some(low), (0.01, 1.0), "low and high, above 0 and at most 1"),
+            ("utilisation", Some(high), (low, 1.0), "low and high, above 0 and at most 1"),
+        ] {
+            if let Some(value) = value.filter(|value| !(least..=most).contains(value)) {
+                return Err(ClaimError::Value { key, value, wanted });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// No number of a claim is larger.
+const LARGEST: f64 = 1e12;
+
+/// Why a claim cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// It is no TOML, or has keys or types that there are not.
+    #[error("{0}")]
+    Syntax(#[from] toml::de::Error),
+    /// A number makes no sense.
+    #[error("{key} is {value}, which is not {wanted}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// What it was set to.
+        value: f64,
+        /// What it may be.
+        wanted: &'static str,
+    },
 }
 
 /// What a claim implies about itself.
@@ -98,7 +142,11 @@ pub fn arithmetic(claim: &Claim) -> Option<Arithmetic> {
 
 /// The report on a published claim, held against itself and, where there is one, a comparison of own data.
 pub fn check(claim: &Claim, own: Option<&Report>) -> Report {
-    let mut report = Report { title: format!("Claim: {}", claim.name), ..Report::default() };
+    let mut report = Report {
+        title: format!("Claim: {}", claim.name),
+        claim: serde_json::to_value(claim).unwrap_or_default(),
+        ..Report::default()
+    };
     let mut blocks = Vec::new();
     if let Some(source) = &claim.source {
         blocks.push(Block::Text(format!("Source: {source}.")));
@@ -164,15 +212,30 @@ fn arithmetic_block(report: &mut Report, claim: &Claim, found: &Arithmetic) -> B
 
 fn beside(report: &mut Report, claim: &Claim, own: &Report) -> Block {
     let mut rows = Vec::new();
+    let figure = |id: &str| own.figures.get(id);
     let claims = [
-        ("share of calls that AI took", claim.share_ai, "share_ai"),
-        ("minutes until settled, people", claim.minutes_human, "median_minutes_human"),
-        ("minutes until settled, AI", claim.minutes_ai, "median_minutes_ai"),
-        ("posts", claim.posts, "fte"),
+        ("share of calls that AI took", claim.share_ai, "share_ai", figure("share_ai").cloned()),
+        (
+            "minutes until settled, people",
+            claim.minutes_human,
+            "median_minutes_human",
+            figure("median_minutes_human").cloned(),
+        ),
+        (
+            "minutes until settled, AI",
+            claim.minutes_ai,
+            "median_minutes_ai",
+            figure("median_minutes_ai").cloned(),
+        ),
+        (
+            "posts, at the claim's number of conversations",
+            claim.posts,
+            "fte_scaled",
+            scaled_posts(claim, figure("fte")),
+        ),
     ];
-    for (words, claimed, id) in claims {
-        let figure = own.figures.get(id);
-        let here = figure.map_or_else(|| "not told".to_owned(), |f| report.figure(id, f.clone()));
+    for (words, claimed, id, figure) in claims {
+        let here = figure.clone().map_or_else(|| "not told".to_owned(), |f| report.figure(id, f));
         let shown = claimed.map_or("not claimed".to_owned(), |value| match id {
             "share_ai" => format!("{:.1} %", 100.0 * value),
             _ => format!("{value}"),
@@ -184,24 +247,35 @@ fn beside(report: &mut Report, claim: &Claim, own: &Report) -> Block {
         rows.push(vec![words.to_owned(), shown, here, agrees.to_owned()]);
     }
     if claim.satisfaction_same {
-        let verdict = own.figures.get("sentiment_verdict_adjusted").and_then(|f| f.reason.clone());
-        let difference = own.figures.get("sentiment_difference_adjusted");
-        let here = difference.map_or_else(
-            || "not told".to_owned(),
-            |f| report.figure("sentiment_difference_adjusted", f.clone()),
-        );
-        rows.push(vec![
-            "satisfaction, AI less people".to_owned(),
-            "the same".to_owned(),
-            here,
-            verdict.unwrap_or_else(|| "cannot be told".to_owned()),
-        ]);
+        let told = |id: &str, report: &mut Report| {
+            figure(id).map_or_else(|| "cannot be told".to_owned(), |f| report.figure(id, f.clone()))
+        };
+        let here = told("sentiment_difference_adjusted", report);
+        let verdict = told("sentiment_verdict_adjusted", report);
+        rows.push(vec!["satisfaction, AI less people".to_owned(), "the same".to_owned(), here, verdict]);
     }
     Block::Table {
         caption: "The claim beside this dataset".to_owned(),
         columns: ["", "claimed", "here", "the claim against the data"].map(str::to_owned).to_vec(),
         rows,
     }
+}
+
+/// This dataset's posts for as many conversations as the claim has: a claim about millions is not held against the posts of
+/// a few thousand calls. Without a number of conversations there is nothing to scale by.
+fn scaled_posts(claim: &Claim, own: Option<&Figure>) -> Option<Figure> {
+    let own = own?;
+    let calls_a_week = own.inputs.get("calls_a_week").filter(|calls| **calls > 0.0)?;
+    let factor = claim.conversations_per_month? / (calls_a_week * WEEKS_PER_MONTH);
+    let scale = |value: Option<f64>| value.map(|v| v * factor);
+    let figure = Figure {
+        label: "full-time posts that so many calls as the claim has would stand for here".to_owned(),
+        value: scale(own.value),
+        low: scale(own.low),
+        high: scale(own.high),
+        ..own.clone()
+    };
+    Some(figure.with("factor", factor))
 }
 
 #[cfg(test)]
@@ -233,7 +307,48 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_with_an_unknown_key_is_refused() {
-        assert!(Claim::parse("name = 'x'\nminutes = 3").is_err());
+    fn posts_are_scaled_to_the_claim_s_conversations() {
+        let mut own = Report::default();
+        let mut fte = Figure::exact("posts", Unit::Number, 6.0, "formula");
+        (fte.low, fte.high) = (Some(5.0), Some(7.0));
+        own.figure("fte", fte.with("calls_a_week", 1000.0));
+        let held = |text: &str| {
+            let Some(Block::Table { rows, .. }) =
+                check(&Claim::parse(text).unwrap(), Some(&own)).sections[0].blocks.last().cloned()
+            else {
+                panic!("no table")
+            };
+            rows[3][3].clone()
+        };
+        // A hundred times as many calls are 500 to 700 posts.
+        let month = 100.0 * 1000.0 * WEEKS_PER_MONTH;
+        assert_eq!(
+            held(&format!("name = 'x'\nposts = 620\nconversations_per_month = {month}")),
+            "inside the interval"
+        );
+        assert_eq!(
+            held(&format!("name = 'x'\nposts = 6\nconversations_per_month = {month}")),
+            "outside the interval"
+        );
+        assert_eq!(held("name = 'x'\nposts = 6"), "cannot be told");
+    }
+
+    #[test]
+    fn a_claim_with_an_unknown_key_or_a_senseless_number_is_refused() {
+        for bad in [
+            "minutes = 3",
+            "posts = 0",
+            "posts = nan",
+            "conversations_per_month = -1",
+            "share_ai = 66.7",
+            "minutes_ai = 0",
+            "minutes_human = inf",
+            "hours_per_week = -40",
+            "utilisation = [0.65, 0.45]",
+            "utilisation = [0.0, 4.5]",
+            "utilisation = [0.5, 4.5]",
+        ] {
+            assert!(Claim::parse(&format!("name = 'x'\n{bad}")).is_err(), "{bad}");
+        }
     }
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 /// Largest number of bootstrap replicates.
 const MAX_REPLICATES: u32 = 10_000;
+/// A request for a person that is honoured after a day is not honoured in time.
+const LONGEST_SECONDS: i64 = 86_400;
 
 /// The settings of a comparison.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -25,7 +27,8 @@ pub struct CompareConfig {
     pub sentiment_margin: f64,
     /// How much worse the mean answer to a survey may be and still count as no worse, in the survey's own points.
     pub survey_margin: f64,
-    /// One-sided level of the non-inferiority test; the equivalence interval has level 1 - 2 × this.
+    /// One-sided level of the tests against a margin. What is judged against one is shown with an interval of level 1 - 2 ×
+    /// this, and judged by that interval.
     pub alpha: f64,
     /// What case mix is made of: issue, queue, language, hour.
     pub covariates: Vec<String>,
@@ -86,7 +89,7 @@ impl Default for CompareConfig {
             limit_minutes: 30.0,
             sentiment_margin: 0.3,
             survey_margin: 0.2,
-            alpha: 0.05,
+            alpha: 0.025,
             covariates: ["issue", "queue", "language", "hour"].map(str::to_owned).to_vec(),
             trim: (0.01, 0.99),
             least_support: 0.8,
@@ -145,42 +148,27 @@ impl CompareConfig {
         Ok(config)
     }
 
-    /// Whether every value makes sense.
+    /// Whether every value makes sense. Ranges hold no value that is not a number.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let refuse = |key, value: String, wanted| Err(ConfigError::Value { key, value, wanted });
-        let inside = |x: f64| x > 0.0 && x < 1.0;
-        if !inside(self.level) || !inside(self.alpha) {
-            return refuse("level or alpha", format!("{} or {}", self.level, self.alpha), "between 0 and 1");
-        }
-        if !(1.0..=100_000.0).contains(&self.limit_minutes) {
-            return refuse("limit_minutes", self.limit_minutes.to_string(), "1 to 100000");
+        for (key, value, range, wanted) in self.ranges() {
+            if !(range.0..=range.1).contains(&value) {
+                return refuse(key, value.to_string(), wanted);
+            }
         }
         if !(20..=MAX_REPLICATES).contains(&self.replicates) {
             return refuse("replicates", self.replicates.to_string(), "20 to 10000");
         }
-        for (key, margin) in
-            [("sentiment_margin", self.sentiment_margin), ("survey_margin", self.survey_margin)]
-        {
-            if margin.is_nan() || margin <= 0.0 {
-                return refuse(key, margin.to_string(), "above 0");
-            }
+        if self.least_calls < 2 {
+            return refuse("least_calls", self.least_calls.to_string(), "2 or more");
         }
-        if !inside(self.honoured_share) {
-            return refuse("honoured_share", self.honoured_share.to_string(), "between 0 and 1");
+        if !(1..=LONGEST_SECONDS).contains(&self.honoured_within_seconds) {
+            return refuse("honoured_within_seconds", self.honoured_within_seconds.to_string(), "1 to 86400");
         }
         if !(0.0..0.5).contains(&self.trim.0) || !(0.5..=1.0).contains(&self.trim.1) {
             return refuse("trim", format!("{:?}", self.trim), "a range around one half within 0 to 1");
         }
-        let fte = &self.fte;
-        let ranges = [fte.occupancy, fte.shrinkage, fte.concurrency, fte.after_call_minutes];
-        if ranges.iter().any(|(low, high)| !(low <= high && *low >= 0.0))
-            || fte.occupancy.0 <= 0.0
-            || fte.shrinkage.1 >= 1.0
-            || fte.concurrency.0 <= 0.0
-            || fte.hours_per_week <= 0.0
-        {
-            return refuse("fte", format!("{fte:?}"), "ranges of low and high that a post can have");
-        }
+        self.fte.validate()?;
         for name in &self.covariates {
             if !["issue", "queue", "language", "hour"].contains(&name.as_str()) {
                 return refuse("covariates", name.clone(), "issue, queue, language or hour");
@@ -192,6 +180,56 @@ impl CompareConfig {
                 return refuse("from, until or treatment_start", day.clone(), "a day as YYYY-MM-DD");
             }
         }
+        if let (Some(from), Some(until)) = (&self.from, &self.until)
+            && day_of(from) >= day_of(until)
+        {
+            return refuse("until", until.clone(), "a day after from");
+        }
+        Ok(())
+    }
+
+    /// What each number may be, ends included.
+    fn ranges(&self) -> [(&'static str, f64, (f64, f64), &'static str); 10] {
+        let share = (0.0, 1.0);
+        [
+            ("level", self.level, (0.5, 0.9999), "0.5 to 0.9999"),
+            ("alpha", self.alpha, (0.0001, 0.25), "0.0001 to 0.25: it is one-sided"),
+            ("limit_minutes", self.limit_minutes, (1.0, 100_000.0), "1 to 100000"),
+            (
+                "sentiment_margin",
+                self.sentiment_margin,
+                (1e-6, 10.0),
+                "above 0 and at most 10, the whole scale",
+            ),
+            ("survey_margin", self.survey_margin, (1e-6, 1e6), "above 0"),
+            ("least_support", self.least_support, share, "a share from 0 to 1"),
+            ("low_asr_confidence", self.low_asr_confidence, share, "a probability from 0 to 1"),
+            ("high_hallucination_risk", self.high_hallucination_risk, share, "a share from 0 to 1"),
+            ("honoured_share", self.honoured_share, (0.01, 0.9999), "a share between 0 and 1"),
+            ("verified_confidence", self.verified_confidence, share, "a probability from 0 to 1"),
+        ]
+    }
+
+    /// The level of intervals of what is judged against a margin: a one-sided test at `alpha` reads its ends.
+    pub fn judged_level(&self) -> f64 {
+        1.0 - 2.0 * self.alpha
+    }
+}
+
+impl FteConfig {
+    fn validate(&self) -> Result<(), ConfigError> {
+        let week = (self.hours_per_week, self.hours_per_week);
+        for (key, (low, high), (least, most), wanted) in [
+            ("fte.hours_per_week", week, (1.0, 168.0), "1 to 168"),
+            ("fte.occupancy", self.occupancy, (0.01, 1.0), "low and high, above 0 and at most 1"),
+            ("fte.shrinkage", self.shrinkage, (0.0, 0.99), "low and high, from 0 and below 1"),
+            ("fte.concurrency", self.concurrency, (0.1, 100.0), "low and high, 0.1 to 100"),
+            ("fte.after_call_minutes", self.after_call_minutes, (0.0, 240.0), "low and high, 0 to 240"),
+        ] {
+            if !(least <= low && low <= high && high <= most) {
+                return Err(ConfigError::Value { key, value: format!("{low} to {high}"), wanted });
+            }
+        }
         Ok(())
     }
 }
@@ -201,6 +239,13 @@ pub(crate) fn day_of(text: &str) -> Option<i64> {
     callmark_types::Timestamp::parse(&format!("{text}T00:00:00Z"))
         .ok()
         .map(callmark_types::Timestamp::epoch_millis)
+}
+
+/// The UTC day of an instant, ms since 1970, as `YYYY-MM-DD`.
+pub(crate) fn day_name(instant_ms: i64) -> String {
+    let found = callmark_types::Timestamp::from_epoch_millis(instant_ms);
+    let text = found.map(|instant| instant.to_string()).unwrap_or_default();
+    text.split('T').next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -222,6 +267,28 @@ mod tests {
             "sentiment_margin = -1.0",
             "survey_margin = 0.0",
             "honoured_share = 95",
+            "level = nan",
+            "alpha = 0.7",
+            "alpha = 0.0",
+            "sentiment_margin = inf",
+            "sentiment_margin = 11",
+            "least_support = 5",
+            "least_support = -0.1",
+            "least_calls = 0",
+            "low_asr_confidence = nan",
+            "high_hallucination_risk = 2.0",
+            "honoured_within_seconds = -5",
+            "honoured_within_seconds = 0",
+            "verified_confidence = nan",
+            "trim = [0.01, nan]",
+            "from = '2026-05-02'\nuntil = '2026-05-01'",
+            "from = '2026-05-01'\nuntil = '2026-05-01'",
+            "[fte]\nhours_per_week = nan",
+            "[fte]\nhours_per_week = -40",
+            "[fte]\noccupancy = [0.8, 7.5]",
+            "[fte]\noccupancy = [0.8, 0.7]",
+            "[fte]\nconcurrency = [0.0, 1.0]",
+            "[fte]\nafter_call_minutes = [1.0, inf]",
             "covariates = ['age']",
             "from = 'May'",
             "[fte]\nshrinkage = [0.5, 1.0]",

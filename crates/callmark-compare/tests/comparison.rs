@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use callmark_compare::cohort::Labels;
+use callmark_compare::cohort::{Cohort, FollowUp, Labels};
 use callmark_compare::config::CompareConfig;
 use callmark_compare::report::{Report, html, json, markdown};
 use callmark_compare::simulate::{Scenario, Truth, simulate};
@@ -29,13 +29,34 @@ fn compare(dataset: &Path) -> Report {
     compare_with(dataset, &config(), &Labels::default())
 }
 
-fn compare_with(dataset: &Path, config: &CompareConfig, labels: &Labels) -> Report {
+fn calls_of(dataset: &Path, config: &CompareConfig, labels: &Labels) -> Cohort {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let calls = runtime.block_on(async {
+    runtime.block_on(async {
         let tables = Tables::open(dataset).await.unwrap();
         cohort::extract(&tables, config, labels).await.unwrap()
-    });
-    analysis::compare(&calls, config, "test")
+    })
+}
+
+fn compare_with(dataset: &Path, config: &CompareConfig, labels: &Labels) -> Report {
+    analysis::compare(&calls_of(dataset, config, labels), config, "test")
+}
+
+/// Calls of a scenario, to be changed before they are compared.
+fn simulated_calls(name: &str, scenario: &str, calls: u64) -> Cohort {
+    let dataset = folder(name);
+    simulate(&Scenario::named(scenario).unwrap(), calls, 3, &dataset).unwrap();
+    calls_of(&dataset, &config(), &Labels::default())
+}
+
+fn ends(report: &Report, id: &str) -> (f64, f64) {
+    let figure = &report.figures[id];
+    figure.low.zip(figure.high).unwrap_or_else(|| panic!("{id}: {figure:?}"))
+}
+
+fn reason(report: &Report, id: &str) -> String {
+    let figure = &report.figures[id];
+    assert_eq!(figure.value, None, "{id}: {figure:?}");
+    figure.reason.clone().unwrap_or_default()
 }
 
 fn simulated(scenario: &str, calls: u64) -> (Report, Truth) {
@@ -71,6 +92,22 @@ fn three_calls_cannot_tell() {
     let (report, _) = simulated("three-calls", 1000);
     assert!(markdown(&report).contains("These data cannot tell"));
     assert!(!report.figures.contains_key("resolved_difference_raw"));
+}
+
+#[test]
+fn a_call_or_two_that_can_be_followed_prove_nothing() {
+    let mut calls = simulated_calls("few-followed", "null", 300);
+    // The last call begins 30 days and a second after the first five.
+    let month = 30 * 86_400_000 + 1000;
+    calls.started_at = (0..300).map(|i| if i < 5 { 0 } else { 1000 + i * (month - 1000) / 299 }).collect();
+    let own: Vec<(u32, i64)> = calls.customer.iter().copied().zip(calls.started_at.iter().copied()).collect();
+    calls.follow_up = FollowUp::of(&own, own.clone());
+    let report = analysis::compare(&calls, &config(), "test");
+    for arm in ["ai", "human"] {
+        let reason = reason(&report, &format!("repeat_30d_{arm}"));
+        assert!(reason.contains("of these calls"), "{reason}");
+        assert!(report.figures[&format!("repeat_7d_{arm}")].value.is_some());
+    }
 }
 
 #[test]
@@ -120,6 +157,151 @@ fn every_figure_on_the_page_is_in_the_json_and_nothing_is_fetched_or_run() {
     for foreign in ["<script", "http://", "https://", "<link", "@import", "url("] {
         assert!(!page.contains(foreign), "{foreign}");
     }
+}
+
+#[test]
+fn every_figure_has_its_inputs_and_every_id_is_one_place_on_the_page() {
+    let (report, _) = simulated("breaks-off", 3000);
+    for (id, figure) in &report.figures {
+        assert!(figure.method == "counted" || !figure.inputs.is_empty(), "{id}: {figure:?}");
+    }
+    let (page, figures) = (html(&report), json(&report));
+    let ids: Vec<&str> = page.split(" id=\"").skip(1).map(|part| part.split('"').next().unwrap()).collect();
+    let distinct: std::collections::BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(ids.len(), distinct.len());
+    assert!(distinct.contains("fte") && distinct.contains("section-fte"));
+    let alarms = figures["alarms"].as_array().unwrap();
+    assert!(!alarms.is_empty() && alarms.iter().all(|a| !a.as_str().unwrap().contains("{{")), "{alarms:?}");
+    assert_eq!(figures["settings"]["sentiment_margin"], 0.3);
+    let verdict = &report.figures["sentiment_verdict_adjusted"];
+    assert!(page.contains("data-figure=\"sentiment_verdict_adjusted\""));
+    assert_eq!(verdict.inputs["low"], report.figures["sentiment_difference_adjusted"].low.unwrap());
+}
+
+#[test]
+fn who_calls_again_is_looked_for_in_all_calls_of_the_dataset() {
+    let dataset = folder("again-anywhere");
+    simulate(&Scenario::named("null").unwrap(), 6000, 3, &dataset).unwrap();
+    let all = compare(&dataset);
+    let narrowed = |text: &str| {
+        let config = CompareConfig::parse(&format!("replicates = 40\n{text}")).unwrap();
+        compare_with(&dataset, &config, &Labels::default())
+    };
+    let back = |report: &Report| report.figures["repeat_30d_ai"].value.unwrap();
+    let billing = narrowed("queues = ['billing']");
+    assert!((back(&billing) - back(&all)).abs() < 0.05, "{} {}", back(&billing), back(&all));
+    // Half of the customers call again within 30 days, also those of two weeks in spring.
+    let spring = narrowed("from = '2026-03-10'\nuntil = '2026-03-24'");
+    assert!((back(&spring) - back(&all)).abs() < 0.06, "{} {}", back(&spring), back(&all));
+    // The last days are followed by less than 30.
+    let late = narrowed("from = '2026-05-10'");
+    assert!(reason(&late, "repeat_30d_ai").contains("ends within 30 days"));
+    assert!(late.figures["repeat_1d_ai"].value.is_some());
+}
+
+#[test]
+fn customers_that_are_not_known_neither_come_back_nor_stay_away() {
+    let mut calls = simulated_calls("no-customers", "null", 1500);
+    calls.customer = vec![u32::MAX; calls.len()];
+    let none: Vec<(u32, i64)> = calls.started_at.iter().map(|start| (u32::MAX, *start)).collect();
+    calls.follow_up = FollowUp::of(&none, none.clone());
+    let report = analysis::compare(&calls, &config(), "test");
+    for id in ["verified_resolved_ai", "verified_resolved_human", "repeat_7d_ai", "repeat_7d_difference"] {
+        assert_eq!(reason(&report, id), "who the customers are is not known");
+    }
+}
+
+#[test]
+fn who_is_not_helped_comes_back_and_the_effect_on_that_is_found() {
+    let (report, truth) = simulated("hard", 12_000);
+    let (low, high) = ends(&report, "repeat_7d_difference_adjusted");
+    assert!(low < truth.repeat_7d_difference && truth.repeat_7d_difference < high, "{low} {high} {truth:?}");
+    assert!(low > 0.0, "{low}");
+}
+
+#[test]
+fn recordings_that_break_off_are_no_failures() {
+    let (report, truth) = simulated("breaks-off", 12_000);
+    for (id, truth) in [
+        ("resolved_difference_adjusted", truth.resolved_difference),
+        ("minutes_difference_adjusted", truth.restricted_minutes_difference),
+    ] {
+        let (low, high) = ends(&report, id);
+        assert!(low < truth && truth < high, "{id}: {low} to {high}, {truth}");
+    }
+    // What the curve says at its end is what the share says.
+    let (share, curve) = (&report.figures["resolved_any_ai"], &report.figures["settled_within_120_ai"]);
+    assert!((share.value.unwrap() - curve.value.unwrap()).abs() < 0.01, "{share:?} {curve:?}");
+    assert!(report.figures["ends_not_known_ai"].value.unwrap() > 500.0);
+}
+
+#[test]
+fn where_every_recording_breaks_off_nothing_is_proved() {
+    let mut calls = simulated_calls("all-broken", "null", 1500);
+    calls.truncated = vec![true; calls.len()];
+    calls.ended = vec![callmark_compare::cohort::Ended::Unknown; calls.len()];
+    let report = analysis::compare(&calls, &config(), "test");
+    for id in ["resolved_difference_raw", "minutes_difference_raw", "resolved_any_ai", "contained_human"] {
+        reason(&report, id);
+    }
+    assert!(reason(&report, "median_minutes_ai").contains("break off"));
+}
+
+#[test]
+fn one_customer_s_calls_say_nothing_about_others() {
+    let mut calls = simulated_calls("one-customer", "null", 1500);
+    calls.customer = vec![0; calls.len()];
+    let report = analysis::compare(&calls, &config(), "test");
+    for id in ["median_minutes_ai", "resolved_any_ai", "settled_within_24_human", "resolved_difference_raw"] {
+        reason(&report, id);
+    }
+}
+
+#[test]
+fn swapping_the_arms_mirrors_every_verdict() {
+    let calls = simulated_calls("swapped", "confounded", 3000);
+    let mut swapped = calls.clone();
+    swapped.ai.iter_mut().for_each(|ai| *ai = !*ai);
+    let [one, other] = [calls, swapped].map(|calls| analysis::compare(&calls, &config(), "test"));
+    for kind in ["raw", "adjusted"] {
+        let id = format!("sentiment_difference_{kind}");
+        let ((low, high), (other_low, other_high)) = (ends(&one, &id), ends(&other, &id));
+        assert!((low + other_high).abs() < 1e-9 && (high + other_low).abs() < 1e-9, "{id}");
+    }
+    for id in one.figures.keys().filter(|id| id.contains("_verdict_")) {
+        let [own, mirrored] = [&one, &other].map(|report| report.figures[id].text());
+        let swap = |text: &str| match text.split_once([';', ',', ' ']) {
+            Some(("better", _)) => text.replacen("better", "worse", 1),
+            Some(("worse", _)) => text.replacen("worse", "better", 1),
+            _ => text.to_owned(),
+        };
+        assert_eq!(swap(&own), mirrored, "{id}");
+    }
+    assert!(one.figures["sentiment_verdict_adjusted"].text().starts_with("worse"));
+}
+
+#[test]
+fn where_nothing_is_known_of_calls_none_are_alike() {
+    let mut calls = simulated_calls("unlike", "confounded", 2000);
+    for coded in [&mut calls.issue, &mut calls.queue, &mut calls.language] {
+        coded.codes.fill(0);
+    }
+    let report = analysis::compare(&calls, &config(), "test");
+    assert!(reason(&report, "resolved_difference_adjusted").contains("nothing tells which calls are alike"));
+    assert!(report.figures["sentiment_verdict_adjusted"].text().starts_with("not told"));
+    reason(&report, "fte");
+}
+
+#[test]
+fn two_hundred_kinds_of_issue_are_compared_in_seconds() {
+    let mut calls = simulated_calls("many-issues", "confounded", 5000);
+    calls.issue.names = (0..=200).map(|i| format!("issue {i}")).collect();
+    calls.issue.codes = (0..calls.len()).map(|i| 1 + (i % 200) as u16).collect();
+    let (begun, default) = (std::time::Instant::now(), CompareConfig::default());
+    let report = analysis::compare(&calls, &default, "test");
+    assert!(report.figures["resolved_difference_adjusted_bootstrap"].value.is_some());
+    // Some 2 s; more than a minute when every level cost its cube.
+    assert!(begun.elapsed().as_secs() < 40, "{:?}", begun.elapsed());
 }
 
 #[test]
@@ -195,6 +377,30 @@ fn labels_of_calls_that_were_not_picked_by_chance_are_left_out_and_wrong_ones_re
     // All labels say settled: there is no specificity to correct with.
     assert_eq!(report.figures["resolved_rogan_gladen_ai"].value, None);
 
+    // Reviewers who cannot tell have judged: nothing shows that these calls are settled.
+    let all = Arc::new(StringArray::from_iter_values((0..500).map(|i| format!("sim-confounded-3-{i:08}"))));
+    let unknown = Arc::new(StringArray::from(vec!["unknown"; 500])) as ArrayRef;
+    parquet_file(&file, vec![("call_id", all as ArrayRef), ("outcome", unknown)]);
+    let mut labels = Labels::default();
+    labels.read_reviews(&file).unwrap();
+    let report = compare_with(&dataset, &config(), &labels);
+    let powered = &report.figures["resolved_prediction_powered_ai"];
+    assert!(powered.value.unwrap().abs() < 1e-12, "{powered:?}");
+    assert_eq!(powered.inputs["labels"], report.figures["calls_ai"].value.unwrap());
+
+    let strangers =
+        Arc::new(StringArray::from_iter_values((0..100).map(|i| format!("else-{i}")))) as ArrayRef;
+    parquet_file(&file, vec![("call_id", strangers), ("outcome", outcomes("resolved"))]);
+    let mut labels = Labels::default();
+    labels.read_reviews(&file).unwrap();
+    let report = compare_with(&dataset, &config(), &labels);
+    assert_eq!(report.figures["reviews_used"].value, Some(0.0));
+    assert!(markdown(&report).contains("None of the 100 reviews is of a call that is compared"));
+
+    let moods = Arc::new(arrow::array::Float64Array::from(vec![7.0; 100])) as ArrayRef;
+    parquet_file(&file, vec![("call_id", ids()), ("sentiment", moods)]);
+    let error = Labels::default().read_reviews(&file).unwrap_err().to_string();
+    assert!(error.contains("7, not -5 to 5"), "{error}");
     parquet_file(&file, vec![("call_id", ids()), ("outcome", outcomes("solved"))]);
     let error = Labels::default().read_reviews(&file).unwrap_err().to_string();
     assert!(error.contains("\"solved\", which is no outcome"), "{error}");

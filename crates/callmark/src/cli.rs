@@ -383,8 +383,8 @@ Examples:
 
   callmark simulate --calls 5000 --scenario scorer-error --reviews 300 --out simulated/
 
-Scenarios: confounded, quick, null, exact-null, simpson, no-overlap, three-calls, margin, scorer-error. The true
-effects are written beside the tables, in truth.json.")]
+Scenarios: confounded, quick, null, exact-null, simpson, no-overlap, three-calls, margin, scorer-error, hard, breaks-off.
+The true effects are written beside the tables, in truth.json.")]
 pub(crate) struct SimulateArguments {
     /// How many calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

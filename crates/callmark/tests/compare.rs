@@ -66,8 +66,11 @@ fn what_filters_leave_out_is_counted_by_reason() {
         + count("left_out_queue_not_asked_for")
         + count("left_out_language_not_asked_for");
     assert_eq!(count("calls_ai") + count("calls_human") + left_out, count("calls_seen"));
-    let none = compare(folder.path(), &dataset, &["--issue", "weather"]);
-    assert!(none.contains("These data cannot tell") && none.contains("issue not asked for"), "{none}");
+    assert_eq!(found["calls_compared"]["value"].as_f64(), Some(count("calls_ai") + count("calls_human")));
+    // The share of what is compared, not of the dataset.
+    let summary = compare(folder.path(), &dataset, &filters);
+    let compared = summary.lines().find(|line| line.starts_with("AI was the first to take")).unwrap();
+    assert!(compared.contains("calls that are compared (of 2,000 in the dataset)"), "{compared}");
 }
 
 #[test]
@@ -127,6 +130,12 @@ fn a_published_claim_is_held_against_itself_and_against_a_dataset() {
     let both = compare(folder.path(), &dataset, &["--claim", claim.to_str().unwrap()]);
     assert!(both.contains("| share of calls that AI took | 90.0 % |"), "{both}");
     assert!(both.contains("outside the interval"), "{both}");
+    let page = folder.path().join("claim.html");
+    compare(folder.path(), &dataset, &["--claim", claim.to_str().unwrap(), "--html", page.to_str().unwrap()]);
+    let page = std::fs::read_to_string(page).unwrap();
+    let place =
+        |id: &str| page.find(&format!("<section id=\"section-{id}\"")).unwrap_or_else(|| panic!("{id}"));
+    assert!(place("answer") < place("claim") && place("claim") < place("method"));
 }
 
 #[test]
@@ -136,12 +145,16 @@ fn what_cannot_be_used_is_refused_with_the_status_that_says_whose_fault_it_is() 
     let out = out.to_str().unwrap();
     let text = write(folder.path(), "reviews.parquet", "call_id,outcome\n");
     let config = write(folder.path(), "bad.toml", "margin = 0.3\n");
+    let claim = write(folder.path(), "claim.toml", "name = 'x'\nposts = 0\n");
     let dataset = simulate(folder.path(), "three-calls", "3", &[]);
     for (arguments, code, said) in [
         (vec!["simulate", "--calls", "5", "--scenario", "perfect", "--out", out], 2, "there are confounded"),
         (vec!["compare"], 2, "required"),
         (vec!["compare", out], 3, "no dataset in"),
         (vec!["compare", &dataset, "--from", "May"], 2, "YYYY-MM-DD"),
+        (vec!["compare", &dataset, "--from", "2026-05-02", "--until", "2026-05-01"], 2, "a day after from"),
+        (vec!["compare", &dataset, "--queue", "biling"], 2, "no call has queue \"biling\"; there are"),
+        (vec!["compare", "--claim", claim.to_str().unwrap()], 2, "posts is 0, which is not above 0"),
         (vec!["compare", &dataset, "--config", config.to_str().unwrap()], 2, "unknown field"),
         (vec!["compare", &dataset, "--reviews", text.to_str().unwrap()], 2, "cannot read"),
         (vec!["compare", &dataset, "--survey", "nowhere.parquet"], 2, "nowhere.parquet"),

@@ -83,12 +83,16 @@ fn row(
     }
     let alone: Vec<bool> = (0..cohort.len()).map(|i| kind(cohort, i) == 0).collect();
     let estimates = [
-        ("as_treated", difference_between(cohort, &alone, values, level)),
-        ("by_first_handler", difference(cohort, values, level)),
+        ("as_treated", &alone, difference_between(cohort, &alone, values, level)),
+        ("by_first_handler", &cohort.ai, difference(cohort, values, level)),
     ];
-    for (name, estimate) in estimates {
+    for (name, first, estimate) in estimates {
         let label = format!("difference in {label}, {}", name.replace('_', " "));
-        let figure = Figure::estimate(&label, difference_unit, estimate, METHOD).at_level(level);
+        let told = |own: bool| first.iter().zip(values).filter(|(f, v)| **f == own && v.is_finite()).count();
+        let figure = Figure::estimate(&label, difference_unit, estimate, METHOD)
+            .with("calls_first", told(true) as f64)
+            .with("calls_others", told(false) as f64)
+            .at_level(level);
         cells.push(report.figure(&format!("{id}_difference_{name}"), figure));
     }
     cells

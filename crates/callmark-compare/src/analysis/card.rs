@@ -13,14 +13,20 @@ pub(super) fn blocks(
     config: &CompareConfig,
     alarms: Vec<Block>,
 ) -> Vec<Block> {
-    let verdict = report.figures.get("sentiment_verdict_adjusted").and_then(|f| f.reason.clone());
     let refused = report.figures.get("resolved_difference_adjusted").is_some_and(|f| f.value.is_none());
-    let mut blocks = vec![Block::Text(
-        "AI took {{share_ai}} of {{calls_seen}} calls first. Half of its calls are settled within {{median_minutes_ai}}, half of \
-         people's within {{median_minutes_human}}, calls that are never settled counted in. {{resolved_any_ai}} of AI's calls \
-         and {{resolved_any_human}} of people's are settled."
-            .to_owned(),
-    )];
+    let left_out = if cohort.excluded.is_empty() { "" } else { " (of {{calls_seen}} in the dataset)" };
+    let told = |id: &str| report.figures.get(id).is_some_and(|f| f.value.is_some());
+    let medians = if told("median_minutes_ai") && told("median_minutes_human") {
+        "Half of its calls are settled within {{median_minutes_ai}}, half of people's within {{median_minutes_human}}, calls that \
+         are never settled counted in."
+    } else {
+        "The time within which half of the calls are settled, those never settled counted in: AI's {{median_minutes_ai}}, \
+         people's {{median_minutes_human}}."
+    };
+    let mut blocks = vec![Block::Text(format!(
+        "AI was the first to take {{{{share_ai}}}} of the {{{{calls_compared}}}} calls that are compared{left_out}. {medians} Settled, \
+         by whomever: AI's {{{{resolved_any_ai}}}}, people's {{{{resolved_any_human}}}}."
+    ))];
     if refused {
         blocks.push(Block::Alarm(
             "Whether AI does as well on the same kind of calls is {{resolved_difference_adjusted}}."
@@ -32,27 +38,49 @@ pub(super) fn blocks(
              until settled by {{minutes_difference_adjusted}} (raw {{minutes_difference_raw}}), AI less people."
                 .to_owned(),
         ));
-        blocks.push(Block::Text(format!(
-            "Customer sentiment on like calls differs by {{{{sentiment_difference_adjusted}}}}: {}.",
-            verdict.clone().unwrap_or_else(|| "cannot tell".to_owned())
-        )));
+        blocks.push(Block::Text(
+            "Customer sentiment on like calls differs by {{sentiment_difference_adjusted}}, AI less people: {{sentiment_verdict_adjusted}}."
+                .to_owned(),
+        ));
     }
+    blocks.push(Block::Text(scored_by_machine(report)));
     if cohort.human_requests.iter().any(|n| *n > 0) {
         blocks.push(Block::Text(
-            "{{human_request_ai}} of the customers whom AI answered asked for a person; {{honoured_ai}} of them reached one, \
-             {{honoured_in_time_ai}} in time."
+            "In {{human_request_ai}} of the calls that AI took the customer asked for a person; in {{honoured_ai}} of those one \
+             spoke, in {{honoured_in_time_ai}} in time."
                 .to_owned(),
         ));
     }
     if report.figures.contains_key("fte") {
-        blocks.push(Block::Text(
-            "AI's calls stand for the work of {{fte}} full-time posts, depending on assumptions.".to_owned(),
-        ));
+        let told = report.figures["fte"].value.is_some();
+        let text = if told {
+            "AI's calls stand for the work of {{fte}} full-time posts, depending on assumptions."
+        } else {
+            "How many posts AI's calls stand for is {{fte}}."
+        };
+        blocks.push(Block::Text(text.to_owned()));
     }
     blocks.extend(alarms);
     blocks.push(numbers(report));
-    blocks.push(consistency(report, config, verdict));
+    blocks.push(consistency(report, config));
     blocks
+}
+
+/// Who says that a matter is settled, and what people who listened make of it.
+fn scored_by_machine(report: &Report) -> String {
+    let machine = "Whether a matter is settled, and how a customer feels, is read from transcripts by a machine, which errs, and may \
+                   err on AI's calls in another way than on people's";
+    let corrected =
+        report.figures.get("resolved_prediction_powered_difference").is_some_and(|f| f.value.is_some());
+    if corrected {
+        return format!(
+            "{machine}. Put right by {{{{reviews_used}}}} calls that people reviewed, the raw difference in the share settled is \
+             {{{{resolved_prediction_powered_difference}}}}, as scored {{{{resolved_as_scored_difference}}}}."
+        );
+    }
+    format!(
+        "{machine}. No interval here holds that error: reviews of calls picked by chance (--reviews) would."
+    )
 }
 
 /// Each number of the sentence with its definition, denominator, and adjusted value.
@@ -108,7 +136,7 @@ fn numbers(report: &Report) -> Block {
 }
 
 /// Whether the numbers agree with each other.
-fn consistency(report: &mut Report, config: &CompareConfig, verdict: Option<String>) -> Block {
+fn consistency(report: &mut Report, config: &CompareConfig) -> Block {
     let value = |id: &str| report.figures.get(id).and_then(|f| f.value);
     let mut rows = Vec::new();
     let left_out: f64 = report
@@ -123,23 +151,15 @@ fn consistency(report: &mut Report, config: &CompareConfig, verdict: Option<Stri
         let agree = (seen - ai - human - left_out).abs() < 0.5;
         rows.push(("both arms and the calls left out are all calls".to_owned(), yes(agree).to_owned()));
     }
-    let signs =
-        ["median_minutes_difference", "minutes_difference_raw", "minutes_difference_adjusted"].map(value);
-    if let [Some(median), Some(raw), Some(adjusted)] = signs {
-        let agree = median * raw >= 0.0 && raw * adjusted >= 0.0;
-        let words = if agree {
-            "yes"
-        } else {
-            "no: what is quicker for half of the calls is not so on average, or not on like calls; quote them together"
-        };
-        rows.push((
-            "median, mean and adjusted mean of minutes point the same way".to_owned(),
-            words.to_owned(),
-        ));
-    }
+    let minutes = ["median_minutes_difference", "minutes_difference_raw", "minutes_difference_adjusted"];
+    let directions = minutes.map(|id| report.figures.get(id).map_or(Points::NotTold, Points::of));
+    rows.push((
+        "median, mean and adjusted mean of minutes point the same way".to_owned(),
+        same_way(directions).to_owned(),
+    ));
     rows.push((
         "\"as content\" is shown, on like calls".to_owned(),
-        verdict.unwrap_or_else(|| "cannot tell".to_owned()),
+        "{{sentiment_verdict_adjusted}}".to_owned(),
     ));
     if let Some(row) = minutes_and_posts(report, config) {
         rows.push(row);
@@ -149,6 +169,38 @@ fn consistency(report: &mut Report, config: &CompareConfig, verdict: Option<Stri
         columns: ["check", "finding"].map(str::to_owned).to_vec(),
         rows: rows.into_iter().map(|(check, finding)| vec![check, finding]).collect(),
     }
+}
+
+/// Which way a difference points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Points {
+    Up,
+    Down,
+    /// Its interval holds 0: it may point either way.
+    Either,
+    NotTold,
+}
+
+impl Points {
+    fn of(figure: &Figure) -> Self {
+        match (figure.low, figure.high) {
+            (Some(low), _) if low > 0.0 => Self::Up,
+            (_, Some(high)) if high < 0.0 => Self::Down,
+            (Some(_), Some(_)) => Self::Either,
+            _ => Self::NotTold,
+        }
+    }
+}
+
+/// Whether differences point the same way, as far as their intervals tell.
+fn same_way(differences: [Points; 3]) -> &'static str {
+    if differences.contains(&Points::Up) && differences.contains(&Points::Down) {
+        return "no: what is quicker for half of the calls is not so on average, or not on like calls; quote them together";
+    }
+    if differences.contains(&Points::NotTold) {
+        return "cannot tell: not all of them are told";
+    }
+    if differences.contains(&Points::Either) { "cannot tell: an interval holds 0" } else { "yes" }
 }
 
 fn yes(agree: bool) -> &'static str {
@@ -178,6 +230,13 @@ fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(Str
         "arithmetic",
     );
     (figure.low, figure.high) = (Some(found.concurrency.0), Some(found.concurrency.1));
+    for (name, value) in [
+        ("conversations_per_month", own.conversations_per_month),
+        ("minutes_human", own.minutes_human),
+        ("posts", own.posts),
+    ] {
+        figure = figure.with(name, value.unwrap_or_default());
+    }
     let implied = report.figure("card_concurrency", figure);
     let (low, high) = config.fte.concurrency;
     let agree = found.concurrency.0 <= high && low <= found.concurrency.1;
@@ -190,4 +249,22 @@ fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(Str
         )
     };
     Some(("calls, minutes until settled and posts fit together".to_owned(), words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_contradict_each_other_only_where_both_intervals_leave_out_0() {
+        use Points::{Down, Either, NotTold, Up};
+        assert!(same_way([Down, Down, Either]).starts_with("cannot tell"));
+        assert!(same_way([Down, Up, Either]).starts_with("no"));
+        assert_eq!(same_way([Up, Up, Up]), "yes");
+        assert!(same_way([Up, NotTold, Up]).starts_with("cannot tell"));
+        let estimate =
+            crate::stats::estimate::Estimate { value: 0.12, standard_error: 0.18, low: -0.24, high: 0.48 };
+        let figure = Figure::estimate("x", Unit::MinutesDifference, Some(estimate), "counted");
+        assert_eq!(Points::of(&figure), Either);
+    }
 }

@@ -1,7 +1,7 @@
 //! Who is compared, and who was left out.
 
 use crate::cohort::Cohort;
-use crate::config::CompareConfig;
+use crate::config::{CompareConfig, day_name};
 use crate::report::{Block, Figure, Report, Unit, plain_words};
 use crate::stats::proportion::wilson;
 
@@ -9,6 +9,8 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let (ai, human) = (cohort.count(true) as f64, cohort.count(false) as f64);
     let count = |label: &str, value: f64| Figure::exact(label, Unit::Count, value, "counted");
     let seen = report.figure("calls_seen", count("calls in the dataset", cohort.seen as f64));
+    let compared = count("calls that are compared", ai + human);
+    let compared = report.figure("calls_compared", compared.with("calls_ai", ai).with("calls_human", human));
     let ai_calls = report.figure("calls_ai", count("calls that AI took first", ai));
     let human_calls = report.figure("calls_human", count("calls that a person took first", human));
     let share = Figure::estimate(
@@ -17,12 +19,23 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         wilson(ai, ai + human, config.level),
         "Wilson",
     );
-    let share = report.figure("share_ai", share.with("calls", ai + human).at_level(config.level));
+    let share = report
+        .figure("share_ai", share.with("calls", ai + human).with("calls_ai", ai).at_level(config.level));
     let mut blocks = vec![Block::Text(format!(
-        "The dataset has {seen} calls. Compared are those of {}: AI took {ai_calls} first and people {human_calls}; AI's share \
-         is {share}. A call counts for whoever took it first, also when somebody else ended it (intention to treat).",
-        asked_for(config)
+        "The dataset has {seen} calls. Compared are {compared}, those of {}{}: AI took {ai_calls} first and people {human_calls}; \
+         AI's share is {share}. A call counts for whoever took it first, also when somebody else ended it (intention to \
+         treat).",
+        asked_for(config),
+        days(cohort)
     ))];
+    if cohort.implausible > 0 {
+        let refused = count("values that cannot be, taken for not known", cohort.implausible as f64);
+        let refused = report.figure("implausible_values", refused);
+        blocks.push(Block::Alarm(format!(
+            "{refused} values cannot be (a time below 0 or beyond a week, a sentiment beyond -5 to 5, a probability beyond 0 to 1). \
+             They are taken for not known."
+        )));
+    }
     if cohort.excluded.is_empty() {
         blocks.push(Block::Text("No call was left out.".to_owned()));
     } else {
@@ -38,6 +51,13 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         });
     }
     report.section("cohort", "Which calls are compared", true, blocks);
+}
+
+/// The first and the last day on which a compared call began, UTC.
+fn days(cohort: &Cohort) -> String {
+    let known = || cohort.started_at.iter().copied().filter(|t| *t != i64::MIN);
+    let (Some(first), Some(last)) = (known().min(), known().max()) else { return String::new() };
+    format!(" (the first began on {}, the last on {}, UTC)", day_name(first), day_name(last))
 }
 
 /// The period and the filters in words.

@@ -1,13 +1,13 @@
 //! The right to a person: of those who ask for one, who reaches one, and how soon.
 
-use super::{mean, resolution::share};
+use super::Observed;
+use super::resolution::{banded, share};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
-use crate::report::{Block, Figure, Plot, Report, Series, Unit};
+use crate::report::{Block, Figure, Plot, Report, Unit};
 use crate::stats::bootstrap::{Bootstrap, Units, summarise};
 use crate::stats::curves::{BootstrapCurve, CurveAnswers, CurveQuestions, OrderedCalls, bootstrap_curves};
 use crate::stats::estimate::Estimate;
-use crate::stats::margin::{Verdict, verdict};
 
 /// Moments looked at, seconds.
 const SECONDS: [i64; 5] = [30, 60, 120, 180, 300];
@@ -25,15 +25,9 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let end = SECONDS[SECONDS.len() - 1] as f64;
     let grid: Vec<f64> = (0..=GRID).map(|i| end * i as f64 / GRID as f64).collect();
     let curves = curves(cohort, config, &asked, &grid);
-    let within = |i: usize, seconds: i64| {
-        if cohort.human_requests[i] == 0 {
-            return f64::NAN;
-        }
-        f64::from((0..=seconds * 1000).contains(&cohort.time_to_human[i]))
-    };
     let mut rows = Vec::new();
     for seconds in SECONDS {
-        let outcome: Vec<f64> = (0..cohort.len()).map(|i| within(i, seconds)).collect();
+        let outcome = within(cohort, Some(seconds));
         let mut cells = vec![format!("a person speaks within {seconds} s")];
         for (arm, ai) in [("ai", true), ("human", false)] {
             let id = format!("human_within_{seconds}s_{arm}");
@@ -47,22 +41,22 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             let label = format!("seconds until a person speaks, {:.0} % of requests", 100.0 * quantile);
             let found = quantile_of(curve.as_ref(), place, config.level);
             let told = found.is_some();
+            let own = asked.iter().filter(|i| cohort.ai[**i] == (*arm == "ai")).count() as f64;
             let figure = Figure::estimate(&label, Unit::Number, found, METHOD).at_level(config.level);
-            let figure = if told { figure } else { figure.because("so many never reach one") };
+            let figure = figure.with("requests", own);
+            let reason = "so many never reach one, or recordings break off before";
+            let figure = if told { figure } else { figure.because(reason) };
             let id = format!("seconds_to_human_{:.0}_{arm}", 100.0 * quantile);
             cells.push(report.figure(&id, figure));
         }
         rows.push(cells);
     }
-    let series = ["AI first", "people first"].iter().zip(&curves).filter_map(|(name, curve)| {
-        let points = grid
-            .iter()
-            .zip(curve.as_ref()?.band(config.level))
-            .map(|(t, e)| (*t, 100.0 * e.value, 100.0 * e.low, 100.0 * e.high));
-        Some(Series { name: (*name).to_owned(), points: points.collect(), steps: true })
-    });
+    let series = ["AI first", "people first"]
+        .iter()
+        .zip(&curves)
+        .filter_map(|(name, curve)| Some(banded(name, curve.as_ref()?, &grid, config.level)));
     let blocks = vec![
-        target(cohort, config, &(0..cohort.len()).map(|i| within(i, config.honoured_within_seconds)).collect::<Vec<_>>()),
+        target(report, config),
         Block::Table {
             caption: "Of calls in which the customer asks for a person, from the first request".to_owned(),
             columns: ["", "AI first", "people first"].map(str::to_owned).to_vec(),
@@ -91,9 +85,14 @@ fn curves(
     let ordered = [true, false].map(|ai| {
         let own: Vec<usize> = (0..asked.len()).filter(|a| cohort.ai[asked[*a]] == ai).collect();
         let reached = |a: usize| cohort.time_to_human[asked[a]];
-        let time = |a: usize| if reached(a) >= 0 { reached(a) as f64 / 1000.0 } else { f64::MAX };
-        let times: Vec<f64> = own.iter().map(|a| time(*a)).collect();
-        let causes: Vec<u8> = own.iter().map(|a| if reached(*a) >= 0 { 1 } else { 2 }).collect();
+        let lost = |a: usize| cohort.truncated[asked[a]];
+        let heard = |a: usize| cohort.heard_after_request[asked[a]].max(0) as f64 / 1000.0;
+        let end = |a: usize| match (reached(a) >= 0, lost(a)) {
+            (true, _) => (reached(a) as f64 / 1000.0, 1),
+            (false, true) => (heard(a), 0),
+            (false, false) => (f64::MAX, 2),
+        };
+        let (times, causes): (Vec<f64>, Vec<u8>) = own.iter().map(|a| end(*a)).unzip();
         let of: Vec<u32> = own.iter().map(|a| units.of_call[*a]).collect();
         OrderedCalls::new(&times, &causes, &of, &[true, false])
     });
@@ -110,18 +109,89 @@ fn quantile_of(curve: Option<&BootstrapCurve>, place: usize, level: f64) -> Opti
     value.is_finite().then(|| summarise(value, &replicates, level)).flatten()
 }
 
-/// Whether the profile's share of requests is honoured in time in AI's arm.
-fn target(cohort: &Cohort, config: &CompareConfig, in_time: &[f64]) -> Block {
+/// Of calls in which the customer asks for a person, whether one spoke within so many seconds, or at all; not a number for
+/// other calls. A recording that breaks off before does not tell.
+pub(super) fn within(cohort: &Cohort, seconds: Option<i64>) -> Vec<f64> {
+    let limit = seconds.map_or(i64::MAX, |seconds| seconds * 1000);
+    let observed = Observed::new(cohort, |i| {
+        let (reached, heard) = (cohort.time_to_human[i], cohort.heard_after_request[i].max(0));
+        let followed = if reached >= 0 { reached } else { heard };
+        let known = reached >= 0 || !cohort.truncated[i] || heard >= limit;
+        (cohort.human_requests[i] > 0).then_some((followed.min(limit) as f64, known))
+    });
+    observed.values(|i| f64::from((0..=limit).contains(&cohort.time_to_human[i])))
+}
+
+/// Whether the profile's share of requests is honoured in time in AI's arm, by the interval that is shown.
+fn target(report: &Report, config: &CompareConfig) -> Block {
     let wanted = config.honoured_share;
-    let found = mean(cohort, in_time, true, config.level).estimate;
+    let shown = report.figures.get("honoured_in_time_ai");
     let profile = format!(
         "The profile asks that {:.0} % of those who ask hear a person within {} s. Of AI's calls {{{{honoured_in_time_ai}}}} do",
         100.0 * wanted,
         config.honoured_within_seconds
     );
-    match found.map(|e| verdict(e.low - wanted, e.high - wanted, f64::MIN_POSITIVE)) {
-        Some(Verdict::Worse) => Block::Alarm(format!("{profile}: the profile is not met.")),
-        Some(Verdict::Better) => Block::Text(format!("{profile}: the profile is met.")),
+    match shown.and_then(|f| f.low.zip(f.high)) {
+        Some((_, high)) if high < wanted => Block::Alarm(format!("{profile}: the profile is not met.")),
+        Some((low, _)) if low >= wanted => Block::Text(format!("{profile}: the profile is met.")),
         _ => Block::Text(format!("{profile}: these data cannot tell whether the profile is met.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::case_mix::Mix;
+    use crate::analysis::rates;
+
+    /// The profile's verdict on so many requests of which so many are honoured.
+    fn verdict(requests: usize, honoured: usize) -> Block {
+        let cohort = Cohort {
+            ai: vec![true; requests],
+            customer: (0..requests as u32).collect(),
+            agent: vec![u32::MAX; requests],
+            human_requests: vec![1; requests],
+            time_to_human: (0..requests).map(|i| if i < honoured { 5000 } else { -1 }).collect(),
+            heard_after_request: vec![60_000; requests],
+            truncated: vec![false; requests],
+            ended: vec![crate::cohort::Ended::Resolved; requests],
+            minutes: vec![1.0; requests],
+            confidence: vec![1.0; requests],
+            reached_human: vec![true; requests],
+            disclosed: vec![true; requests],
+            deflections: vec![0; requests],
+            follow_up: crate::cohort::FollowUp::of(&vec![(0, 0); requests], Vec::new()),
+            ..Cohort::default()
+        };
+        let config = CompareConfig { covariates: Vec::new(), ..CompareConfig::default() };
+        let mut report = Report::default();
+        rates::add(&mut report, &cohort, &config, &Mix::new(&cohort, &config));
+        target(&report, &config)
+    }
+
+    #[test]
+    fn a_profile_is_met_or_missed_only_where_the_shown_interval_says_so() {
+        let said = |block| match block {
+            Block::Text(text) | Block::Alarm(text) => text,
+            _ => String::new(),
+        };
+        assert!(said(verdict(2, 2)).contains("cannot tell"));
+        assert!(said(verdict(500, 499)).contains("is met"));
+        assert!(said(verdict(100, 50)).contains("is not met"));
+    }
+
+    #[test]
+    fn a_recording_that_breaks_off_after_a_request_is_not_a_request_that_was_ignored() {
+        let cohort = Cohort {
+            ai: vec![true; 4],
+            human_requests: vec![1; 4],
+            time_to_human: vec![5000, 5000, -1, -1],
+            heard_after_request: vec![9000, 9000, 60_000, 1000],
+            truncated: vec![false, false, false, true],
+            ..Cohort::default()
+        };
+        let found = within(&cohort, None);
+        // Heard for a second only: the three others stand for it, two of which reach a person.
+        assert!((found.iter().sum::<f64>() / 4.0 - 2.0 / 3.0).abs() < 1e-12, "{found:?}");
     }
 }

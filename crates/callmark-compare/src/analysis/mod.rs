@@ -18,35 +18,42 @@ mod satisfaction;
 mod segments;
 mod trust;
 
-use crate::cohort::Cohort;
+use crate::cohort::{Cohort, MOST_LEVELS, RARE_CALLS};
 use crate::config::CompareConfig;
-use crate::report::{Block, Report};
+use crate::report::{Block, Figure, Report, Unit};
+use crate::stats::censoring::{Censoring, LEAST_FOLLOWED};
 use crate::stats::clusters::{Clusters, variance_of_mean};
 use crate::stats::estimate::Estimate;
 
 /// The comparison of a dataset's calls.
 pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report {
-    let mut report = Report { title: format!("AI and people on calls: {dataset}"), ..Report::default() };
+    let mut report = Report {
+        title: format!("AI and people on calls: {dataset}"),
+        settings: serde_json::to_value(config).unwrap_or_default(),
+        ..Report::default()
+    };
     let (ai, human) = (cohort.count(true), cohort.count(false));
     let enough = ai >= config.least_calls && human >= config.least_calls;
     // The answer comes first and is written last, when everything it draws on is there.
     let mut body = Report::default();
     cohort_section::add(&mut body, cohort, config);
+    let mix = case_mix::Mix::new(cohort, config);
     let verdict = if enough {
         resolution::add(&mut body, cohort, config);
-        satisfaction::add(&mut body, cohort, config);
-        case_mix::add(&mut body, cohort, config);
+        satisfaction::add(&mut body, cohort, config, &mix);
+        case_mix::add(&mut body, &mix);
         as_treated::add(&mut body, cohort, config);
-        rates::add(&mut body, cohort, config);
+        rates::add(&mut body, cohort, config, &mix);
         human_access::add(&mut body, cohort, config);
-        fte::add(&mut body, cohort, config);
-        trust::add(&mut body, cohort, config);
+        fte::add(&mut body, cohort, config, &mix);
+        trust::add(&mut body, cohort, config, &mix);
         reviews::add(&mut body, cohort, config);
-        over_time::add(&mut body, cohort, config);
-        segments::add(&mut body, cohort, config);
+        over_time::add(&mut body, cohort, config, &mix);
+        segments::add(&mut body, cohort, config, &mix);
         roll_out::add(&mut body, cohort, config);
-        let case_mix = body.sections.iter().filter(|s| s.id == "case-mix").flat_map(|s| &s.blocks);
-        let alarms = case_mix.filter(|b| matches!(b, Block::Alarm(_))).cloned().collect();
+        let first = body.sections.iter().filter(|s| ["case-mix", "reviews"].contains(&s.id));
+        let blocks = first.flat_map(|s| &s.blocks);
+        let alarms = blocks.filter(|b| matches!(b, Block::Alarm(_))).cloned().collect();
         card::blocks(&mut body, cohort, config, alarms)
     } else {
         vec![Block::Alarm(format!(
@@ -56,7 +63,7 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
         ))]
     };
     if !enough {
-        rates::add(&mut body, cohort, config);
+        rates::add(&mut body, cohort, config, &mix);
     }
     report.figures = body.figures;
     report.section("answer", "In short", true, verdict);
@@ -175,39 +182,179 @@ pub(crate) fn difference_between(
     Some(Estimate::wald(means[1] - means[0], variance.sqrt(), level))
 }
 
-/// 1 where the matter was settled, 0 where not, not a number where the transcript does not tell.
-pub(crate) fn resolved(cohort: &Cohort) -> Vec<f64> {
-    cohort.ended.iter().map(|e| f64::from(e.is_resolved())).collect()
+/// How many values each arm has: AI, people.
+pub(crate) fn counts(cohort: &Cohort, values: &[f64]) -> [f64; 2] {
+    let told = || cohort.ai.iter().zip(values).filter(|(_, value)| value.is_finite());
+    let ai = told().filter(|(ai, _)| **ai).count();
+    [ai as f64, (told().count() - ai) as f64]
 }
 
-/// Minutes until settled, calls that never were counted as the limit.
+/// The raw difference of an outcome as a figure, AI less people, with how many calls of each arm it is of.
+pub(crate) fn difference_figure(
+    cohort: &Cohort,
+    label: &str,
+    unit: Unit,
+    values: &[f64],
+    level: f64,
+) -> Figure {
+    let [ai, human] = counts(cohort, values);
+    let found = difference(cohort, values, level);
+    Figure::estimate(label, unit, found, "difference of means, clusters of customers and agents")
+        .with("calls", ai + human)
+        .with("calls_ai", ai)
+        .with("calls_human", human)
+        .at_level(level)
+}
+
+/// How long calls were followed, arm by arm, and what stands for a value that depends on their end.
+pub(crate) struct Observed {
+    calls: usize,
+    rows: [Vec<usize>; 2],
+    /// `None` where every call of the arm was followed.
+    censoring: [Option<Censoring>; 2],
+}
+
+impl Observed {
+    /// Of each call that takes part: for how long it was followed, and whether its value is known then.
+    pub(crate) fn new(cohort: &Cohort, of: impl Fn(usize) -> Option<(f64, bool)>) -> Self {
+        let mut rows = [Vec::new(), Vec::new()];
+        let mut followed: [Vec<(f64, bool)>; 2] = [Vec::new(), Vec::new()];
+        for i in 0..cohort.len() {
+            if let Some(own) = of(i) {
+                rows[usize::from(cohort.ai[i])].push(i);
+                followed[usize::from(cohort.ai[i])].push(own);
+            }
+        }
+        let censoring = followed.map(|followed| {
+            let (times, known): (Vec<f64>, Vec<bool>) = followed.into_iter().unzip();
+            known.contains(&false).then(|| Censoring::new(&times, &known))
+        });
+        Self { calls: cohort.len(), rows, censoring }
+    }
+
+    /// Until the end of each call that is a `member`: a recording that breaks off before the matter is settled does not
+    /// tell how its call ended.
+    pub(crate) fn ends(cohort: &Cohort, member: impl Fn(usize) -> bool) -> Self {
+        Self::new(cohort, |i| {
+            let minutes = if cohort.minutes[i].is_finite() { cohort.minutes[i] } else { 0.0 };
+            member(i).then_some((minutes, !cohort.breaks_off(i)))
+        })
+    }
+
+    /// One number a call whose mean is the estimate ([`Censoring::values`]); not a number for calls that take no part, and
+    /// for an arm in which too few are known. Without a call that was lost it is the value itself.
+    pub(crate) fn values(&self, value: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut found = vec![f64::NAN; self.calls];
+        for (rows, censoring) in self.rows.iter().zip(&self.censoring) {
+            let own: Vec<f64> = rows.iter().map(|i| value(*i)).collect();
+            let own = censoring.as_ref().map_or(Some(own.clone()), |censoring| censoring.values(&own));
+            for (i, value) in rows.iter().zip(own.into_iter().flatten()) {
+                found[*i] = value;
+            }
+        }
+        found
+    }
+}
+
+/// 1 where the matter was settled, 0 where not; what stands for it where the recording breaks off.
+pub(crate) fn resolved(cohort: &Cohort) -> Vec<f64> {
+    Observed::ends(cohort, |_| true).values(|i| f64::from(cohort.ended[i].is_resolved()))
+}
+
+/// Minutes until settled, calls that never were counted as the limit; what stands for it where the recording breaks off
+/// before the limit; not a number where the time is not known.
 pub(crate) fn waits(cohort: &Cohort, limit: f64) -> Vec<f64> {
-    let wait = |(ended, minutes): (&crate::cohort::Ended, &f64)| {
-        if ended.is_resolved() { minutes.min(limit) } else { limit }
+    let followed = |i: usize| {
+        let minutes = cohort.minutes[i];
+        minutes.is_finite().then(|| (minutes.min(limit), !cohort.breaks_off(i) || minutes >= limit))
     };
-    cohort
-        .ended
-        .iter()
-        .zip(&cohort.minutes)
-        .map(|(e, m)| if m.is_finite() { wait((e, m)) } else { f64::NAN })
-        .collect()
+    Observed::new(cohort, followed).values(|i| wait(cohort, i, limit))
+}
+
+/// Minutes until a call was settled, the limit where it never was.
+fn wait(cohort: &Cohort, i: usize, limit: f64) -> f64 {
+    if cohort.ended[i].is_resolved() { cohort.minutes[i].min(limit) } else { limit }
+}
+
+/// `value` of the calls whose recordings do not break off.
+pub(crate) fn whole_calls(cohort: &Cohort, value: impl Fn(usize) -> f64) -> Vec<f64> {
+    (0..cohort.len()).map(|i| if cohort.truncated[i] { f64::NAN } else { value(i) }).collect()
 }
 
 fn method(report: &mut Report, config: &CompareConfig) {
     let text = format!(
         "Arms are by first handler (intention to treat): a call that starts with the AI and ends with a person counts \
-         for the AI, with the clock running. Intervals have level {} and respect that calls of one customer, and of \
-         one agent, are alike: sums of influence values by cluster, customers plus agents less calls. Curves, medians \
-         and bands: {} Poisson bootstrap replicates by customer, seed {}. Restricted means count calls that were not \
-         settled as {} minutes. Case mix is {}; propensities outside {} to {} do not take part. All numbers of this \
-         page are in the JSON under the same ids.",
-        config.level,
-        config.replicates,
-        config.seed,
-        config.limit_minutes,
+         for the AI, with the clock running. Intervals have level {level}, those of what is judged against a margin {judged} \
+         (1 - 2 alpha), and respect that calls of one customer, and of one agent, are alike: sums of influence values by \
+         cluster, customers plus agents less calls. Curves, medians and bands: {replicates} Poisson bootstrap replicates by \
+         customer, seed {seed}. Restricted means count calls that were not settled as {limit} minutes.",
+        level = config.level,
+        judged = config.judged_level(),
+        replicates = config.replicates,
+        seed = config.seed,
+        limit = config.limit_minutes,
+    );
+    let lost = format!(
+        "A recording that breaks off before the matter is settled does not tell how its call ended. Such calls are not counted \
+         as unsettled, nor left out: calls of the same arm that were followed for longer stand for them (inverse probability \
+         of censoring, which is what the Aalen-Johansen curve does). This takes for granted that recordings break off for \
+         reasons that have nothing to do with the call; where less than {:.0} % of an arm can be told so, it is not told.",
+        100.0 * LEAST_FOLLOWED
+    );
+    let mix = format!(
+        "Case mix is {}; levels of fewer than {RARE_CALLS} calls count as one, and all but the one with the most levels keep \
+         {MOST_LEVELS}; propensities outside {} to {} do not take part. Every figure of this page is in the JSON under the \
+         same id, with the numbers it was made of; the settings stand there too.",
         config.covariates.join(", "),
         config.trim.0,
         config.trim.1
     );
-    report.section("method", "Appendix: method", false, vec![Block::Text(text)]);
+    report.section("method", "Appendix: method", false, [text, lost, mix].map(Block::Text).to_vec());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cohort::Ended;
+    use crate::stats::random::Draws;
+
+    /// Calls of many customers; AI's break off as often as `broken` says, after a random part.
+    fn calls(broken: f64) -> Cohort {
+        let mut draws = Draws::new(4, 0);
+        let mut cohort = Cohort::default();
+        for i in 0..6000 {
+            let (ai, minutes) = (i % 2 == 0, 1.0 + 9.0 * draws.uniform());
+            let settled = draws.chance(0.9 - 0.06 * minutes);
+            let until = if ai && draws.chance(broken) { 10.0 * draws.uniform() } else { f64::INFINITY };
+            let ended = if settled { Ended::Resolved } else { Ended::Unresolved };
+            cohort.ai.push(ai);
+            cohort.customer.push(i);
+            cohort.agent.push(u32::MAX);
+            cohort.ended.push(if until < minutes { Ended::Unknown } else { ended });
+            cohort.minutes.push(minutes.min(until));
+            cohort.truncated.push(until < minutes);
+        }
+        cohort
+    }
+
+    #[test]
+    fn recordings_that_break_off_move_neither_the_share_settled_nor_the_minutes() {
+        let (whole, broken) = (calls(0.0), calls(0.4));
+        for values in [resolved as fn(&Cohort) -> Vec<f64>, |cohort| waits(cohort, 8.0)] {
+            let of = |cohort: &Cohort| difference(cohort, &values(cohort), 0.95).unwrap();
+            let (wanted, found) = (of(&whole), of(&broken));
+            let chance = wanted.standard_error.hypot(found.standard_error);
+            assert!((wanted.value - found.value).abs() < 3.0 * chance, "{wanted:?} {found:?}");
+            assert!(found.standard_error > wanted.standard_error);
+        }
+    }
+
+    #[test]
+    fn where_all_recordings_break_off_nothing_is_told() {
+        let mut cohort = calls(0.0);
+        cohort.truncated = vec![true; cohort.len()];
+        cohort.ended = vec![Ended::Unknown; cohort.len()];
+        assert_eq!(difference(&cohort, &resolved(&cohort), 0.95), None);
+        assert_eq!(difference(&cohort, &waits(&cohort, 30.0), 0.95), None);
+    }
 }

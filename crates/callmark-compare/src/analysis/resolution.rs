@@ -1,6 +1,6 @@
 //! How soon, and whether, the customer's matter is settled.
 
-use super::{RowClusters, difference, known, mean, rows_of, waits};
+use super::{Observed, RowClusters, counts, difference_figure, known, mean, rows_of, waits};
 use crate::cohort::{Cohort, Ended};
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Plot, Report, Series, Unit};
@@ -20,11 +20,10 @@ const ARMS: [&str; 2] = ["ai", "human"];
 
 /// What ended the wait of a call: its place in [`Ended::ALL`] from 1, or 0 where the recording broke off before.
 fn cause(cohort: &Cohort, i: usize) -> u8 {
-    let ended = cohort.ended[i];
-    if cohort.truncated[i] && !ended.is_resolved() {
+    if cohort.breaks_off(i) {
         return 0;
     }
-    Ended::ALL.iter().position(|e| *e == ended).map_or(0, |place| place as u8 + 1)
+    Ended::ALL.iter().position(|e| *e == cohort.ended[i]).map_or(0, |place| place as u8 + 1)
 }
 
 fn curves(cohort: &Cohort, config: &CompareConfig, grid: &[f64]) -> [Option<BootstrapCurve>; 2] {
@@ -51,15 +50,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     )];
     let curves = curves(cohort, config, &grid);
     if let [Some(ai), Some(human)] = &curves {
-        let series = |name: &str, curve: &BootstrapCurve| Series {
-            name: name.to_owned(),
-            points: grid
-                .iter()
-                .zip(curve.band(config.level))
-                .map(|(t, e)| (*t, 100.0 * e.value, 100.0 * e.low, 100.0 * e.high))
-                .collect(),
-            steps: true,
-        };
+        let series = |name: &str, curve: &BootstrapCurve| banded(name, curve, &grid, config.level);
         blocks.push(Block::Plot(Plot {
             caption: format!(
                 "Calls settled within so many minutes (Aalen-Johansen), with bands that hold the whole curve at level {}",
@@ -69,36 +60,68 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             y: "% settled".to_owned(),
             series: vec![series("AI first", ai), series("people first", human)],
         }));
-        blocks.push(within_table(report, config, [ai, human], &grid));
+        blocks.push(within_table(report, cohort, config, [ai, human], &grid));
         blocks.push(causes_panels([ai, human], &grid));
     }
+    blocks.extend(broken_off(report, cohort));
     blocks.push(times_table(report, cohort, config, &curves));
     blocks.push(outcomes_table(report, cohort, config));
     report.section("resolution", "Is the matter settled, and how soon", true, blocks);
 }
 
+/// How many recordings break off before it shows how their call ended; nothing where none does.
+fn broken_off(report: &mut Report, cohort: &Cohort) -> Option<Block> {
+    let [ai, human] = [("ai", true), ("human", false)].map(|(arm, ai)| {
+        let own = (0..cohort.len()).filter(|i| cohort.ai[*i] == ai && cohort.breaks_off(*i)).count();
+        let label = "calls whose recording breaks off before the matter is settled";
+        let figure = Figure::exact(label, Unit::Count, own as f64, "counted");
+        (own, report.figure(&format!("ends_not_known_{arm}"), figure))
+    });
+    let text = format!(
+        "{} of AI's recordings and {} of people's break off before it shows how the call ended. They count neither as settled \
+         nor as not settled: calls of the same arm that were followed for longer stand for them.",
+        ai.1, human.1
+    );
+    (ai.0 + human.0 > 0).then_some(Block::Text(text))
+}
+
+/// A curve with its band; as a bare line where there is none.
+pub(super) fn banded(name: &str, curve: &BootstrapCurve, grid: &[f64], level: f64) -> Series {
+    let points = grid.iter().zip(&curve.answers.event).zip(curve.band(level)).map(|((t, f), band)| {
+        let (low, high) = band.map_or((*f, *f), |e| (e.low, e.high));
+        (*t, 100.0 * f, 100.0 * low, 100.0 * high)
+    });
+    Series { name: name.to_owned(), points: points.collect(), steps: true }
+}
+
 /// Share settled by some moments, with pointwise intervals.
 fn within_table(
     report: &mut Report,
+    cohort: &Cohort,
     config: &CompareConfig,
     curves: [&BootstrapCurve; 2],
     grid: &[f64],
 ) -> Block {
     let level = config.level;
+    let calls = counts(cohort, &cohort.minutes);
+    let reason = "too many recordings break off before, or all calls are of one customer";
+    let told = |figure: Figure| if figure.value.is_some() { figure } else { figure.because(reason) };
     let row = |look: usize| {
         let mut cells = vec![format!("{} min", grid[look])];
-        for (arm, curve) in ARMS.iter().zip(curves) {
+        for ((arm, curve), calls) in ARMS.iter().zip(curves).zip(calls) {
             let estimate = curve.pointwise(|a| a.event[look], level);
             let label = format!("share settled within {} minutes", grid[look]);
-            let figure = Figure::estimate(&label, Unit::Share, Some(estimate), METHOD).at_level(level);
+            let figure = Figure::estimate(&label, Unit::Share, estimate, METHOD).at_level(level);
+            let figure = told(figure.with("calls", calls).with("customers", curve.units as f64));
             cells.push(report.figure(&format!("settled_within_{look}_{arm}"), figure));
         }
         let of = |c: &BootstrapCurve| (c.answers.event[look], c.each(|r| r.event[look]));
         let ((ai, ai_replicates), (human, human_replicates)) = (of(curves[0]), of(curves[1]));
         let replicates: Vec<f64> = ai_replicates.iter().zip(&human_replicates).map(|(a, h)| a - h).collect();
-        let estimate = summarise(ai - human, &replicates, level);
+        let estimate = summarise(ai - human, &replicates, level).filter(|e| e.value.is_finite());
         let label = format!("difference in the share settled within {} minutes", grid[look]);
         let figure = Figure::estimate(&label, Unit::ShareDifference, estimate, METHOD).at_level(level);
+        let figure = told(figure.with("calls_ai", calls[0]).with("calls_human", calls[1]));
         cells.push(report.figure(&format!("settled_within_{look}_difference"), figure));
         cells
     };
@@ -149,16 +172,25 @@ fn times_table(
         vec![format!("mean until settled, at most {limit} min")],
     ];
     let waits = waits(cohort, limit);
+    let calls = counts(cohort, &cohort.minutes);
+    let both = |figure: Figure| {
+        figure.with("calls_ai", calls[0]).with("calls_human", calls[1]).with("limit_minutes", limit)
+    };
     let medians = |c: &BootstrapCurve| (c.answers.quantiles[0], c.each(|r: &CurveAnswers| r.quantiles[0]));
-    for (arm, curve) in ARMS.iter().zip(curves) {
+    for ((arm, curve), calls) in ARMS.iter().zip(curves).zip(calls) {
         let median = curve.as_ref().and_then(|c| {
             let (value, replicates) = medians(c);
             value.is_finite().then(|| summarise(value, &replicates, level)).flatten()
         });
         let figure = Figure::estimate("median minutes until settled", Unit::Minutes, median, METHOD);
-        let figure =
-            if median.is_none() { figure.because("half of the calls are never settled") } else { figure };
-        rows[0].push(report.figure(&format!("median_minutes_{arm}"), figure.at_level(level)));
+        let figure = match curve.as_ref().map(|c| c.answers.quantiles[0]) {
+            _ if median.is_some() => figure,
+            Some(value) if value.is_infinite() => figure.because("half of the calls are never settled"),
+            Some(value) if value.is_nan() => figure.because("too many recordings break off before"),
+            _ => figure.because("too few customers, or too few samples in which half are settled"),
+        };
+        let figure = figure.with("calls", calls).at_level(level);
+        rows[0].push(report.figure(&format!("median_minutes_{arm}"), figure));
         let found = mean(cohort, &waits, *arm == "ai", level);
         let figure = Figure::estimate(
             "restricted mean minutes until settled",
@@ -177,20 +209,16 @@ fn times_table(
     };
     let figure =
         Figure::estimate("difference of medians", Unit::MinutesDifference, pairs(|a, h| a - h), METHOD);
-    rows[0].push(report.figure("median_minutes_difference", figure.at_level(level)));
-    let figure = Figure::estimate(
-        "difference of restricted means",
-        Unit::MinutesDifference,
-        difference(cohort, &waits, level),
-        "clusters of customers and agents",
-    );
-    rows[1].push(report.figure("restricted_minutes_difference", figure.at_level(level)));
+    rows[0].push(report.figure("median_minutes_difference", both(figure).at_level(level)));
+    let figure =
+        difference_figure(cohort, "difference of restricted means", Unit::MinutesDifference, &waits, level);
+    rows[1].push(report.figure("restricted_minutes_difference", figure.with("limit_minutes", limit)));
     let figure = Figure::estimate("ratio of medians", Unit::Number, pairs(|a, h| a / h), METHOD);
     rows.push(only_difference(
         "ratio of medians, AI to people",
-        report.figure("median_ratio", figure.at_level(level)),
+        report.figure("median_ratio", both(figure).at_level(level)),
     ));
-    let [quicker, shift] = ranks(cohort, &waits, level);
+    let [quicker, shift] = ranks(cohort, &followed_waits(cohort, limit), level);
     let figure = Figure::estimate(
         "probability that a call AI took is settled sooner than one people took, ties half",
         Unit::Share,
@@ -199,7 +227,7 @@ fn times_table(
     );
     rows.push(only_difference(
         "AI's call is settled sooner",
-        report.figure("probability_sooner", figure.at_level(level)),
+        report.figure("probability_sooner", both(figure).at_level(level)),
     ));
     let figure = Figure::estimate(
         "Hodges-Lehmann shift of minutes, unsettled calls at the limit",
@@ -209,7 +237,7 @@ fn times_table(
     );
     rows.push(only_difference(
         "typical shift (Hodges-Lehmann)",
-        report.figure("hodges_lehmann_minutes", figure.at_level(level)),
+        report.figure("hodges_lehmann_minutes", both(figure).at_level(level)),
     ));
     Block::Table {
         caption: "Time until settled".to_owned(),
@@ -220,6 +248,14 @@ fn times_table(
 
 fn only_difference(name: &str, figure: String) -> Vec<String> {
     vec![name.to_owned(), String::new(), String::new(), figure]
+}
+
+/// Minutes until settled of the calls that were followed to their end or to the limit: what stands for the others is no time,
+/// and has no rank.
+fn followed_waits(cohort: &Cohort, limit: f64) -> Vec<f64> {
+    let lost = |i: usize| cohort.breaks_off(i) && cohort.minutes[i] < limit;
+    let own = |i: usize| if lost(i) { f64::NAN } else { super::wait(cohort, i, limit) };
+    (0..cohort.len()).map(|i| if cohort.minutes[i].is_finite() { own(i) } else { f64::NAN }).collect()
 }
 
 /// Probability of being settled sooner, and the shift.
@@ -237,20 +273,17 @@ fn ranks(cohort: &Cohort, waits: &[f64], level: f64) -> [Option<Estimate>; 2] {
 }
 
 fn outcomes_table(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Block {
+    let ends = Observed::ends(cohort, |_| true);
     let row = |ended: Ended, report: &mut Report| {
-        let outcome: Vec<f64> = cohort.ended.iter().map(|e| f64::from(*e == ended)).collect();
+        let outcome = ends.values(|i| f64::from(cohort.ended[i] == ended));
         let name = ended.as_str();
         let mut cells = vec![name.replace('_', " ")];
         for (arm, ai) in [("ai", true), ("human", false)] {
             cells.push(share(report, &format!("outcome_{name}_{arm}"), cohort, &outcome, ai, config.level));
         }
-        let figure = Figure::estimate(
-            &format!("difference in the share {name}"),
-            Unit::ShareDifference,
-            difference(cohort, &outcome, config.level),
-            "clusters of customers and agents",
-        );
-        cells.push(report.figure(&format!("outcome_{name}_difference"), figure.at_level(config.level)));
+        let label = format!("difference in the share {name}");
+        let figure = difference_figure(cohort, &label, Unit::ShareDifference, &outcome, config.level);
+        cells.push(report.figure(&format!("outcome_{name}_difference"), figure));
         cells
     };
     Block::Table {
@@ -260,7 +293,7 @@ fn outcomes_table(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     }
 }
 
-/// The share of an arm's known 0 or 1 values that are 1, as a figure.
+/// The share of an arm's 0 or 1 values that are 1, as a figure.
 pub(super) fn share(
     report: &mut Report,
     id: &str,
@@ -269,15 +302,38 @@ pub(super) fn share(
     ai: bool,
     level: f64,
 ) -> String {
+    share_or(report, id, cohort, outcome, (ai, level), "there is no call of which this is known")
+}
+
+/// The same, and what to say where there is no such call.
+pub(super) fn share_or(
+    report: &mut Report,
+    id: &str,
+    cohort: &Cohort,
+    outcome: &[f64],
+    (ai, level): (bool, f64),
+    nothing: &str,
+) -> String {
     let found = mean(cohort, outcome, ai, level);
-    let (successes, trials) = (found.sum, found.calls);
-    let error = found.estimate.map_or(0.0, |e| e.standard_error);
+    let trials = found.calls;
+    // What stands for calls that were lost may reach beyond the ends by a little where calls are few.
+    let successes = found.sum.clamp(0.0, trials);
+    // One call is one cluster; of several calls of one cluster nothing says how far they speak for others.
+    let error = match found.estimate {
+        Some(estimate) => Some(estimate.standard_error),
+        None => (trials <= 1.0).then_some(0.0),
+    };
     let figure = Figure::estimate(
         &format!("share of calls, {}", id.replace('_', " ")),
         Unit::Share,
-        wilson_clustered(successes, trials, error, level),
+        error.and_then(|error| wilson_clustered(successes, trials, error, level)),
         "Wilson with the design effect of customers and agents",
     );
-    let figure = if trials > 0.0 { figure } else { figure.because("there are no such calls") };
+    let figure = match figure.value {
+        Some(_) => figure,
+        None if trials > 0.0 => figure.because("all of these calls are of one customer"),
+        None if cohort.count(ai) == 0 => figure.because("there are no such calls"),
+        None => figure.because(nothing),
+    };
     report.figure(id, figure.with("calls", successes).with("of", trials).at_level(level))
 }

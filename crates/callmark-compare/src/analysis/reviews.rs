@@ -1,10 +1,10 @@
 //! Figures put right by what people labelled, arm by arm: the scorer may err on AI's calls in another way than on people's.
 
-use super::{Mean, mean_of};
+use super::{difference, mean_of, whole_calls};
 use crate::cohort::{Cohort, Review};
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Report, Unit};
-use crate::stats::correction::{Agreement, rectified, rogan_gladen};
+use crate::stats::correction::{Corrected, prediction_powered, rogan_gladen};
 use crate::stats::estimate::Estimate;
 
 /// Fewer labels in an arm correct nothing.
@@ -24,14 +24,14 @@ struct Judged {
 
 /// One arm: as scored, and corrected in two ways.
 struct Arm {
-    apparent: Mean,
+    apparent: Option<Estimate>,
     labels: f64,
-    rogan_gladen: Option<Estimate>,
-    powered: Option<Estimate>,
+    rogan_gladen: Option<Corrected>,
+    powered: Option<Corrected>,
 }
 
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
-    if !cohort.has_reviews {
+    if cohort.reviews + cohort.reviews_not_random == 0 {
         return;
     }
     let of = |value: fn(&Review) -> f64| cohort.reviewed.iter().map(value).collect::<Vec<f64>>();
@@ -41,7 +41,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
             label: "share settled",
             units: [Unit::Share, Unit::ShareDifference],
             share: true,
-            scored: super::resolved(cohort),
+            scored: whole_calls(cohort, |i| f64::from(cohort.ended[i].is_resolved())),
             labelled: of(|r| r.settled),
         },
         Judged {
@@ -67,97 +67,99 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         if arms.iter().all(|arm| arm.labels == 0.0) {
             continue;
         }
-        rows.append(&mut rows_of(report, config, judged, &arms));
+        rows.append(&mut rows_of(report, cohort, config, judged, &arms));
     }
-    let left_out = Figure::exact(
+    let mut count = |id: &str, label: &str, value: u64| {
+        report.figure(id, Figure::exact(label, Unit::Count, value as f64, "counted"))
+    };
+    let left_out = count(
+        "reviews_not_random",
         "reviews left out because their calls were not picked by chance",
-        Unit::Count,
-        cohort.reviews_not_random as f64,
-        "counted",
+        cohort.reviews_not_random,
     );
-    let left_out = report.figure("reviews_not_random", left_out);
-    let blocks = vec![
-        Block::Text(format!(
-            "People reviewed some of the calls. Where they and the scorer differ, the figures are put right, for each arm by its \
-             own labels: by sensitivity and specificity (Rogan & Gladen), and by adding the scorer's mean error to what it \
-             found (prediction-powered inference). Both need labels of calls picked by chance: {left_out} reviews of others \
-             were left out. The differences are raw: case mix is not adjusted for here."
-        )),
-        Block::Table {
-            caption: "As scored, and put right by labels".to_owned(),
-            columns: ["", "AI first", "people first", "AI less people"].map(str::to_owned).to_vec(),
-            rows,
-        },
-    ];
-    report.section("reviews", "What people who listened found", false, blocks);
+    let met = cohort.reviewed.iter().filter(|review| review.judges()).count() as u64;
+    let given = count("reviews_given", "reviews of calls picked by chance", cohort.reviews);
+    let used = count("reviews_used", "reviews of calls that are compared", met);
+    let mut blocks = vec![Block::Text(format!(
+        "People reviewed some of the calls. Where they and the scorer differ, the figures are put right, for each arm by its \
+         own labels: by sensitivity and specificity (Rogan & Gladen), and by adding the scorer's mean error to what it \
+         found (prediction-powered inference). Both need labels of calls picked by chance: {left_out} reviews of others \
+         were left out. Of {given} reviews {used} are of calls that are compared. A reviewer's \"unknown\" counts as the scorer's \
+         does, as not shown to be settled; recordings that break off take no part. The differences are raw: case mix is not \
+         adjusted for here."
+    ))];
+    if met == 0 {
+        blocks.push(Block::Alarm(format!(
+            "None of the {given} reviews is of a call that is compared: nothing is put right. Are their call_id those of this \
+             dataset?"
+        )));
+    }
+    blocks.push(Block::Table {
+        caption: "As scored, and put right by labels".to_owned(),
+        columns: ["", "AI first", "people first", "AI less people"].map(str::to_owned).to_vec(),
+        rows,
+    });
+    report.section("reviews", "What people who listened found", true, blocks);
 }
 
 fn arm(cohort: &Cohort, config: &CompareConfig, judged: &Judged, ai: bool) -> Arm {
-    let level = config.level;
     let own = |i: usize| cohort.ai[i] == ai && judged.scored[i].is_finite();
-    let labelled = |i: usize| own(i) && judged.labelled[i].is_finite();
-    let apparent = mean_of(cohort, &judged.scored, own, level);
-    let others = mean_of(cohort, &judged.scored, |i| own(i) && !labelled(i), level);
-    let errors: Vec<f64> =
-        judged.labelled.iter().zip(&judged.scored).map(|(label, scored)| label - scored).collect();
-    let error = mean_of(cohort, &errors, labelled, level);
-    let mut agreement = Agreement::default();
-    for i in (0..cohort.len()).filter(|i| labelled(*i)) {
-        agreement.count(judged.scored[i] > 0.5, judged.labelled[i] > 0.5);
-    }
-    let enough = error.calls >= LEAST_LABELS;
+    let of = |values: &[f64]| -> Vec<f64> {
+        (0..cohort.len()).map(|i| if own(i) { values[i] } else { f64::NAN }).collect()
+    };
+    let (scored, labelled) = (of(&judged.scored), of(&judged.labelled));
+    let labels = labelled.iter().filter(|label| label.is_finite()).count() as f64;
+    let enough = labels >= LEAST_LABELS;
     Arm {
-        apparent,
-        labels: error.calls,
-        rogan_gladen: others
-            .estimate
-            .filter(|_| enough && judged.share)
-            .and_then(|e| rogan_gladen(&e, agreement, level)),
-        powered: others
-            .estimate
-            .zip(error.estimate)
-            .filter(|_| enough)
-            .map(|(others, error)| rectified(&others, &error, level)),
+        apparent: mean_of(cohort, &scored, own, config.level).estimate,
+        labels,
+        rogan_gladen: if enough && judged.share { rogan_gladen(&scored, &labelled) } else { None },
+        powered: if enough { prediction_powered(&scored, &labelled) } else { None },
     }
+}
+
+/// The estimate of an arm, or of a difference, with its interval.
+fn told(cohort: &Cohort, config: &CompareConfig, corrected: &Corrected) -> Option<Estimate> {
+    corrected.estimate(cohort.clusters(), config.level)
 }
 
 /// As scored, Rogan-Gladen where it is a share, prediction-powered: one row each.
 fn rows_of(
     report: &mut Report,
+    cohort: &Cohort,
     config: &CompareConfig,
     judged: &Judged,
     arms: &[Arm; 2],
 ) -> Vec<Vec<String>> {
-    type Pick = fn(&Arm) -> Option<Estimate>;
-    let kinds: [(&str, &str, Pick); 3] = [
-        ("as_scored", "as scored", |arm| arm.apparent.estimate),
-        ("rogan_gladen", "Rogan-Gladen", |arm| arm.rogan_gladen),
-        ("prediction_powered", "prediction-powered", |arm| arm.powered),
-    ];
-    let kinds = kinds.into_iter().filter(|(name, ..)| judged.share || *name != "rogan_gladen");
+    let as_scored = [arms[0].apparent, arms[1].apparent, difference(cohort, &judged.scored, config.level)];
+    let corrected = |pick: fn(&Arm) -> &Option<Corrected>, cut: bool| {
+        let [ai, human] = arms.each_ref().map(pick);
+        let cut = |estimate: Option<Estimate>| estimate.map(|e| if cut { e.clamped(0.0, 1.0) } else { e });
+        let of_arm = |arm: &Option<Corrected>| cut(arm.as_ref().and_then(|c| told(cohort, config, c)));
+        let both = ai.as_ref().zip(human.as_ref());
+        [of_arm(ai), of_arm(human), both.and_then(|(ai, human)| told(cohort, config, &ai.less(human)))]
+    };
+    let mut kinds = vec![("as_scored", "as scored", as_scored)];
+    if judged.share {
+        kinds.push(("rogan_gladen", "Rogan-Gladen", corrected(|arm| &arm.rogan_gladen, true)));
+    }
+    let powered = corrected(|arm| &arm.powered, judged.share);
+    kinds.push(("prediction_powered", "prediction-powered", powered));
+    let labels = [arms[0].labels, arms[1].labels, arms[0].labels + arms[1].labels];
+    let reason = format!("fewer than {LEAST_LABELS} labels, or all alike");
     kinds
-        .map(|(name, words, pick)| {
+        .into_iter()
+        .map(|(name, words, estimates)| {
             let label = format!("{}, {words}", judged.label);
-            let mut put = |id: &str, unit: Unit, estimate: Option<Estimate>, labels: f64| {
-                let figure = Figure::estimate(&label, unit, estimate, words)
-                    .with("labels", labels)
-                    .at_level(config.level);
-                let told = figure.value.is_some();
-                let reason = format!("fewer than {LEAST_LABELS} labels, or all alike");
-                report.figure(
-                    &format!("{}_{name}_{id}", judged.id),
-                    if told { figure } else { figure.because(&reason) },
-                )
-            };
             let mut cells = vec![label.clone()];
-            for ((id, _), arm) in ARMS.iter().zip(arms) {
-                cells.push(put(id, judged.units[0], pick(arm), arm.labels));
+            let units = [judged.units[0], judged.units[0], judged.units[1]];
+            let places = ["ai", "human", "difference"].into_iter().zip(units).zip(estimates).zip(labels);
+            for (((id, unit), estimate), labels) in places {
+                let figure = Figure::estimate(&label, unit, estimate, words).at_level(config.level);
+                let figure = if estimate.is_some() { figure } else { figure.because(&reason) };
+                let id = format!("{}_{name}_{id}", judged.id);
+                cells.push(report.figure(&id, figure.with("labels", labels)));
             }
-            // The arms have no call in common; a customer who is in both is taken for two.
-            let difference = pick(&arms[0]).zip(pick(&arms[1])).map(|(a, h)| {
-                Estimate::wald(a.value - h.value, a.standard_error.hypot(h.standard_error), config.level)
-            });
-            cells.push(put("difference", judged.units[1], difference, arms[0].labels + arms[1].labels));
             cells
         })
         .collect()

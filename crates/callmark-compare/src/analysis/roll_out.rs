@@ -21,7 +21,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     let (outcome, weeks) = (resolved(cohort), weeks(cohort));
     let at = |i: usize| weeks[i].map(|week| (u32::from(cohort.queue.codes[i]), week));
     let mut cells = Cells::new();
-    for (i, value) in outcome.iter().enumerate() {
+    for (i, value) in outcome.iter().enumerate().filter(|(_, value)| value.is_finite()) {
         if let Some(place) = at(i) {
             let entry = cells.entry(place).or_default();
             *entry = (entry.0 + value, entry.1 + 1.0);
@@ -48,7 +48,10 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         let influence: Vec<f64> = places
             .iter()
             .zip(&outcome)
-            .map(|(place, value)| place.map_or(f64::NAN, |place| contrast.influence(&cells, place, *value)))
+            .map(|(place, value)| {
+                let told = place.filter(|_| value.is_finite());
+                told.map_or(f64::NAN, |place| contrast.influence(&cells, place, *value))
+            })
             .collect();
         let error = variance_of_sum(&influence, cohort.clusters()).map_or(f64::NAN, f64::sqrt);
         Estimate::wald(contrast.value, error, config.level)

@@ -4,12 +4,12 @@
 
 use super::columns::{Columns, Segments};
 use super::labels::{Labels, Review};
-use super::{Coded, Cohort, Ended};
+use super::{Coded, Cohort, Ended, FollowUp};
 use crate::config::{CompareConfig, day_of};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use callmark_query::{QueryError, Tables};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The query that reads what a comparison needs of each call.
 const COHORT_SQL: &str = include_str!("../../sql/cohort.sql");
@@ -38,10 +38,36 @@ pub enum CompareError {
         /// The limit.
         limit: usize,
     },
+    /// A filter names what no call of the dataset has.
+    #[error("no call has {column} {name:?}; {}", there_are(.known))]
+    UnknownLevel {
+        /// The column.
+        column: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// Names that there are; not all where there are many.
+        known: Vec<String>,
+    },
+}
+
+fn there_are(names: &[String]) -> String {
+    if names.is_empty() {
+        return "the dataset has no names for it".to_owned();
+    }
+    let more = if names.len() < NAMES_SAID { "" } else { ", and perhaps more" };
+    format!("there are {}{more}", names.join(", "))
 }
 
 /// Most distinct queues, issues or languages.
 const MAX_LEVELS: usize = 2000;
+/// Names that an error about an unknown one lists.
+const NAMES_SAID: usize = 20;
+/// No call is longer: a week. A time beyond is a fault of the data, and taken for not known.
+const LONGEST_CALL_MS: i64 = 7 * 86_400_000;
+/// What sentiment may be.
+const SENTIMENT: (f64, f64) = (-5.0, 5.0);
+/// What a probability may be.
+const PROBABILITY: (f64, f64) = (0.0, 1.0);
 
 /// Reads the calls of a dataset, with what people said of them.
 pub async fn extract(
@@ -59,7 +85,7 @@ pub async fn extract(
             builder.add(batch)?;
         }
     }
-    Ok(builder.finish())
+    builder.finish()
 }
 
 /// Conditions that cut a dataset into runs of days with a bounded number of calls.
@@ -124,6 +150,48 @@ const LEVELS: [(&str, &str); 3] = [
     ("language", "language not asked for"),
 ];
 
+/// The names of a column that a filter names some of.
+#[derive(Default)]
+struct Filtered {
+    /// Those asked for that a call has.
+    met: HashSet<String>,
+    /// Those that there are, as many as an error lists.
+    known: BTreeSet<String>,
+}
+
+impl Filtered {
+    fn look(&mut self, wanted: &[String], level: Option<&str>) {
+        let Some(level) = level.filter(|_| !wanted.is_empty()) else { return };
+        if wanted.iter().any(|w| w == level) {
+            if !self.met.contains(level) {
+                self.met.insert(level.to_owned());
+            }
+        } else if self.known.len() < NAMES_SAID && !self.known.contains(level) {
+            self.known.insert(level.to_owned());
+        }
+    }
+}
+
+/// Counts values that cannot be, and takes them for not known.
+#[derive(Default)]
+struct Plausible {
+    refused: u64,
+}
+
+impl Plausible {
+    fn number(&mut self, value: f64, (low, high): (f64, f64)) -> f64 {
+        let refuse = !value.is_nan() && !(low..=high).contains(&value);
+        self.refused += u64::from(refuse);
+        if refuse { f64::NAN } else { value }
+    }
+
+    fn time(&mut self, ms: Option<i64>) -> Option<i64> {
+        let found = ms.filter(|ms| (0..=LONGEST_CALL_MS).contains(ms));
+        self.refused += u64::from(found != ms);
+        found
+    }
+}
+
 struct Builder<'a> {
     config: &'a CompareConfig,
     labels: &'a Labels,
@@ -131,12 +199,26 @@ struct Builder<'a> {
     cohort: Cohort,
     digests: Vec<u64>,
     excluded: BTreeMap<&'static str, u64>,
+    /// Customer and start of every call of the dataset, and of those that take part.
+    every: Vec<(u32, i64)>,
+    own: Vec<(u32, i64)>,
+    filtered: [Filtered; 3],
+    plausible: Plausible,
     customers: Interner,
     agents: Interner,
     levels: [Interner; 3],
     codes: [Vec<u32>; 3],
     from: i64,
     until: i64,
+}
+
+/// What queue, issue and language may be, by the configuration; anything where empty.
+fn filters(config: &CompareConfig) -> [&Vec<String>; 3] {
+    [&config.queues, &config.issues, &config.languages]
+}
+
+fn minutes(ms: i64) -> f64 {
+    ms as f64 / 60_000.0
 }
 
 fn ended(outcome: Option<&str>) -> Ended {
@@ -153,6 +235,10 @@ impl<'a> Builder<'a> {
             cohort: Cohort::default(),
             digests: Vec::new(),
             excluded: BTreeMap::new(),
+            every: Vec::new(),
+            own: Vec::new(),
+            filtered: Default::default(),
+            plausible: Plausible::default(),
             customers: Interner::default(),
             agents: Interner::default(),
             levels: Default::default(),
@@ -186,7 +272,10 @@ impl<'a> Builder<'a> {
             Ok(_) if started >= self.until && bounded => Err("after the period"),
             other => other,
         };
-        let filters = [&self.config.queues, &self.config.issues, &self.config.languages];
+        let filters = filters(self.config);
+        for ((seen, wanted), level) in self.filtered.iter_mut().zip(filters).zip(levels) {
+            seen.look(wanted, level);
+        }
         let filtered = filters.into_iter().zip(levels).position(|(wanted, level)| {
             !wanted.is_empty() && !level.is_some_and(|level| wanted.iter().any(|w| w == level))
         });
@@ -215,34 +304,47 @@ impl<'a> Builder<'a> {
             columns.float("sentiment_start_score_customer")?,
         ];
         let (requests, deflections) = (columns.int("human_request_count")?, columns.int("deflection_count")?);
+        let first_request = columns.long("first_human_request_ms")?;
         let (flags, segments) = (columns.flags()?, columns.segments()?);
         for i in 0..batch.num_rows() {
             self.cohort.seen += 1;
+            let who_and_when = (self.customers.id(customer[i]), started[i]);
+            self.every.push(who_and_when);
             let segment = &segments[i];
             let own = [levels[0][i], levels[1][i], levels[2][i]];
             let Some(ai) = self.arm(first[i], segment, started[i], own) else { continue };
             self.code(own)?;
             let digest = digest(ids[i].unwrap_or_default());
             let review = self.labels.reviews.get(&digest).copied().unwrap_or(Review::NONE);
-            let cohort = &mut self.cohort;
+            let (cohort, plausible) = (&mut self.cohort, &mut self.plausible);
             let ended = ended(outcome[i]);
             cohort.ai.push(ai);
-            cohort.customer.push(self.customers.id(customer[i]));
+            self.own.push(who_and_when);
+            cohort.customer.push(who_and_when.0);
             cohort.agent.push(self.agents.id(if ai { None } else { segment.first_human_agent }));
             cohort.started_at.push(started[i]);
             cohort.ended.push(ended);
-            let until = if ended.is_resolved() { resolution[i].or(duration[i]) } else { duration[i] };
-            cohort.minutes.push(until.map_or(f64::NAN, |ms| ms.max(0) as f64 / 60_000.0));
+            let duration = plausible.time(duration[i]);
+            // A time of resolution that cannot be is not replaced by the call's: it was not at its end.
+            let until = match (ended.is_resolved(), resolution[i].is_some()) {
+                (true, true) => plausible.time(resolution[i]),
+                _ => duration,
+            };
+            cohort.minutes.push(until.map_or(f64::NAN, minutes));
             let (truncated, doubtful) = flags[i];
             cohort.truncated.push(truncated);
-            cohort.confidence.push(confidence[i]);
-            cohort.sentiment_overall.push(sentiment[0][i]);
-            cohort.sentiment_end.push(sentiment[1][i]);
-            cohort.sentiment_start.push(sentiment[2][i]);
+            cohort.confidence.push(plausible.number(confidence[i], PROBABILITY));
+            let [overall, end, start] = sentiment.each_ref().map(|s| plausible.number(s[i], SENTIMENT));
+            cohort.sentiment_overall.push(overall);
+            // What is last heard of a recording that breaks off is not the end of its call.
+            cohort.sentiment_end.push(if truncated { f64::NAN } else { end });
+            cohort.sentiment_start.push(start);
             cohort.human_requests.push(requests[i]);
             cohort.deflections.push(deflections[i]);
-            cohort.time_to_human.push(to_human[i].unwrap_or(-1));
-            let human = if segment.known { segment.human_ms as f64 / 60_000.0 } else { f64::NAN };
+            cohort.time_to_human.push(plausible.time(to_human[i]).unwrap_or(-1));
+            let heard = duration.zip(first_request[i]).map(|(end, request)| (end - request).max(0));
+            cohort.heard_after_request.push(heard.unwrap_or(-1));
+            let human = if segment.known { minutes(segment.human_ms) } else { f64::NAN };
             cohort.human_minutes.push(human);
             cohort.reached_human.push(!ai || segment.any_human);
             cohort.disclosed.push(self.disclosed.contains(&digest));
@@ -251,7 +353,7 @@ impl<'a> Builder<'a> {
                     || asr[i] < self.config.low_asr_confidence
                     || risk[i] > self.config.high_hallucination_risk,
             );
-            cohort.asr_confidence.push(asr[i]);
+            cohort.asr_confidence.push(plausible.number(asr[i], PROBABILITY));
             cohort.survey.push(self.labels.survey.get(&digest).copied().unwrap_or(f64::NAN));
             cohort.reviewed.push(review);
             self.digests.push(digest);
@@ -271,8 +373,16 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Cohort {
+    fn finish(self) -> Result<Cohort, CompareError> {
+        for ((seen, wanted), (column, _)) in self.filtered.iter().zip(filters(self.config)).zip(LEVELS) {
+            if let Some(name) = wanted.iter().find(|name| !seen.met.contains(*name)) {
+                let known = seen.met.union(&seen.known.iter().cloned().collect()).cloned().collect();
+                return Err(CompareError::UnknownLevel { column, name: name.clone(), known });
+            }
+        }
         let mut cohort = self.cohort;
+        cohort.follow_up = FollowUp::of(&self.own, self.every);
+        cohort.implausible = self.plausible.refused;
         let [queue, issue, language] = self.levels;
         let [queue_codes, issue_codes, language_codes] = self.codes;
         cohort.queue = coded(queue, &queue_codes);
@@ -280,12 +390,12 @@ impl<'a> Builder<'a> {
         cohort.language = coded(language, &language_codes);
         cohort.excluded = self.excluded.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect();
         cohort.has_survey = !self.labels.survey.is_empty();
-        cohort.has_reviews = !self.labels.reviews.is_empty();
+        cohort.reviews = self.labels.reviews.len() as u64;
         cohort.reviews_not_random = self.labels.not_random;
         let mut order: Vec<u32> = (0..cohort.len() as u32).collect();
         order.sort_unstable_by_key(|i| (cohort.started_at[*i as usize], self.digests[*i as usize]));
         cohort.reorder(&order);
-        cohort
+        Ok(cohort)
     }
 }
 
@@ -309,6 +419,22 @@ mod tests {
     use super::*;
     use arrow::array::{ArrayRef, Int64Array, StringArray};
     use std::sync::Arc;
+
+    #[test]
+    fn values_that_cannot_be_are_not_known_and_counted() {
+        let mut plausible = Plausible::default();
+        assert_eq!(plausible.time(Some(1 << 62)), None);
+        assert_eq!(plausible.time(Some(-5)), None);
+        assert_eq!(plausible.time(Some(60_000)), Some(60_000));
+        assert_eq!(plausible.time(None), None);
+        assert!(
+            plausible.number(1e300, SENTIMENT).is_nan()
+                && plausible.number(f64::INFINITY, SENTIMENT).is_nan()
+        );
+        assert_eq!(plausible.number(-5.0, SENTIMENT), -5.0);
+        assert!(plausible.number(f64::NAN, SENTIMENT).is_nan());
+        assert_eq!(plausible.refused, 4);
+    }
 
     #[test]
     fn days_are_read_in_runs_of_bounded_size() {

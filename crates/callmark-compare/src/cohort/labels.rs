@@ -3,8 +3,9 @@
 //! Both are Parquet with a column `call_id`; calls that the dataset does not have are passed over, of two rows of one call
 //! the later counts. Columns that a file does not have are null; others are ignored.
 //!
-//! Reviews: `outcome` (text, as in `calls.outcome`), `human_request` (boolean: the customer asked for a person),
-//! `sentiment` (number, -5 to 5), `random_sample` (boolean). A correction by labels is right only where the labelled calls
+//! Reviews: `outcome` (text, as in `calls.outcome`; `unknown` is a judgement too: that the matter was settled does not show,
+//! and counts as it counts where the scorer says it), `human_request` (boolean: the customer asked for a person), `sentiment`
+//! (number, -5 to 5), `random_sample` (boolean). A correction by labels is right only where the labelled calls
 //! are a random sample: rows whose `random_sample` is false are counted and left out, those where it is null or
 //! absent are taken at their word. Survey: `score` (number, higher is better).
 
@@ -17,6 +18,12 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+
+/// What sentiment may be.
+const SENTIMENT: std::ops::RangeInclusive<f64> = -5.0..=5.0;
+
+/// A survey has no larger answers.
+const LARGEST_SCORE: f64 = 1e6;
 
 /// What a person judged of one call. What was not judged is not a number.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,6 +39,11 @@ pub struct Review {
 impl Review {
     /// Nobody judged anything.
     pub const NONE: Self = Self { settled: f64::NAN, human_request: f64::NAN, sentiment: f64::NAN };
+
+    /// Whether anything was judged.
+    pub fn judges(&self) -> bool {
+        [self.settled, self.human_request, self.sentiment].iter().any(|judged| !judged.is_nan())
+    }
 }
 
 /// What people said of calls, by the digest of their ids.
@@ -90,6 +102,11 @@ impl Labels {
                     human_request: flag(&requests, i).map_or(f64::NAN, f64::from),
                     sentiment: number(sentiments.as_ref(), i),
                 };
+                if sentiments.as_ref().is_some_and(|s| s.is_valid(i))
+                    && !SENTIMENT.contains(&review.sentiment)
+                {
+                    return Err(file.wrong("sentiment", &format!("holds {}, not -5 to 5", review.sentiment)));
+                }
                 self.reviews.insert(digest(ids.as_string::<i32>().value(i)), review);
             }
         }
@@ -104,7 +121,11 @@ impl Labels {
             let scores = file.column(&batch, "score", &DataType::Float64)?;
             let Some(scores) = scores else { return Err(file.wrong("score", "is missing")) };
             for i in (0..batch.num_rows()).filter(|i| scores.is_valid(*i)) {
-                self.survey.insert(digest(ids.as_string::<i32>().value(i)), number(Some(&scores), i));
+                let score = number(Some(&scores), i);
+                if !score.is_finite() || score.abs() > LARGEST_SCORE {
+                    return Err(file.wrong("score", &format!("holds {score}, which is no answer")));
+                }
+                self.survey.insert(digest(ids.as_string::<i32>().value(i)), score);
             }
         }
         Ok(())
@@ -154,11 +175,10 @@ impl Labelled<'_> {
             .ok_or_else(|| self.wrong("call_id", "is missing, or null somewhere"))
     }
 
-    /// 1 or 0; not a number where the reviewer could not tell either.
+    /// 1 or 0; not a number where nobody judged it.
     fn settled(&self, outcome: Option<&str>) -> Result<f64, LabelError> {
         let Some(outcome) = outcome else { return Ok(f64::NAN) };
         match Ended::ALL.into_iter().find(|e| e.as_str() == outcome) {
-            Some(Ended::Unknown) => Ok(f64::NAN),
             Some(ended) => Ok(f64::from(ended.is_resolved())),
             None => Err(self.wrong("outcome", &format!("holds {outcome:?}, which is no outcome"))),
         }

@@ -14,6 +14,7 @@ pub use labels::{LabelError, Labels, Review};
 
 use crate::stats::clusters::Clusters;
 use crate::stats::strata::Covariate;
+use std::borrow::Cow;
 
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,6 +108,8 @@ pub struct Cohort {
     pub deflections: Vec<i32>,
     /// Milliseconds until a person spoke; -1 where none did.
     pub time_to_human: Vec<i64>,
+    /// Milliseconds that were recorded after the first request for a person; -1 where not known.
+    pub heard_after_request: Vec<i64>,
     /// Minutes that people handled the call; not a number where not known.
     pub human_minutes: Vec<f64>,
     /// Whether a person ever handled it.
@@ -123,10 +126,14 @@ pub struct Cohort {
     pub reviewed: Vec<Review>,
     /// Whether there is a survey.
     pub has_survey: bool,
-    /// Whether there are reviews.
-    pub has_reviews: bool,
+    /// What customers did after each call.
+    pub follow_up: FollowUp,
+    /// Calls that were reviewed, whether they are compared or not.
+    pub reviews: u64,
     /// Reviews left out because their calls were not picked by chance.
     pub reviews_not_random: u64,
+    /// Values that cannot be, a call of a thousand years or a sentiment of 7: taken for not known.
+    pub implausible: u64,
     /// Calls in the dataset.
     pub seen: u64,
     /// What was left out: reason and calls.
@@ -149,10 +156,22 @@ impl Cohort {
         self.ai.iter().filter(|a| **a == ai).count()
     }
 
+    /// Whether a recording breaks off before the matter is settled: how the call ended is not known.
+    pub fn breaks_off(&self, call: usize) -> bool {
+        self.truncated[call] && !self.ended[call].is_resolved()
+    }
+
     /// Which calls belong together.
     pub fn clusters(&self) -> Clusters<'_> {
         let any_agent = self.agent.iter().any(|agent| *agent != Clusters::ALONE);
         Clusters { customer: &self.customer, agent: any_agent.then_some(&self.agent) }
+    }
+
+    /// Arms and clusters of the calls at `rows`: what a difference among them is made of. Other columns stay empty.
+    pub(crate) fn part(&self, rows: &[usize]) -> Self {
+        let of = |column: &[u32]| rows.iter().map(|i| column[*i]).collect();
+        let ai = rows.iter().map(|i| self.ai[*i]).collect();
+        Self { ai, customer: of(&self.customer), agent: of(&self.agent), ..Self::default() }
     }
 
     /// Puts the calls in the order of `order`, and numbers customers and agents as they come, so that nothing depends on
@@ -188,6 +207,8 @@ impl Cohort {
         column(&mut self.human_requests, order);
         column(&mut self.deflections, order);
         column(&mut self.time_to_human, order);
+        column(&mut self.heard_after_request, order);
+        self.follow_up.reorder(order);
         column(&mut self.reviewed, order);
         number_as_they_come(&mut self.customer);
         number_as_they_come(&mut self.agent);
@@ -203,21 +224,43 @@ impl Cohort {
         Coded { names: names.map(str::to_owned).to_vec(), codes: self.started_at.iter().map(code).collect() }
     }
 
+    /// The column of a covariate; `None` for a name that is none.
+    pub fn coded(&self, name: &str) -> Option<Cow<'_, Coded>> {
+        Some(match name {
+            "issue" => Cow::Borrowed(&self.issue),
+            "queue" => Cow::Borrowed(&self.queue),
+            "language" => Cow::Borrowed(&self.language),
+            "hour" => Cow::Owned(self.hour_band()),
+            _ => return None,
+        })
+    }
+
     /// The covariates by name, for the calls at `rows`; those of one level only are left out.
+    ///
+    /// Rare levels count as one, for each tells next to nothing and lacks an arm by chance. All covariates but the one
+    /// with the most levels keep [`MOST_LEVELS`]: what a fit costs grows with the cube of their sum.
     pub fn covariates(&self, names: &[String], rows: &[usize]) -> Vec<Covariate> {
-        let columns = names.iter().filter_map(|name| {
-            let coded = match name.as_str() {
-                "issue" => self.issue.clone(),
-                "queue" => self.queue.clone(),
-                "language" => self.language.clone(),
-                "hour" => self.hour_band(),
-                _ => return None,
-            };
-            Some(compact(name, &coded, rows))
-        });
-        columns.filter(|covariate| covariate.levels.len() > 1).collect()
+        let mut found: Vec<Covariate> = names
+            .iter()
+            .filter_map(|name| Some(compact(name, &*self.coded(name)?, rows)))
+            .filter(|covariate| covariate.levels.len() > 1)
+            .collect();
+        let largest = (0..found.len()).max_by_key(|place| found[*place].levels.len());
+        for (place, covariate) in found.iter_mut().enumerate() {
+            if Some(place) != largest {
+                covariate.keep(MOST_LEVELS);
+            }
+        }
+        found
     }
 }
+
+/// A level of fewer calls is rare.
+pub const RARE_CALLS: u64 = 10;
+/// Levels that a covariate keeps which is not the one with the most.
+pub const MOST_LEVELS: usize = 50;
+/// The name of rare levels together.
+const RARE: &str = "(rare)";
 
 fn number_as_they_come(ids: &mut [u32]) {
     let largest = ids.iter().copied().filter(|id| *id != u32::MAX).max();
@@ -245,9 +288,57 @@ fn compact(name: &str, coded: &Coded, rows: &[usize]) -> Covariate {
     for (position, code) in order.iter().enumerate() {
         place[*code] = position as u16;
     }
-    Covariate {
+    let mut found = Covariate {
         name: name.to_owned(),
         levels: order.iter().map(|code| coded.names[*code].clone()).collect(),
         codes: rows.iter().map(|row| place[usize::from(coded.codes[*row])]).collect(),
+    };
+    let rare = order.iter().filter(|code| counts[**code] < RARE_CALLS).count();
+    if rare > 1 {
+        found.keep(order.len() - rare + 1);
+    }
+    found
+}
+
+impl Covariate {
+    /// Keeps so many levels: those from the last of them on, the least frequent, become one.
+    fn keep(&mut self, levels: usize) {
+        if self.levels.len() <= levels {
+            return;
+        }
+        self.levels.truncate(levels - 1);
+        self.levels.push(RARE.to_owned());
+        let last = (levels - 1) as u16;
+        self.codes.iter_mut().for_each(|code| *code = (*code).min(last));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rare_levels_count_as_one_and_the_others_as_they_are() {
+        // 20 calls of a, 12 of b, 3 of c, 2 of d.
+        let codes: Vec<u16> =
+            [(1, 20), (2, 12), (3, 3), (4, 2)].into_iter().flat_map(|(c, n)| vec![c; n]).collect();
+        let names = ["?", "a", "b", "c", "d"].map(str::to_owned).to_vec();
+        let cohort = Cohort { issue: Coded { names, codes }, ..Cohort::default() };
+        let rows: Vec<usize> = (0..37).collect();
+        let [found] = &cohort.covariates(&["issue".to_owned()], &rows)[..] else { panic!("one") };
+        assert_eq!(found.levels, ["a", "b", RARE]);
+        assert_eq!(found.codes.iter().filter(|code| **code == 2).count(), 5);
+    }
+
+    #[test]
+    fn only_the_covariate_with_the_most_levels_keeps_them_all() {
+        let coded = |levels: u16| Coded {
+            names: (0..levels).map(|l| l.to_string()).collect(),
+            codes: (0..6000).map(|i| i % levels).collect(),
+        };
+        let cohort = Cohort { issue: coded(200), queue: coded(80), ..Cohort::default() };
+        let rows: Vec<usize> = (0..6000).collect();
+        let found = cohort.covariates(&["issue".to_owned(), "queue".to_owned()], &rows);
+        assert_eq!(found.iter().map(|c| c.levels.len()).collect::<Vec<_>>(), [200, MOST_LEVELS]);
     }
 }

@@ -5,6 +5,9 @@ use super::{Block, Report, pieces, style::STYLE};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+/// Rows of a table that is not broken over sheets of paper.
+const ROWS_KEPT_TOGETHER: usize = 14;
+
 /// The whole page.
 pub fn html(report: &Report) -> String {
     let mut out = format!(
@@ -15,12 +18,12 @@ pub fn html(report: &Report) -> String {
     );
     // Writing to a text cannot fail.
     for section in &report.sections {
-        let _ = write!(out, "<a href=\"#{}\">{}</a>", section.id, escape(section.title));
+        let _ = write!(out, "<a href=\"#section-{}\">{}</a>", section.id, escape(section.title));
     }
     out.push_str("</nav>");
     let mut page = Page { report, shown: BTreeSet::new() };
     for section in &report.sections {
-        let _ = write!(out, "\n<section id=\"{}\"><h2>{}</h2>", section.id, escape(section.title));
+        let _ = write!(out, "\n<section id=\"section-{}\"><h2>{}</h2>", section.id, escape(section.title));
         for block in &section.blocks {
             page.block(&mut out, block);
         }
@@ -66,9 +69,11 @@ impl<'a> Page<'a> {
                 let _ = write!(out, "</div><figcaption>{}</figcaption></figure>", escape(caption));
             }
             Block::Table { caption, columns, rows } => {
+                // A short table is kept on one sheet of paper with its caption; a long one repeats its head.
+                let kept = if rows.len() <= ROWS_KEPT_TOGETHER { "scroll kept" } else { "scroll" };
                 let _ = write!(
                     out,
-                    "<div class=\"scroll\" tabindex=\"0\"><table><caption><span>{}</span></caption><thead><tr>",
+                    "<div class=\"{kept}\" tabindex=\"0\"><table><caption><span>{}</span></caption><thead><tr>",
                     escape(caption)
                 );
                 for column in columns {
@@ -77,8 +82,11 @@ impl<'a> Page<'a> {
                 out.push_str("</tr></thead><tbody>");
                 for row in rows {
                     out.push_str("<tr>");
-                    for cell in row {
-                        let _ = write!(out, "<td>{}</td>", self.fill(cell));
+                    for (cell, column) in row.iter().zip(columns) {
+                        // On a phone each row is a card that says its columns itself.
+                        let empty = if cell.is_empty() { " class=\"empty\"" } else { "" };
+                        let (head, filled) = (escape(column), self.fill(cell));
+                        let _ = write!(out, "<td{empty} data-head=\"{head}\">{filled}</td>");
                     }
                     out.push_str("</tr>");
                 }

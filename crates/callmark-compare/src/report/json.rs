@@ -1,15 +1,15 @@
 //! Every figure with its inputs, as JSON. The ids are those of the page.
 
-use super::{Block, Plot, Report};
+use super::{Block, Plot, Report, filled};
 use serde_json::{Value, json};
 
-/// The report as JSON: figures by id, alarms, the order of sections, and the points of every plot.
+/// The report as JSON: what was asked, figures by id, alarms, the order of sections, and the points of every plot.
 pub fn json(report: &Report) -> Value {
-    let alarms: Vec<&String> = report
+    let alarms: Vec<String> = report
         .sections
         .iter()
         .flat_map(|s| &s.blocks)
-        .filter_map(|b| if let Block::Alarm(text) = b { Some(text) } else { None })
+        .filter_map(|b| if let Block::Alarm(text) = b { Some(filled(report, text)) } else { None })
         .collect();
     let sections: Vec<Value> =
         report.sections.iter().map(|s| json!({"id": s.id, "title": s.title})).collect();
@@ -28,6 +28,8 @@ pub fn json(report: &Report) -> Value {
     json!({
         "schema": "callmark.compare.1",
         "title": report.title,
+        "settings": report.settings,
+        "claim": report.claim,
         "sections": sections,
         "alarms": alarms,
         "figures": report.figures,

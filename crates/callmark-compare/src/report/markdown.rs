@@ -1,6 +1,6 @@
 //! The summary on the terminal, as Markdown.
 
-use super::{Block, Report, pieces};
+use super::{Block, Report, filled};
 use std::fmt::Write;
 
 /// The sections that belong in the summary.
@@ -35,12 +35,5 @@ fn table(report: &Report, out: &mut String, caption: &str, columns: &[String], r
 
 /// A text with its figures put in. What a dataset names may hold anything; a terminal must not obey it.
 fn plain(report: &Report, text: &str) -> String {
-    let filled: String = pieces(text)
-        .into_iter()
-        .map(|piece| match piece {
-            Ok(words) => words.to_owned(),
-            Err(id) => report.figures.get(id).map_or_else(String::new, super::Figure::text),
-        })
-        .collect();
-    filled.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    filled(report, text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

@@ -14,6 +14,7 @@ pub use json::json;
 pub use markdown::markdown;
 
 use crate::stats::estimate::Estimate;
+use crate::stats::margin::verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -39,6 +40,8 @@ pub enum Unit {
     Number,
     /// A probability under a hypothesis.
     PValue,
+    /// No number: what an interval says against a margin, in words.
+    Verdict,
 }
 
 /// One number with its interval, and where it comes from.
@@ -62,6 +65,8 @@ pub struct Figure {
     pub inputs: BTreeMap<String, f64>,
     /// Why there is no number.
     pub reason: Option<String>,
+    /// What it says where it is no number.
+    pub text: Option<String>,
 }
 
 /// A part of a section.
@@ -137,12 +142,24 @@ pub struct Report {
     pub sections: Vec<Section>,
     /// Figures by id.
     pub figures: BTreeMap<String, Figure>,
+    /// What the comparison was told: margins, filters, assumptions.
+    pub settings: serde_json::Value,
+    /// The claim that was checked, where there is one.
+    pub claim: serde_json::Value,
 }
 
 impl Report {
     /// Adds a section.
     pub fn section(&mut self, id: &'static str, title: &'static str, in_summary: bool, blocks: Vec<Block>) {
         self.sections.push(Section { id, title, in_summary, blocks });
+    }
+
+    /// Takes in what another report says, before the appendix.
+    pub fn include(&mut self, other: Self) {
+        let place = self.sections.iter().position(|s| s.id == "method").unwrap_or(self.sections.len());
+        self.sections.splice(place..place, other.sections);
+        self.figures.extend(other.figures);
+        self.claim = other.claim;
     }
 
     /// Adds a figure and returns what stands for it in texts. `None` becomes a figure without a number.
@@ -155,7 +172,7 @@ impl Report {
 impl Figure {
     /// A figure with an interval, or none for the `reason`.
     pub fn estimate(label: &str, unit: Unit, estimate: Option<Estimate>, method: &str) -> Self {
-        let reason = estimate.is_none().then(|| "too few calls to tell".to_owned());
+        let reason = estimate.is_none().then(|| "too few calls or customers to tell".to_owned());
         Self {
             label: label.to_owned(),
             unit,
@@ -166,7 +183,23 @@ impl Figure {
             method: method.to_owned(),
             inputs: BTreeMap::new(),
             reason,
+            text: None,
         }
+    }
+
+    /// What `interval`, a figure with its interval, says against ± `margin`, in the words of a verdict.
+    pub fn verdict(label: &str, interval: &Self, margin: f64) -> Self {
+        let mut found = Self::estimate(label, Unit::Verdict, None, "the shown interval against the margin");
+        found.level = interval.level;
+        if let (Some(value), Some(low), Some(high)) = (interval.value, interval.low, interval.high) {
+            (found.reason, found.text) = (None, Some(verdict(low, high, margin).words().to_owned()));
+            found
+                .inputs
+                .extend([("value", value), ("low", low), ("high", high)].map(|(k, v)| (k.to_owned(), v)));
+        } else {
+            found.reason.clone_from(&interval.reason);
+        }
+        found.with("margin", margin)
     }
 
     /// A number without an interval.
@@ -206,6 +239,9 @@ impl Figure {
 
     /// The value with its unit, and its interval; neither should be broken over lines.
     pub(crate) fn parts(&self) -> (String, Option<String>) {
+        if let Some(text) = &self.text {
+            return (text.clone(), None);
+        }
         let Some(value) = self.value else {
             return (format!("not told ({})", self.reason.as_deref().unwrap_or("no data")), None);
         };
@@ -233,7 +269,7 @@ impl Figure {
             Unit::Count => (thousands(value), ""),
             Unit::Number if value.abs() >= 100.0 => (thousands(value), ""),
             Unit::Number if value.abs() >= 10.0 => (format!("{value:.1}"), ""),
-            Unit::Points | Unit::Number => (format!("{value:.2}"), ""),
+            Unit::Points | Unit::Number | Unit::Verdict => (format!("{value:.2}"), ""),
             Unit::PValue if value < 0.001 => ("below 0.001".to_owned(), ""),
             Unit::PValue => (format!("{value:.3}"), ""),
         };
@@ -255,6 +291,15 @@ pub fn thousands(value: f64) -> String {
         text.push(digit);
     }
     if value < -0.5 { format!("-{text}") } else { text }
+}
+
+/// A text with its figures put in.
+pub(crate) fn filled(report: &Report, text: &str) -> String {
+    let put_in = |piece| match piece {
+        Ok(words) => String::from(words),
+        Err(id) => report.figures.get(id).map_or_else(String::new, Figure::text),
+    };
+    pieces(text).into_iter().map(put_in).collect()
 }
 
 /// A name out of a dataset or a file as a text may hold it: what stands for a figure in it does not.
@@ -285,6 +330,17 @@ mod tests {
         assert_eq!(pieces("a {{b}} c"), [Ok("a "), Err("b"), Ok(" c")]);
         assert_eq!(thousands(1_234_567.0), "1,234,567");
         assert_eq!(thousands(12.0), "12");
+    }
+
+    #[test]
+    fn a_verdict_is_that_of_the_interval_it_names() {
+        let estimate = Estimate { value: 0.19, standard_error: 0.1, low: -0.03, high: 0.41 };
+        let shown = Figure::estimate("x", Unit::PointsDifference, Some(estimate), "counted").at_level(0.95);
+        let found = Figure::verdict("x", &shown, 0.3);
+        assert_eq!(found.text(), verdict(-0.03, 0.41, 0.3).words());
+        assert_eq!((found.inputs["low"], found.inputs["margin"], found.level), (-0.03, 0.3, Some(0.95)));
+        let none = Figure::estimate("x", Unit::PointsDifference, None, "counted").because("no overlap");
+        assert_eq!(Figure::verdict("x", &none, 0.3).text(), "not told (no overlap)");
     }
 
     #[test]

@@ -30,6 +30,10 @@ svg .line{fill:none;stroke-width:2}svg .band{stroke:none;opacity:.18}svg .dash{s
 svg .zero{stroke:var(--soft)}svg .name{stroke:none;font-weight:600}\
 .panels{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,18rem),1fr));gap:1rem}\
 .panels figure{margin:0}.panels figcaption{color:var(--ink);font-weight:600}\
-.narrow{display:none}@media screen and (max-width:36rem){.wide{display:none}.narrow{display:block}}\
+.narrow{display:none}@media screen and (max-width:36rem){.wide{display:none}.narrow{display:block}\
+table,tbody,tr,td,caption{display:block}thead{display:none}tr{padding:.5rem 0;border-bottom:1px solid var(--line)}\
+td{border:0;padding:.1rem 0}td.empty{display:none}td:first-child{font-weight:600}\
+td:not(:first-child)::before{content:attr(data-head) \": \";color:var(--soft)}td[data-head=\"\"]::before{content:none}}\
 @media print{:root{--page:#fff;--ink:#000;--soft:#333;--card:#fff}nav{display:none}h2{break-after:avoid}\
-figure,tr{break-inside:avoid}.scroll{overflow:visible}}";
+figure,tr,.kept{break-inside:avoid}caption,thead{break-after:avoid}thead{display:table-header-group}\
+.scroll{overflow:visible}}";

@@ -31,6 +31,13 @@ const AGENTS: u64 = 40;
 const CALLS_PER_CUSTOMER: u64 = 2;
 /// The days the calls are spread over.
 const DAYS: u64 = 84;
+/// When customers come back who do, in ms after the call: evenly between.
+const BACK_MS: (f64, f64) = (43_200_000.0, 1_080_000_000.0);
+/// How much an agent's skill moves sentiment, in points for each share that it moves the probability of being resolved.
+const SKILL_SENTIMENT: f64 = 4.0;
+/// Seeds of what is drawn apart from a call's own draws, so that scenarios without it stay as they are.
+const APART: u64 = 0x00A9_A127;
+const SKILLS: u64 = 0x5C11_1500;
 /// 2026-03-02T00:00:00Z, a Monday.
 const FIRST_DAY_MS: i64 = 1_772_409_600_000;
 
@@ -57,6 +64,17 @@ pub struct Scenario {
     pub customer_spread: f64,
     /// Probability that the scorer turns a call's outcome around, for AI's calls and people's.
     pub scorer_error: (f64, f64),
+    /// How much the effect on being resolved grows from the easiest to the hardest calls.
+    pub effect_slope: f64,
+    /// Spread of agents' skill: of the probability that they settle a call of the same kind.
+    pub agent_spread: f64,
+    /// How much more often, given the issue, the AI hands over what it would not settle: 0 not at all, 1 twice as often for
+    /// the worst and never for the best. A person then settles what a person would have settled.
+    pub informative: f64,
+    /// Probability that a customer comes back whose matter was settled, and one whose matter was not.
+    pub returns: (f64, f64),
+    /// Breaks of a recording in a minute, of AI's calls and people's.
+    pub breaks: (f64, f64),
     /// The number of calls where it is not asked for, or more may not be.
     pub most_calls: u64,
 }
@@ -73,6 +91,11 @@ const BASE: Scenario = Scenario {
     difficulty: 0.35,
     customer_spread: 0.6,
     scorer_error: (0.0, 0.0),
+    effect_slope: 0.0,
+    agent_spread: 0.0,
+    informative: 0.0,
+    returns: (0.0, 0.0),
+    breaks: (0.0, 0.0),
     most_calls: u64::MAX,
 };
 
@@ -88,7 +111,7 @@ const NULL: Scenario = Scenario {
 
 impl Scenario {
     /// All that there are.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         BASE,
         Self {
             name: "quick",
@@ -132,11 +155,32 @@ impl Scenario {
             scorer_error: (0.05, 0.15),
             ..BASE
         },
+        Self {
+            name: "hard",
+            purpose: "agents differ, AI hands over what goes badly, its effect depends on the issue, and who is not helped \
+                      comes back",
+            effect_slope: -0.1,
+            agent_spread: 0.06,
+            informative: 1.0,
+            returns: (0.1, 0.55),
+            ..BASE
+        },
+        Self {
+            name: "breaks-off",
+            purpose: "recordings break off, AI's more often: the longer a call, the less often its end is known",
+            breaks: (0.06, 0.02),
+            ..BASE
+        },
     ];
 
     /// The scenario of that name.
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.name == name)
+    }
+
+    /// Whether its effects can be integrated exactly.
+    pub fn is_exact(&self) -> bool {
+        self.informative <= 0.0 && self.agent_spread <= 0.0 && self.returns == (0.0, 0.0)
     }
 
     /// The probability that a call of these codes goes to AI: the true propensity.
@@ -147,7 +191,8 @@ impl Scenario {
 
     /// The probability that a call is resolved in an arm, with a customer of middling mood.
     pub(super) fn resolved(&self, issue: usize, ai: bool) -> f64 {
-        0.85 - self.difficulty * hardness(issue) + self.resolved_effect * f64::from(ai)
+        let effect = self.resolved_effect + self.effect_slope * (hardness(issue) - 0.5);
+        0.85 - self.difficulty * hardness(issue) + effect * f64::from(ai)
     }
 
     /// Mean sentiment in an arm, with a customer of middling mood.
@@ -183,6 +228,8 @@ pub struct Potential {
     pub handoff_ms: Option<i64>,
     /// Customer sentiment.
     pub sentiment: f64,
+    /// Milliseconds until the customer comes back; `None` for one who does not.
+    pub back_ms: Option<i64>,
 }
 
 /// One call with what would have happened in both arms.
@@ -208,6 +255,8 @@ pub struct SimulatedCall {
     pub silent: bool,
     /// Average probability of the recognised words.
     pub asr_confidence: f64,
+    /// When the recording breaks off, ms, before the call ends.
+    pub breaks_ms: Option<i64>,
 }
 
 impl SimulatedCall {
@@ -218,21 +267,58 @@ impl SimulatedCall {
 }
 
 /// Call `number` of `calls`.
+///
+/// Where customers come back, calls come in pairs: the second is that of the first's customer, if he comes back from what
+/// happened in the first, else that of somebody else.
 pub fn draw(scenario: &Scenario, seed: u64, calls: u64, number: u64) -> SimulatedCall {
+    if scenario.returns == (0.0, 0.0) {
+        let customer = |draws: &mut Draws| draws.below((calls / CALLS_PER_CUSTOMER).max(1));
+        return drawn(scenario, seed, number, customer, None);
+    }
+    let first = number - number % 2;
+    let earlier = (number > first).then(|| draw(scenario, seed, calls, first));
+    let back = earlier.filter(|call| call.happened().back_ms.is_some());
+    let customer = if back.is_some() { first } else { number };
+    let mut call = drawn(scenario, seed, number, |_| customer, back.map(|call| call.codes));
+    if let Some((earlier, wait)) = back.and_then(|call| Some((call, call.happened().back_ms?))) {
+        call.started_at = earlier.started_at + wait;
+    }
+    if number > first {
+        call.potential.iter_mut().for_each(|p| p.back_ms = None);
+    }
+    call
+}
+
+/// A call of a customer, about `codes` or about anything.
+fn drawn(
+    scenario: &Scenario,
+    seed: u64,
+    number: u64,
+    customer: impl Fn(&mut Draws) -> u64,
+    codes: Option<[usize; 3]>,
+) -> SimulatedCall {
     let mut draws = Draws::new(seed, number);
-    let customer = draws.below((calls / CALLS_PER_CUSTOMER).max(1));
-    let customer_mood = (Draws::new(seed ^ 0xC0FF_EE00, customer).uniform() - 0.5) * 12.0_f64.sqrt();
+    let customer = customer(&mut draws);
+    let even = |key: u64, of: u64| (Draws::new(seed ^ key, of).uniform() - 0.5) * 12.0_f64.sqrt();
+    let customer_mood = even(0xC0FF_EE00, customer);
     let issue = draws.pick(&ISSUE_SHARES);
     let queue = if draws.chance(0.8) { issue / 2 } else { draws.below(3) as usize };
-    let language = draws.pick(&LANGUAGE_SHARES);
-    let codes = [issue, queue, language];
+    let codes = codes.unwrap_or([issue, queue, draws.pick(&LANGUAGE_SHARES)]);
+    let issue = codes[0];
     let ai = draws.chance(scenario.propensity(codes));
     let agent = draws.below(AGENTS);
+    let skill = scenario.agent_spread * even(SKILLS, agent);
     let (luck, pace, mood) = (draws.uniform(), draws.normal(), draws.normal());
     let (leaves, hands_over) = (draws.uniform(), draws.uniform());
+    let mut apart = Draws::new(seed ^ APART, number);
+    let (back, wait, break_after) = (apart.uniform(), apart.uniform(), -apart.uniform().ln());
     let arm = |ai: bool| {
-        let resolved = luck < scenario.resolved(issue, ai) + MOOD_RESOLVED * customer_mood;
-        let escalates = ai && hands_over < escalation(issue);
+        let more = 1.0 + scenario.informative * (2.0 * luck - 1.0);
+        let escalates = ai && hands_over < escalation(issue) * more;
+        let person = !ai || (escalates && scenario.informative > 0.0);
+        let skill = if person { skill } else { 0.0 };
+        let chance = scenario.resolved(issue, !person) + skill;
+        let resolved = luck < chance + MOOD_RESOLVED * customer_mood;
         let minutes = (scenario.log_minutes(issue, ai, escalates) + PACE_SPREAD * pace).exp();
         let end_ms = (minutes * 60_000.0).clamp(DURATION_MS.0, DURATION_MS.1) as i64;
         let ended = match (resolved, escalates) {
@@ -243,24 +329,30 @@ pub fn draw(scenario: &Scenario, seed: u64, calls: u64, number: u64) -> Simulate
             _ if leaves < 0.9 => Ended::Unresolved,
             _ => Ended::Unknown,
         };
-        let sentiment =
-            scenario.sentiment(issue, ai) + scenario.customer_spread * customer_mood + MOOD_SPREAD * mood;
+        let sentiment = scenario.sentiment(issue, ai)
+            + SKILL_SENTIMENT * skill
+            + scenario.customer_spread * customer_mood
+            + MOOD_SPREAD * mood;
+        let comes_back = back < if resolved { scenario.returns.0 } else { scenario.returns.1 };
         Potential {
             ended,
             end_ms,
             handoff_ms: escalates.then_some(end_ms * 2 / 5),
             sentiment: sentiment.clamp(SENTIMENT.0, SENTIMENT.1),
+            back_ms: comes_back.then_some((BACK_MS.0 + wait * (BACK_MS.1 - BACK_MS.0)) as i64),
         }
     };
     let potential = [arm(false), arm(true)];
     let seconds = draws.below(DAYS * 86_400) as i64;
     let error = if ai { scenario.scorer_error.0 } else { scenario.scorer_error.1 };
-    let truth = potential[usize::from(ai)].ended;
-    let scored = match (draws.chance(error), truth) {
+    let happened = potential[usize::from(ai)];
+    let scored = match (draws.chance(error), happened.ended) {
         (true, ended) if ended.is_resolved() => Ended::Unresolved,
         (true, _) => Ended::Resolved,
         (false, ended) => ended,
     };
+    let breaks = if ai { scenario.breaks.0 } else { scenario.breaks.1 };
+    let break_ms = (break_after / breaks * 60_000.0).max(DURATION_MS.0);
     SimulatedCall {
         codes,
         customer,
@@ -272,12 +364,45 @@ pub fn draw(scenario: &Scenario, seed: u64, calls: u64, number: u64) -> Simulate
         asks: draws.chance(if ai { 0.12 + 0.2 * hardness(issue) } else { 0.03 }),
         silent: draws.chance(0.06),
         asr_confidence: (if ai { 0.9 } else { 0.84 } + 0.08 * draws.normal()).clamp(0.2, 1.0),
+        breaks_ms: (break_ms < happened.end_ms as f64).then_some(break_ms as i64),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_not_helped_comes_back_and_is_the_same_customer_later_with_the_same_issue() {
+        let scenario = Scenario::named("hard").unwrap();
+        let (mut back, mut failed) = (0, 0);
+        for number in (0..4000).step_by(2) {
+            let [first, second] = [number, number + 1].map(|n| draw(&scenario, 5, 4000, n));
+            let unsettled = !first.happened().ended.is_resolved();
+            failed += u32::from(unsettled);
+            if let Some(wait) = first.happened().back_ms {
+                back += u32::from(unsettled);
+                assert_eq!((second.customer, second.codes), (first.customer, first.codes));
+                assert_eq!(second.started_at, first.started_at + wait);
+            } else {
+                assert_ne!(second.customer, first.customer);
+            }
+            assert!(second.potential.iter().all(|p| p.back_ms.is_none()));
+        }
+        assert!((f64::from(back) / f64::from(failed) - 0.55).abs() < 0.06, "{back} of {failed}");
+    }
+
+    #[test]
+    fn given_the_issue_the_ai_hands_over_what_it_would_not_settle() {
+        let scenario = Scenario::named("hard").unwrap();
+        let (mut handed, mut kept) = ([0.0; 2], [0.0; 2]);
+        for call in (0..40_000).map(|n| draw(&scenario, 5, 40_000, n)).filter(|call| call.codes[0] == 3) {
+            let place = if call.potential[1].handoff_ms.is_some() { &mut handed } else { &mut kept };
+            place[0] += f64::from(call.potential[0].ended.is_resolved());
+            place[1] += 1.0;
+        }
+        assert!(handed[0] / handed[1] < kept[0] / kept[1] - 0.1, "{handed:?} {kept:?}");
+    }
 
     #[test]
     fn a_call_is_the_same_whenever_it_is_drawn() {

@@ -1,7 +1,8 @@
 //! Simulated calls as an ordinary dataset: the same writer and the same commits as scored ones.
 
 use super::model::{ISSUES, LANGUAGES, QUEUES, Scenario, SimulatedCall, draw};
-use super::truth::sample_effects;
+use super::truth::{sample_effects, sample_return_effect};
+use crate::cohort::Ended;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray};
 use callmark_store::{Batch, Dataset, SourceKey, StoreError};
 use callmark_types::{
@@ -20,6 +21,9 @@ const CALLS_PER_COMMIT: u64 = 100_000;
 const TRUTH_FILE: &str = "truth.json";
 /// The limit of restricted means in the truth, minutes: the comparison's default.
 const LIMIT_MINUTES: f64 = 30.0;
+
+/// Days within which a customer's return counts in the truth.
+const REPEAT_DAYS: i64 = 7;
 
 /// Why no data set was made.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +64,9 @@ pub struct Truth {
     pub restricted_minutes_difference: f64,
     /// On customer sentiment, points.
     pub sentiment_difference: f64,
+    /// On the share of calls whose customer comes back because of them within seven days; strangers who happen to call twice
+    /// are not in it.
+    pub repeat_7d_difference: f64,
 }
 
 /// Writes `calls` calls of `scenario` into the dataset at `out`, with the truth beside them in `truth.json`.
@@ -87,6 +94,10 @@ pub fn simulate(scenario: &Scenario, calls: u64, seed: u64, out: &Path) -> Resul
         resolved_difference: resolved,
         restricted_minutes_difference: minutes,
         sentiment_difference: sentiment,
+        repeat_7d_difference: sample_return_effect(
+            (0..calls).map(|number| draw(scenario, seed, calls, number)),
+            REPEAT_DAYS,
+        ),
     };
     let path = out.join(TRUTH_FILE);
     let text = serde_json::to_string_pretty(&truth).unwrap_or_default();
@@ -146,8 +157,7 @@ fn id(scenario: &Scenario, seed: u64, number: u64) -> String {
     format!("sim-{}-{seed}-{number:08}", scenario.name)
 }
 
-fn outcome(ended: crate::cohort::Ended) -> Outcome {
-    use crate::cohort::Ended;
+fn outcome(ended: Ended) -> Outcome {
     match ended {
         Ended::Resolved => Outcome::Resolved,
         Ended::EscalatedResolved => Outcome::EscalatedResolved,
@@ -162,16 +172,16 @@ fn outcome(ended: crate::cohort::Ended) -> Outcome {
 #[allow(clippy::too_many_lines, reason = "one line a column")]
 fn row(call_id: CallId, call: &SimulatedCall) -> ScoredCall {
     let happened = call.happened();
-    let ended = call.scored;
-    let end = Millis(happened.end_ms);
-    let total = Millis(end.0 + 5_000);
+    let ended = if call.breaks_ms.is_some() { Ended::Unknown } else { call.scored };
+    let end = Millis(call.breaks_ms.unwrap_or(happened.end_ms));
+    let total = if call.breaks_ms.is_some() { end } else { Millis(end.0 + 5_000) };
     let agent = format!("h-{:03}", call.agent);
     let segment = |handler, start, end, agent_id: &str| HandlerSegment {
         handler,
         span: Span { start, end },
         agent_id: Some(agent_id.to_owned()),
     };
-    let handoff = happened.handoff_ms.map(Millis);
+    let handoff = happened.handoff_ms.map(Millis).filter(|at| at.0 < end.0);
     let handler_segments = match (call.ai, handoff) {
         (false, _) => vec![segment(Handler::Human, Millis::ZERO, total, &agent)],
         (true, None) => vec![segment(Handler::Ai, Millis::ZERO, total, "bot-1")],
@@ -226,7 +236,7 @@ fn row(call_id: CallId, call: &SimulatedCall) -> ScoredCall {
             asr_confidence: Some(call.asr_confidence),
             hallucination_risk: Some(0.0),
             non_speech_ratio: None,
-            flags: Vec::new(),
+            flags: call.breaks_ms.map(|_| "truncated".to_owned()).into_iter().collect(),
         },
         lineage: Lineage {
             pipeline_version: concat!("simulated-", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -262,7 +272,8 @@ fn events(call: &SimulatedCall, asked_at: Millis, deflected: bool) -> Vec<Event>
     if deflected {
         events.push(Event::lasting(EventKind::Deflection, at(Millis(asked_at.0 + 1_500))));
     }
-    if let Some(handoff) = call.happened().handoff_ms {
+    let heard = |at: &i64| call.breaks_ms.is_none_or(|breaks| *at < breaks);
+    if let Some(handoff) = call.happened().handoff_ms.filter(heard) {
         events.push(Event::lasting(EventKind::Handoff, at(Millis(handoff))));
     }
     events.sort_by_key(|e| e.span.map(|s| s.start));

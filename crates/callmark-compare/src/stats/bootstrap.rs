@@ -91,26 +91,6 @@ impl Bootstrap {
             .map(|replicate| estimate(Weights(Stream::new(self.seed, replicate))))
             .collect()
     }
-
-    /// Bootstrap of a mean with clusters, on sums and counts by unit. `None` where there are no values.
-    pub fn mean(self, values: &[f64], clusters: &[u32], level: f64) -> Option<Estimate> {
-        let units = Units::new(clusters);
-        let mut sums = vec![(0.0, 0.0); units.count];
-        for (unit, value) in units.of_call.iter().zip(values) {
-            let sum = &mut sums[*unit as usize];
-            *sum = (sum.0 + value, sum.1 + 1.0);
-        }
-        let means = self.run(|weights| {
-            let weighted = sums.iter().enumerate().map(|(unit, (sum, count))| {
-                let weight = f64::from(weights.of(unit));
-                (sum * weight, count * weight)
-            });
-            let (sum, total) = weighted.fold((0.0, 0.0), |a, s| (a.0 + s.0, a.1 + s.1));
-            sum / total
-        });
-        let value = values.iter().sum::<f64>() / values.len() as f64;
-        (!values.is_empty()).then(|| summarise(value, &means, level)).flatten()
-    }
 }
 
 /// The standard error and the percentile interval of `replicates`, those that are no number left out (a replicate may
@@ -146,12 +126,24 @@ pub fn quantile_of_sorted(sorted: &[f64], p: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// Bootstrap of a mean with clusters.
+    fn mean(bootstrap: Bootstrap, values: &[f64], clusters: &[u32], level: f64) -> Option<Estimate> {
+        let units = Units::new(clusters);
+        let means = bootstrap.run(|weights| {
+            let weight = |i: usize| f64::from(weights.of(units.of_call[i] as usize));
+            let (sum, total) =
+                (0..values.len()).fold((0.0, 0.0), |(s, n), i| (s + weight(i) * values[i], n + weight(i)));
+            sum / total
+        });
+        summarise(values.iter().sum::<f64>() / values.len() as f64, &means, level)
+    }
+
     #[test]
     fn whole_clusters_are_drawn() {
         // 50 customers with four equal calls each: the mean varies as that of 50 values.
         let clusters: Vec<u32> = (0..200).map(|i| i / 4).collect();
         let values: Vec<f64> = clusters.iter().map(|c| f64::from(c % 10)).collect();
-        let found = Bootstrap { replicates: 2000, seed: 1 }.mean(&values, &clusters, 0.95).unwrap();
+        let found = mean(Bootstrap { replicates: 2000, seed: 1 }, &values, &clusters, 0.95).unwrap();
         let expected = (8.25_f64 / 50.0).sqrt();
         assert!((found.standard_error / expected - 1.0).abs() < 0.1, "{}", found.standard_error);
     }
@@ -168,7 +160,7 @@ mod tests {
         let clusters = vec![Clusters::ALONE; 30];
         let values: Vec<f64> = (0..30).map(f64::from).collect();
         let bootstrap = Bootstrap { replicates: 100, seed: 5 };
-        assert_eq!(bootstrap.mean(&values, &clusters, 0.9), bootstrap.mean(&values, &clusters, 0.9));
-        assert_eq!(bootstrap.mean(&[], &[], 0.9), None);
+        assert_eq!(mean(bootstrap, &values, &clusters, 0.9), mean(bootstrap, &values, &clusters, 0.9));
+        assert_eq!(mean(bootstrap, &[], &[], 0.9), None);
     }
 }

@@ -1,105 +1,126 @@
 //! Estimates put right by what people labelled.
 //!
-//! Rogan & Gladen (1978): a share, corrected for the sensitivity and specificity of what found it, with the variance of
-//! all three shares. Prediction-powered inference (Angelopoulos et al. 2023): the mean of the machine's scores over all
-//! calls plus the mean error on the labelled ones; unbiased whatever the machine does, as long as labels are a random
-//! sample.
+//! Rogan & Gladen (1978): a share, corrected for the sensitivity and specificity of what found it. Prediction-powered
+//! inference (Angelopoulos et al. 2023): the mean of the machine's scores over all calls plus the mean error on the
+//! labelled ones; unbiased whatever the machine does, as long as labels are a random sample. The labelled calls are
+//! among all calls, so both hand over one influence a call, which carries what the parts have in common; where every
+//! call is labelled both are the mean of the labels.
 
+use super::clusters::{Clusters, variance_of_sum};
 use super::estimate::Estimate;
 
-/// Labels against what the machine said of the same calls.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Agreement {
-    /// Machine yes, person yes.
-    pub true_positive: f64,
-    /// Machine yes, person no.
-    pub false_positive: f64,
-    /// Machine no, person no.
-    pub true_negative: f64,
-    /// Machine no, person yes.
-    pub false_negative: f64,
+/// An estimate with the influence of each call on it, scaled so that its variance is that of their sum; what took no part
+/// is not a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Corrected {
+    /// The estimate.
+    pub value: f64,
+    /// The influences.
+    pub influence: Vec<f64>,
 }
 
-impl Agreement {
-    /// Counts one call that the machine judged `machine` and a person `person`.
-    pub fn count(&mut self, machine: bool, person: bool) {
-        let cell = match (machine, person) {
-            (true, true) => &mut self.true_positive,
-            (true, false) => &mut self.false_positive,
-            (false, false) => &mut self.true_negative,
-            (false, true) => &mut self.false_negative,
-        };
-        *cell += 1.0;
+impl Corrected {
+    /// With the interval that clusters give it; `None` for fewer than two.
+    pub fn estimate(&self, clusters: Clusters, level: f64) -> Option<Estimate> {
+        let variance = variance_of_sum(&self.influence, clusters)?;
+        Some(Estimate::wald(self.value, variance.sqrt(), level))
+    }
+
+    /// This less another of other calls.
+    #[must_use]
+    pub fn less(&self, other: &Self) -> Self {
+        let both = self.influence.iter().zip(&other.influence);
+        let influence = both.map(|(a, b)| match (a.is_nan(), b.is_nan()) {
+            (true, true) => f64::NAN,
+            (false, true) => *a,
+            (true, false) => -b,
+            (false, false) => a - b,
+        });
+        Self { value: self.value - other.value, influence: influence.collect() }
     }
 }
 
-/// The share corrected for misclassification, cut to [0, 1]. `apparent` is the machine's share among calls without a
-/// label: the variance takes it for independent of the labels. `None` where labels lack either kind of call, or the
-/// machine does no better than chance.
-pub fn rogan_gladen(apparent: &Estimate, labels: Agreement, level: f64) -> Option<Estimate> {
-    let positives = labels.true_positive + labels.false_negative;
-    let negatives = labels.true_negative + labels.false_positive;
-    if positives <= 0.0 || negatives <= 0.0 {
-        return None;
-    }
-    let (sensitivity, specificity) = (labels.true_positive / positives, labels.true_negative / negatives);
-    let youden = sensitivity + specificity - 1.0;
-    if youden <= 0.0 {
-        return None;
-    }
-    let value = (apparent.value + specificity - 1.0) / youden;
-    let variance = (apparent.standard_error.powi(2)
-        + value.powi(2) * sensitivity * (1.0 - sensitivity) / positives
-        + (1.0 - value).powi(2) * specificity * (1.0 - specificity) / negatives)
-        / youden.powi(2);
-    let found = Estimate::wald(value, variance.sqrt(), level);
-    let cut = |x: f64| x.clamp(0.0, 1.0);
-    Some(Estimate { value: cut(found.value), low: cut(found.low), high: cut(found.high), ..found })
+/// The mean and how many there are.
+fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
+    let count = values.clone().count() as f64;
+    (values.sum::<f64>() / count, count)
 }
 
-/// Mean of a label, from `predictions` on all calls without one and (prediction, label) pairs on the others, all
-/// independent. `None` for fewer than two of either.
-pub fn prediction_powered(predictions: &[f64], labelled: &[(f64, f64)], level: f64) -> Option<Estimate> {
-    let estimate = |values: &[f64]| {
-        let (mean, variance) = mean_and_variance(values)?;
-        Some(Estimate::wald(mean, (variance / values.len() as f64).sqrt(), level))
+/// The share of calls that people would say yes to, from what the machine said of all (`scored`: 1, 0, or not a number
+/// where the call takes no part) and people of some (`labels`, not a number where nothing). `None` where labels lack
+/// either kind of call, or the machine does no better than chance.
+pub fn rogan_gladen(scored: &[f64], labels: &[f64]) -> Option<Corrected> {
+    let pairs = || scored.iter().zip(labels).filter(|(score, _)| !score.is_nan());
+    let of = |wanted: bool| {
+        let own = pairs().filter(move |(_, label)| !label.is_nan() && (**label > 0.5) == wanted);
+        mean(own.map(|(score, _)| *score))
     };
-    let errors: Vec<f64> = labelled.iter().map(|(prediction, label)| label - prediction).collect();
-    Some(rectified(&estimate(predictions)?, &estimate(&errors)?, level))
+    let ((sensitivity, positives), (false_positive, negatives)) = (of(true), of(false));
+    let (apparent, count) = mean(pairs().map(|(score, _)| *score));
+    let youden = sensitivity - false_positive;
+    // Not a number where there are no labels of a kind.
+    if youden.is_nan() || youden <= 0.0 {
+        return None;
+    }
+    let value = (apparent - false_positive) / youden;
+    let influence = |(score, label): (&f64, &f64)| {
+        let own = (score - apparent) / count;
+        let of_label = match label {
+            l if l.is_nan() => 0.0,
+            l if *l > 0.5 => -value * (score - sensitivity) / positives,
+            _ => -(1.0 - value) * (score - false_positive) / negatives,
+        };
+        (own + of_label) / youden
+    };
+    Some(Corrected { value, influence: scored.iter().zip(labels).map(influence).collect() })
 }
 
-/// The same from the mean of the machine's scores on calls without a label, `apparent`, and the mean of label less score
-/// on the others, `error`, whose standard errors may respect clusters.
-pub fn rectified(apparent: &Estimate, error: &Estimate, level: f64) -> Estimate {
-    Estimate::wald(apparent.value + error.value, apparent.standard_error.hypot(error.standard_error), level)
-}
-
-/// Mean and variance over n, as the method's authors use it.
-fn mean_and_variance(values: &[f64]) -> Option<(f64, f64)> {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    (values.len() >= 2).then(|| (mean, values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / n))
+/// The mean of what people would say, likewise, of numbers of any kind. `None` without labels.
+pub fn prediction_powered(scored: &[f64], labels: &[f64]) -> Option<Corrected> {
+    let (centre, count) = mean(scored.iter().copied().filter(|score| !score.is_nan()));
+    let errors = scored.iter().zip(labels).map(|(score, label)| label - score);
+    let (error, labelled) = mean(errors.clone().filter(|e| !e.is_nan()));
+    let influence = scored.iter().zip(errors).map(|(score, own)| {
+        let of_label = if own.is_nan() { 0.0 } else { (own - error) / labelled };
+        (score - centre) / count + of_label
+    });
+    (labelled > 0.0).then(|| Corrected { value: centre + error, influence: influence.collect() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::proportion::wilson;
+
+    const ALONE: [u32; 8] = [Clusters::ALONE; 8];
+    const SCORED: [f64; 8] = [1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 1.0];
+
+    #[test]
+    fn where_all_calls_are_labelled_the_labels_are_the_answer() {
+        let labels = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
+        let plain = labels.iter().sum::<f64>() / 8.0;
+        let deviation = labels.iter().map(|l| (l - plain).powi(2)).sum::<f64>() / 7.0 / 8.0;
+        for found in [rogan_gladen(&SCORED, &labels), prediction_powered(&SCORED, &labels)] {
+            let found = found.unwrap().estimate(Clusters { customer: &ALONE, agent: None }, 0.95).unwrap();
+            assert!((found.value - plain).abs() < 1e-12, "{found:?}");
+            assert!((found.standard_error.powi(2) - deviation).abs() < 1e-12, "{found:?}");
+        }
+    }
 
     #[test]
     fn a_perfect_machine_changes_nothing_and_a_coin_is_refused() {
-        let apparent = wilson(40.0, 100.0, 0.95).unwrap();
-        let perfect = Agreement { true_positive: 20.0, true_negative: 20.0, ..Agreement::default() };
-        assert!((rogan_gladen(&apparent, perfect, 0.95).unwrap().value - 0.4).abs() < 1e-12);
-        let coin =
-            Agreement { true_positive: 1.0, false_positive: 1.0, true_negative: 1.0, false_negative: 1.0 };
-        assert_eq!(rogan_gladen(&apparent, coin, 0.95), None);
+        let some = [1.0, f64::NAN, 0.0, f64::NAN, f64::NAN, 0.0, 1.0, f64::NAN];
+        for found in [rogan_gladen(&SCORED, &some), prediction_powered(&SCORED, &some)] {
+            assert!((found.unwrap().value - 0.625).abs() < 1e-12);
+        }
+        let coin = [1.0, 0.0, 1.0, 0.0, f64::NAN, f64::NAN, f64::NAN, f64::NAN];
+        assert_eq!(rogan_gladen(&SCORED, &coin), None);
+        assert_eq!(rogan_gladen(&SCORED, &[1.0; 8]), None);
+        assert_eq!(prediction_powered(&SCORED, &[f64::NAN; 8]), None);
     }
 
     #[test]
     fn a_machine_that_is_always_off_by_one_is_put_right() {
-        let found =
-            prediction_powered(&[2.0, 3.0, 4.0], &[(2.0, 1.0), (5.0, 4.0), (1.0, 0.0)], 0.95).unwrap();
-        assert!((found.value - 2.0).abs() < 1e-12);
+        let labels = [1.0, 4.0, f64::NAN, f64::NAN];
+        assert!((prediction_powered(&[2.0, 5.0, 3.0, 4.0], &labels).unwrap().value - 2.5).abs() < 1e-12);
     }
 }

@@ -1,13 +1,16 @@
 //! Cumulative incidence of every cause at once, with weights: the Aalen-Johansen estimator as the bootstrap needs it.
 //!
-//! A curve with an interval from its own formula is in `incidence`. Here calls are put in order of time once, and each
-//! replicate is one pass over them with one weight a customer.
+//! F(t) = Σ S(tᵢ₋) dⱼᵢ / nᵢ (Aalen & Johansen 1978). Calls are put in order of time once, and each replicate is one pass over
+//! them with one weight a customer. Intervals are taken on the scale log(-log F) and stay inside 0 and 1; where F is 0 or 1
+//! that scale has no width, and Wilson's interval of so many customers stands in. Times beyond which too few calls were
+//! followed are not told.
 
 use super::bootstrap::quantile_of_sorted;
 use super::bootstrap::{Bootstrap, Weights, summarise};
+use super::censoring::{LEAST_FOLLOWED, MOST_WEIGHT};
 use super::distributions::normal_critical;
 use super::estimate::Estimate;
-use super::incidence::log_log_interval;
+use super::proportion::wilson_of_share;
 
 /// What remains of the weights at risk when all have gone, by rounding.
 const NOBODY: f64 = 1e-9;
@@ -33,7 +36,8 @@ pub struct CurveQuestions<'a> {
     pub limit: f64,
 }
 
-/// The answers: incidence on the grid, quantiles (infinite where not reached), restricted mean.
+/// The answers: incidence on the grid, quantiles (infinite where not reached), restricted mean; not numbers where the calls
+/// were lost from view before ([`LEAST_FOLLOWED`]).
 #[derive(Debug, Clone, PartialEq)]
 pub struct CurveAnswers {
     /// Incidence of the event at each time of the grid.
@@ -59,6 +63,13 @@ impl OrderedCalls {
             units: order.iter().map(|i| units[index(i)]).collect(),
             event: event.to_vec(),
         }
+    }
+
+    fn distinct_units(&self) -> usize {
+        let mut units = self.units.clone();
+        units.sort_unstable();
+        units.dedup();
+        units.len()
     }
 
     /// The curves of the calls as they are; `None` without calls.
@@ -88,7 +99,7 @@ impl OrderedCalls {
         // S(t₋) / n(t): what one call adds to the incidence of its cause. It changes only when calls are lost from view,
         // because events take the same share off both.
         let (mut survival, mut share) = (1.0, 1.0 / at_risk);
-        let mut position = 0;
+        let (total, mut position, mut lost_at) = (at_risk, 0, None);
         while position < self.times.len() && at_risk > NOBODY {
             let time = self.times[position];
             while answers.event.len() < questions.grid.len() && questions.grid[answers.event.len()] < time {
@@ -120,11 +131,23 @@ impl OrderedCalls {
                     *found = time;
                 }
             }
+            let followed = at_risk > NOBODY && share * total <= MOST_WEIGHT;
+            if lost > 0.0 && !followed && survival > 1.0 - LEAST_FOLLOWED {
+                lost_at = Some(time);
+                break;
+            }
         }
+        if lost_at.is_some() {
+            by_cause.fill(f64::NAN);
+            answers.quantiles.iter_mut().filter(|q| q.is_infinite()).for_each(|q| *q = f64::NAN);
+        }
+        let beyond = if lost_at.is_some() { f64::NAN } else { f };
         while answers.event.len() < questions.grid.len() {
-            answers.push(f, &by_cause);
+            answers.push(beyond, &by_cause);
         }
-        answers.restricted_mean = questions.limit - area - (questions.limit - from) * f;
+        let known = lost_at.is_none_or(|time| time >= questions.limit);
+        let mean = questions.limit - area - (questions.limit - from) * f;
+        answers.restricted_mean = if known { mean } else { f64::NAN };
         Some(answers)
     }
 }
@@ -141,8 +164,10 @@ impl CurveAnswers {
 pub struct BootstrapCurve {
     /// The curve itself.
     pub answers: CurveAnswers,
-    /// The curve of each replicate; `None` where it drew no call.
+    /// The curve of each replicate; `None` where it drew no call, and everywhere where one customer made all calls.
     pub replicates: Vec<Option<CurveAnswers>>,
+    /// How many customers the calls are of.
+    pub units: usize,
 }
 
 /// The curves of several groups that share units, all from the same weights; `None` for a group without calls.
@@ -157,8 +182,9 @@ pub fn bootstrap_curves<const N: usize>(
         std::array::from_fn(|group| groups[group].weighted(&weights, questions))
     });
     std::array::from_fn(|group| {
-        let own = replicates.iter_mut().map(|r| r[group].take()).collect();
-        groups[group].plain(questions).map(|answers| BootstrapCurve { answers, replicates: own })
+        let units = groups[group].distinct_units();
+        let own = replicates.iter_mut().map(|r| r[group].take().filter(|_| units > 1)).collect();
+        groups[group].plain(questions).map(|answers| BootstrapCurve { answers, replicates: own, units })
     })
 }
 
@@ -168,59 +194,116 @@ impl BootstrapCurve {
         self.replicates.iter().map(|r| r.as_ref().map_or(f64::NAN, &of)).collect()
     }
 
-    /// Incidence `of` the answers with the pointwise interval that its bootstrap error gives on the scale log(-log F).
-    pub fn pointwise(&self, of: impl Fn(&CurveAnswers) -> f64, level: f64) -> Estimate {
+    /// Incidence `of` the answers with the pointwise interval that its bootstrap error gives; `None` where it is not
+    /// known or has no error.
+    pub fn pointwise(&self, of: impl Fn(&CurveAnswers) -> f64, level: f64) -> Option<Estimate> {
         let value = of(&self.answers);
-        let error = summarise(value, &self.each(of), level).map_or(0.0, |e| e.standard_error);
-        log_log_interval(value, error, normal_critical(level))
+        let error = summarise(value, &self.each(of), level)?.standard_error;
+        self.interval(value, error, normal_critical(level), level)
+    }
+
+    fn interval(&self, f: f64, error: f64, critical: f64, level: f64) -> Option<Estimate> {
+        let end = f <= 0.0 || f >= 1.0;
+        let found = if end { wilson_of_share(f.clamp(0.0, 1.0), self.units as f64, level) } else { None };
+        found.or_else(|| log_log_interval(f, error, critical))
     }
 
     /// The event's curve with its simultaneous band: as many standard errors as hold the whole curve in `level` of the
-    /// replicates, and no fewer than a pointwise interval has.
-    pub fn band(&self, level: f64) -> Vec<Estimate> {
+    /// replicates, and no fewer than a pointwise interval has. `None` at times where there is none.
+    pub fn band(&self, level: f64) -> Vec<Option<Estimate>> {
         let curve = &self.answers.event;
-        let errors: Vec<f64> = (0..curve.len())
-            .map(|i| summarise(curve[i], &self.each(|r| r.event[i]), level).map_or(0.0, |e| e.standard_error))
+        let errors: Vec<Option<f64>> = (0..curve.len())
+            .map(|i| summarise(curve[i], &self.each(|r| r.event[i]), level).map(|e| e.standard_error))
             .collect();
         let mut furthest: Vec<f64> = self
             .replicates
             .iter()
             .flatten()
             .map(|r| {
-                let off = |i: usize| (r.event[i] - curve[i]).abs() / errors[i];
-                (0..curve.len()).filter(|i| errors[*i] > NOBODY).map(off).fold(0.0, f64::max)
+                let off = |i: usize| {
+                    let error = errors[i].filter(|error| *error > NOBODY)?;
+                    Some((r.event[i] - curve[i]).abs() / error).filter(|off| !off.is_nan())
+                };
+                (0..curve.len()).filter_map(off).fold(0.0, f64::max)
             })
             .collect();
         furthest.sort_by(f64::total_cmp);
         let simultaneous = if furthest.is_empty() { 0.0 } else { quantile_of_sorted(&furthest, level) };
         let critical = simultaneous.max(normal_critical(level));
-        curve.iter().zip(errors).map(|(f, error)| log_log_interval(*f, error, critical)).collect()
+        curve.iter().zip(errors).map(|(f, error)| self.interval(*f, error?, critical, level)).collect()
     }
+}
+
+/// An interval for `f` on the scale log(-log f), with `critical` standard errors on either side; `None` where `f` is not
+/// between 0 and 1.
+fn log_log_interval(f: f64, standard_error: f64, critical: f64) -> Option<Estimate> {
+    if f.is_nan() || f <= 0.0 || f >= 1.0 {
+        return None;
+    }
+    let transformed = (-f.ln()).ln();
+    let reach = critical * standard_error / (f * f.ln().abs());
+    let back = |x: f64| (-x.exp()).exp();
+    Some(Estimate {
+        value: f,
+        standard_error,
+        low: back(transformed + reach),
+        high: back(transformed - reach),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::incidence::{End, aalen_johansen};
+    use crate::stats::censoring::Censoring;
 
     const TIMES: [f64; 6] = [5.0, 1.0, 2.0, 2.0, 3.0, 4.0];
     const CAUSES: [u8; 6] = [1, 1, 2, 0, 1, 0];
 
     #[test]
-    fn weights_of_one_give_the_curve_itself() {
-        let ends = CAUSES.map(|c| [End::Censored, End::Event, End::Competing][usize::from(c)]);
-        let curve = aalen_johansen(&TIMES, &ends).unwrap();
+    fn the_curve_is_the_share_of_those_followed_that_the_lost_are_spread_over() {
         let grid = [0.5, 2.0, 3.5, 10.0];
         let questions = CurveQuestions { grid: &grid, quantiles: &[0.3, 0.9], limit: 4.5 };
         let ordered = OrderedCalls::new(&TIMES, &CAUSES, &[0; 6], &[true, false]);
         let answers = ordered.plain(questions).unwrap();
-        for (time, f) in grid.iter().zip(&answers.event) {
-            assert!((curve.at(*time) - f).abs() < 1e-12);
+        // 1 of 6; of the 4 / 6 that are left at 2 the lost one is spread over three, that lost at 4 over the last.
+        for (found, wanted) in answers.event.iter().zip([0.0, 1.0 / 6.0, 1.0 / 6.0 + 2.0 / 9.0, 5.0 / 6.0]) {
+            assert!((found - wanted).abs() < 1e-12, "{:?}", answers.event);
         }
         assert_eq!(answers.event, answers.causes[0]);
-        assert_eq!(answers.quantiles[0], curve.quantile(0.3).unwrap());
-        assert!((answers.restricted_mean - curve.restricted_mean(4.5, 0.95).value).abs() < 1e-12);
+        assert_eq!((answers.quantiles[0], answers.quantiles[1]), (3.0, f64::INFINITY));
         assert_eq!(ordered.weighted(&[0], questions), None);
+        // The restricted mean is the mean of the waits, those lost before the limit spread likewise.
+        let known: Vec<bool> = TIMES.iter().zip(CAUSES).map(|(t, c)| c > 0 || *t >= 4.5).collect();
+        let waits: Vec<f64> =
+            TIMES.iter().zip(CAUSES).map(|(t, c)| if c == 1 { t.min(4.5) } else { 4.5 }).collect();
+        let times: Vec<f64> = TIMES.iter().map(|t| t.min(4.5)).collect();
+        let spread = Censoring::new(&times, &known).values(&waits).unwrap();
+        assert!((answers.restricted_mean - spread.iter().sum::<f64>() / 6.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn beyond_the_time_to_which_calls_were_followed_nothing_is_told() {
+        let questions = CurveQuestions { grid: &[1.0, 9.0], quantiles: &[0.5], limit: 9.0 };
+        let lost = OrderedCalls::new(&[1.0, 2.0, 2.0], &[1, 0, 0], &[0, 1, 2], &[true]);
+        let answers = lost.plain(questions).unwrap();
+        assert!((answers.event[0] - 1.0 / 3.0).abs() < 1e-12 && answers.event[1].is_nan());
+        assert!(answers.quantiles[0].is_nan() && answers.restricted_mean.is_nan());
+    }
+
+    #[test]
+    fn one_customer_s_calls_have_no_interval_and_none_of_many_is_not_surely_none() {
+        let bootstrap = Bootstrap { replicates: 50, seed: 1 };
+        let questions = CurveQuestions { grid: &[0.5, 2.0], quantiles: &[], limit: 9.0 };
+        let of = |units: &[u32]| {
+            let calls = OrderedCalls::new(&TIMES, &[1, 1, 2, 2, 1, 2], units, &[true, false]);
+            let [curve] = bootstrap_curves(&[calls], 6, questions, bootstrap);
+            curve.unwrap()
+        };
+        let alone = of(&[0; 6]);
+        assert_eq!(alone.pointwise(|a| a.event[1], 0.95), None);
+        assert!(alone.band(0.95).iter().all(Option::is_none));
+        let many = of(&[0, 1, 2, 3, 4, 5]).pointwise(|a| a.event[0], 0.95).unwrap();
+        assert!(many.low == 0.0 && many.high > 0.3, "{many:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use super::bootstrap::{Bootstrap, Units, summarise};
 use super::clusters::variance_of_mean;
 use super::estimate::Estimate;
-use super::linear::{dot, least_squares};
+use super::linear::least_squares;
 use super::strata::{ArmSums, Cells};
 use super::weighting::{Adjusted, Calls, Propensity, Support, inside_count};
 
@@ -17,7 +17,7 @@ pub fn outcome_model(cells: &Cells, sums: &ArmSums, support: &Support) -> [Vec<f
             values.iter().zip(&support.inside).map(|(v, i)| if *i { *v } else { 0.0 }).collect()
         };
         let coefficients = least_squares(&cells.design, &kept(&sums.count[arm]), &kept(&sums.sum[arm]));
-        cells.design.iter().map(|row| dot(row, &coefficients)).collect()
+        (0..cells.len()).map(|cell| cells.design.value(cell, &coefficients)).collect()
     })
 }
 
@@ -54,32 +54,24 @@ pub fn doubly_robust(
         return None;
     }
     let scale = calls.treated.len() as f64 / count as f64;
-    let influence = |arm: usize| -> Vec<f64> {
-        (0..calls.treated.len())
-            .map(|i| {
-                let c = cells.of_call[i] as usize;
-                if !support.inside[c] {
-                    return 0.0;
-                }
-                let e = if arm == 1 { support.propensity[c] } else { 1.0 - support.propensity[c] };
-                let residual = if usize::from(calls.treated[i]) == arm {
-                    (calls.outcome[i] - fitted[arm][c]) / e
-                } else {
-                    0.0
-                };
-                (fitted[arm][c] + residual - means[arm]) * scale
-            })
-            .collect()
-    };
-    let (control, treated) = (influence(0), influence(1));
-    let difference: Vec<f64> = treated.iter().zip(&control).map(|(t, c)| t - c).collect();
-    let estimate = |value: f64, influence: &[f64]| {
-        Some(Estimate::wald(value, variance_of_mean(influence, calls.clusters)?.sqrt(), level))
-    };
+    let effect = means[1] - means[0];
+    let influence: Vec<f64> = (0..calls.treated.len())
+        .map(|i| {
+            let (c, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
+            if !support.inside[c] {
+                return 0.0;
+            }
+            let e = if arm == 1 { support.propensity[c] } else { 1.0 - support.propensity[c] };
+            let residual = (calls.outcome[i] - fitted[arm][c]) / e;
+            let own = if arm == 1 { residual } else { -residual };
+            (fitted[1][c] - fitted[0][c] + own - effect) * scale
+        })
+        .collect();
+    let variance = variance_of_mean(&influence, calls.clusters)?;
     Some(Adjusted {
-        difference: estimate(means[1] - means[0], &difference)?,
-        treated: estimate(means[1], &treated)?,
-        control: estimate(means[0], &control)?,
+        difference: Estimate::wald(effect, variance.sqrt(), level),
+        treated: means[1],
+        control: means[0],
         calls: count,
     })
 }
@@ -89,6 +81,7 @@ pub fn doubly_robust(
 ///
 /// Calls lie by customer, so that a replicate draws one weight a customer for all outcomes, passes over those it does not
 /// draw, and otherwise reads memory from front to back. It holds values in single precision: they only make the interval.
+/// One customer's calls have none.
 pub fn doubly_robust_bootstrap<const N: usize>(
     cells: &Cells,
     treated: &[bool],
@@ -96,14 +89,18 @@ pub fn doubly_robust_bootstrap<const N: usize>(
     customers: &[u32],
     trim: (f64, f64),
     bootstrap: Bootstrap,
-    level: f64,
+    levels: [f64; N],
 ) -> [Option<Estimate>; N] {
     let difference = |sums: &ArmSums| {
         let propensity = Propensity::fit(cells, sums, trim)?;
         let means = doubly_robust_means(cells, sums, &propensity.support);
         Some(means[1] - means[0])
     };
-    let (starts, order) = Units::new(customers).grouped();
+    let units = Units::new(customers);
+    if units.count < 2 {
+        return [None; N];
+    }
+    let (starts, order) = units.grouped();
     let row = |call: &u32| {
         let call = *call as usize;
         (cells.of_call[call], treated[call], outcomes.map(|values| values[call] as f32))
@@ -127,7 +124,7 @@ pub fn doubly_robust_bootstrap<const N: usize>(
     std::array::from_fn(|outcome| {
         let value = difference(&ArmSums::new(cells, treated, outcomes[outcome]))?;
         let own: Vec<f64> = replicates.iter().map(|r| r[outcome]).collect();
-        summarise(value, &own, level)
+        summarise(value, &own, levels[outcome])
     })
 }
 
@@ -162,7 +159,7 @@ mod tests {
         let outcomes = [&outcome[..], &halves[..]];
         let trim = (0.01, 0.99);
         let [again, half] =
-            doubly_robust_bootstrap(&cells, &treated, outcomes, &customer, trim, bootstrap, 0.95);
+            doubly_robust_bootstrap(&cells, &treated, outcomes, &customer, trim, bootstrap, [0.95; 2]);
         let (again, half) = (again.unwrap(), half.unwrap());
         assert!((half.standard_error * 2.0 - again.standard_error).abs() < 1e-4);
         assert!(found.low < 0.5 && 0.5 < found.high, "{found:?}");

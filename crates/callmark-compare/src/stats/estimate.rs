@@ -29,21 +29,10 @@ impl Estimate {
         2.0 * normal_cdf(-z)
     }
 
-    /// The same on another scale: `f` must not decrease.
+    /// Cut to what it can be: the value and the ends, not the error.
     #[must_use]
-    pub fn map(self, f: impl Fn(f64) -> f64) -> Self {
-        Self { value: f(self.value), standard_error: f64::NAN, low: f(self.low), high: f(self.high) }
-    }
-
-    /// In another unit, `factor` times.
-    #[must_use]
-    pub fn scaled(self, factor: f64) -> Self {
-        let (low, high) = if factor < 0.0 { (self.high, self.low) } else { (self.low, self.high) };
-        Self {
-            value: self.value * factor,
-            standard_error: self.standard_error * factor.abs(),
-            low: low * factor,
-            high: high * factor,
-        }
+    pub fn clamped(self, least: f64, most: f64) -> Self {
+        let cut = |x: f64| x.clamp(least, most);
+        Self { value: cut(self.value), low: cut(self.low), high: cut(self.high), ..self }
     }
 }

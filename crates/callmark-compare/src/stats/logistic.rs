@@ -4,7 +4,7 @@
 //! tells the arms apart perfectly the likelihood has no maximum; then, and only then, a ridge penalty is set on all but
 //! the intercept and the fit says so.
 
-use super::linear::{Symmetric, dot};
+use super::linear::{Design, Gram, Solver};
 
 /// Iterations of a fit.
 const MAX_ITERATIONS: u32 = 50;
@@ -21,16 +21,9 @@ pub struct Logistic {
     /// Coefficients, in the order of the design's columns.
     pub coefficients: Vec<f64>,
     /// The inverse of the information: the covariance of the coefficients.
-    pub covariance: Symmetric,
-    /// Whether a penalty was needed.
+    pub covariance: Solver,
+    /// Whether a column separates the arms, so that a penalty was needed.
     pub separated: bool,
-}
-
-impl Logistic {
-    /// The probability for one row of the design.
-    pub fn probability(&self, row: &[f64]) -> f64 {
-        sigmoid(dot(row, &self.coefficients))
-    }
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -38,41 +31,47 @@ fn sigmoid(x: f64) -> f64 {
 }
 
 /// Fits `successes` of `trials` in each cell; `None` where there are no trials or all went one way.
-pub fn fit(design: &[Vec<f64>], trials: &[f64], successes: &[f64]) -> Option<Logistic> {
+pub fn fit(design: &Design, trials: &[f64], successes: &[f64]) -> Option<Logistic> {
     let (all, won) = (trials.iter().sum::<f64>(), successes.iter().sum::<f64>());
     if won <= 0.0 || won >= all {
         return None;
     }
-    let plain = iterate(design, trials, successes, 0.0);
-    match plain {
-        Some(fit) if fit.coefficients.iter().all(|b| b.abs() < SEPARATED) => Some(fit),
-        _ => iterate(design, trials, successes, RIDGE).map(|fit| Logistic { separated: true, ..fit }),
+    iterate(design, trials, successes, 0.0)
+        .or_else(|| iterate(design, trials, successes, RIDGE).map(|fit| Logistic { separated: true, ..fit }))
+}
+
+impl Logistic {
+    /// The probability of a row of the design.
+    pub fn probability(&self, design: &Design, row: usize) -> f64 {
+        sigmoid(design.value(row, &self.coefficients))
     }
 }
 
-fn iterate(design: &[Vec<f64>], trials: &[f64], successes: &[f64], ridge: f64) -> Option<Logistic> {
-    let size = design.first()?.len();
-    let mut coefficients = vec![0.0; size];
+/// `None` where the iterations do not end, or, without a penalty, where a column separates the arms.
+fn iterate(design: &Design, trials: &[f64], successes: &[f64], ridge: f64) -> Option<Logistic> {
+    let mut coefficients = vec![0.0; design.columns];
     let (all, won) = (trials.iter().sum::<f64>(), successes.iter().sum::<f64>());
-    coefficients[0] = (won / (all - won)).ln();
+    *coefficients.first_mut()? = (won / (all - won)).ln();
     for _ in 0..MAX_ITERATIONS {
-        let mut information = Symmetric::zeros(size);
-        let mut score = vec![0.0; size];
-        for ((row, n), k) in design.iter().zip(trials).zip(successes) {
+        let mut information = Gram::zeros(design);
+        let mut score = vec![0.0; design.columns];
+        for (cell, (n, k)) in trials.iter().zip(successes).enumerate() {
             if *n <= 0.0 {
                 continue;
             }
-            let p = sigmoid(dot(row, &coefficients));
-            information.add_outer(row, n * p * (1.0 - p));
-            score.iter_mut().zip(row).for_each(|(s, x)| *s += x * (k - n * p));
+            let p = sigmoid(design.value(cell, &coefficients));
+            information.add(&design.rows[cell], n * p * (1.0 - p));
+            for column in &design.rows[cell] {
+                score[*column as usize] += k - n * p;
+            }
         }
-        information.add_to_diagonal(ridge, 1);
+        information.add_ridge(ridge);
         score.iter_mut().zip(&coefficients).skip(1).for_each(|(s, b)| *s -= ridge * b);
-        let covariance = information.inverse();
-        let step = covariance.times(&score);
+        let covariance = information.solver();
+        let step = covariance.solve(&score);
         coefficients.iter_mut().zip(&step).for_each(|(b, s)| *b += s);
         let largest = step.iter().fold(0.0_f64, |a, s| a.max(s.abs()));
-        if !largest.is_finite() {
+        if !largest.is_finite() || (ridge <= 0.0 && coefficients.iter().any(|b| b.abs() >= SEPARATED)) {
             return None;
         }
         if largest < CONVERGED {
@@ -86,9 +85,14 @@ fn iterate(design: &[Vec<f64>], trials: &[f64], successes: &[f64], ridge: f64) -
 mod tests {
     use super::*;
 
+    /// Two cells, one of each level.
+    fn design() -> Design {
+        Design { columns: 2, rows: vec![vec![0], vec![0, 1]], apart: 1..2 }
+    }
+
     #[test]
     fn two_cells_give_the_log_odds_ratio() {
-        let design = [vec![1.0, 0.0], vec![1.0, 1.0]];
+        let design = design();
         let fit = fit(&design, &[10.0, 20.0], &[2.0, 15.0]).unwrap();
         let odds: f64 = (15.0 / 5.0) / (2.0 / 8.0);
         assert!((fit.coefficients[1] - odds.ln()).abs() < 1e-9 && !fit.separated);
@@ -96,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_cell_that_went_one_way_is_penalised_and_said() {
-        let design = [vec![1.0, 0.0], vec![1.0, 1.0]];
+        let design = design();
         let fit = fit(&design, &[10.0, 20.0], &[5.0, 20.0]).unwrap();
-        assert!(fit.separated && fit.probability(&design[1]) > 0.8);
+        assert!(fit.separated && fit.probability(&design, 1) > 0.8);
         assert!(super::fit(&design, &[10.0, 20.0], &[0.0, 0.0]).is_none());
     }
 }

@@ -1,90 +1,30 @@
 //! "As good as": non-inferiority and equivalence against a declared margin, and what the data could have seen.
 //!
-//! Difference of means with unequal variances (Welch 1947); equivalence by two one-sided tests (Schuirmann 1987);
-//! power and minimum detectable difference by the normal approximation. That a difference is not significant is
-//! nowhere taken for equality.
+//! Equivalence by two one-sided tests (Schuirmann 1987); power and minimum detectable difference by the normal
+//! approximation. That a difference is not significant is nowhere taken for equality. The verdict reads the very interval
+//! that is shown beside it, and says of either arm what it would say of the other with the arms swapped.
 
-use super::distributions::{normal_cdf, normal_critical, normal_quantile, t_quantile, t_upper_tail};
+use super::distributions::{normal_cdf, normal_critical, normal_quantile};
 use serde::Serialize;
 
-/// Count, mean and sample variance of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Moments {
-    /// How many values.
-    pub count: f64,
-    /// Their mean.
-    pub mean: f64,
-    /// Their variance with n - 1.
-    pub variance: f64,
-}
-
-impl Moments {
-    /// Of `values`; `None` for fewer than two.
-    pub fn of(values: &[f64]) -> Option<Self> {
-        let count = values.len() as f64;
-        if values.len() < 2 {
-            return None;
-        }
-        let mean = values.iter().sum::<f64>() / count;
-        let variance = values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (count - 1.0);
-        Some(Self { count, mean, variance })
-    }
-}
-
-/// A difference with the standard error and degrees of freedom that tests of it need.
+/// A difference with the standard error that tests of it need.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Difference {
     /// First less second.
     pub value: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// Degrees of freedom of its t distribution; infinite for a normal one.
-    pub degrees: f64,
 }
 
 impl Difference {
-    /// Welch's difference of means; `None` where neither group varies.
-    pub fn welch(first: Moments, second: Moments) -> Option<Self> {
-        let (a, b) = (first.variance / first.count, second.variance / second.count);
-        let variance = a + b;
-        if variance <= 0.0 {
-            return None;
-        }
-        let degrees = variance * variance / (a * a / (first.count - 1.0) + b * b / (second.count - 1.0));
-        Some(Self { value: first.mean - second.mean, standard_error: variance.sqrt(), degrees })
-    }
-
-    /// One with a normal distribution.
-    pub fn normal(value: f64, standard_error: f64) -> Self {
-        Self { value, standard_error, degrees: f64::INFINITY }
-    }
-
-    fn upper_tail(&self, t: f64) -> f64 {
-        if self.degrees.is_finite() { t_upper_tail(t, self.degrees) } else { normal_cdf(-t) }
-    }
-
-    fn critical(&self, level: f64) -> f64 {
-        if self.degrees.is_finite() {
-            t_quantile(0.5 + level / 2.0, self.degrees)
-        } else {
-            normal_critical(level)
-        }
-    }
-
-    /// The two-sided interval.
-    pub fn interval(&self, level: f64) -> (f64, f64) {
-        let reach = self.critical(level) * self.standard_error;
-        (self.value - reach, self.value + reach)
-    }
-
     /// One-sided p-value of "the first is worse by `margin` or more", larger being better.
     pub fn non_inferiority_p(&self, margin: f64) -> f64 {
-        self.upper_tail((self.value + margin) / self.standard_error)
+        normal_cdf(-(self.value + margin) / self.standard_error)
     }
 
     /// One-sided p-value of "the first is better by `margin` or more".
     pub fn non_superiority_p(&self, margin: f64) -> f64 {
-        self.upper_tail((margin - self.value) / self.standard_error)
+        normal_cdf(-(margin - self.value) / self.standard_error)
     }
 
     /// P-value of equivalence within ± `margin`: the larger of the two one-sided ones.
@@ -97,67 +37,134 @@ impl Difference {
         (normal_critical(level) + normal_quantile(power)) * self.standard_error
     }
 
-    /// The probability that a two-sided test at 1 - `level` finds a true difference of `effect`.
-    pub fn power(&self, effect: f64, level: f64) -> f64 {
-        let z = normal_critical(level);
-        let shift = effect.abs() / self.standard_error;
-        normal_cdf(shift - z) + normal_cdf(-shift - z)
-    }
-
     /// The probability that non-inferiority within `margin` is shown at one-sided `alpha` when nothing differs.
     pub fn non_inferiority_power(&self, margin: f64, alpha: f64) -> f64 {
         normal_cdf(margin / self.standard_error - normal_quantile(1.0 - alpha))
     }
 }
 
+/// How large a difference is that is there, beside the margin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Size {
+    /// The whole interval lies within the margin.
+    BelowMargin,
+    /// The margin lies in the interval.
+    Unclear,
+    /// The whole interval lies beyond the margin.
+    BeyondMargin,
+}
+
 /// What a comparison against a margin found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The interval lies within ± margin.
+    /// The interval lies above 0.
+    Better(Size),
+    /// The interval lies below 0.
+    Worse(Size),
+    /// The interval holds 0 and lies within ± margin.
     Equivalent,
-    /// Not worse by the margin, and the interval lies above 0.
-    Better,
-    /// Not worse by the margin.
+    /// The interval holds 0 and lies above -margin only.
     NotWorse,
-    /// The whole interval lies below -margin.
-    Worse,
+    /// The interval holds 0 and lies below margin only.
+    NotBetter,
     /// The data do not tell.
     CannotTell,
 }
 
-/// Reads a two-sided interval of level 1 - 2 `alpha` (for one-sided tests at `alpha`) against ± `margin`.
+/// Reads an interval against ± `margin`. An end that is not a number tells nothing.
 pub fn verdict(low: f64, high: f64, margin: f64) -> Verdict {
-    if low > -margin && high < margin {
-        Verdict::Equivalent
-    } else if low > 0.0 {
-        Verdict::Better
-    } else if low > -margin {
-        Verdict::NotWorse
-    } else if high < -margin {
-        Verdict::Worse
-    } else {
-        Verdict::CannotTell
+    let size = |nearest: f64, furthest: f64| {
+        if furthest < margin {
+            Size::BelowMargin
+        } else if nearest > margin {
+            Size::BeyondMargin
+        } else {
+            Size::Unclear
+        }
+    };
+    match (low > -margin, high < margin) {
+        _ if low.is_nan() || high.is_nan() => Verdict::CannotTell,
+        _ if low > 0.0 => Verdict::Better(size(low, high)),
+        _ if high < 0.0 => Verdict::Worse(size(-high, -low)),
+        (true, true) => Verdict::Equivalent,
+        (true, false) => Verdict::NotWorse,
+        (false, true) => Verdict::NotBetter,
+        (false, false) => Verdict::CannotTell,
+    }
+}
+
+impl Verdict {
+    /// In words, of the first of two.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Better(Size::BelowMargin) => "better, by less than the margin",
+            Self::Better(Size::Unclear) => "better; whether by more than the margin cannot be told",
+            Self::Better(Size::BeyondMargin) => "better by more than the margin",
+            Self::Worse(Size::BelowMargin) => "worse, by less than the margin",
+            Self::Worse(Size::Unclear) => "worse; whether by more than the margin cannot be told",
+            Self::Worse(Size::BeyondMargin) => "worse by more than the margin",
+            Self::Equivalent => "equivalent within the margin",
+            Self::NotWorse => "not worse than the margin allows; whether better cannot be told",
+            Self::NotBetter => "not better by more than the margin; whether worse cannot be told",
+            Self::CannotTell => "cannot tell",
+        }
+    }
+}
+
+/// What [`verdict`] says with the arms swapped.
+#[cfg(test)]
+fn mirrored(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Better(size) => Verdict::Worse(size),
+        Verdict::Worse(size) => Verdict::Better(size),
+        Verdict::NotWorse => Verdict::NotBetter,
+        Verdict::NotBetter => Verdict::NotWorse,
+        other => other,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stats::random::Draws;
 
     #[test]
-    fn a_wide_interval_around_zero_is_no_equality() {
-        assert_eq!(verdict(-0.9, 0.9, 0.3), Verdict::CannotTell);
-        assert_eq!(verdict(-0.1, 0.1, 0.3), Verdict::Equivalent);
-        assert_eq!(verdict(-0.1, 0.5, 0.3), Verdict::NotWorse);
-        assert_eq!(verdict(-0.9, -0.4, 0.3), Verdict::Worse);
-        assert_eq!(verdict(0.1, 0.9, 0.3), Verdict::Better);
+    fn a_verdict_is_what_its_interval_says() {
+        for (low, high, wanted) in [
+            (-0.9, 0.9, Verdict::CannotTell),
+            (-0.1, 0.1, Verdict::Equivalent),
+            (-0.1, 0.5, Verdict::NotWorse),
+            (-0.9, -0.4, Verdict::Worse(Size::BeyondMargin)),
+            (-0.32, -0.12, Verdict::Worse(Size::Unclear)),
+            (0.12, 0.32, Verdict::Better(Size::Unclear)),
+            // Clearly lower, though by less than the margin: that is not "equivalent" alone.
+            (-0.25, -0.18, Verdict::Worse(Size::BelowMargin)),
+            // An interval that holds 0 is not "better".
+            (-0.03, 0.41, Verdict::NotWorse),
+            (f64::NAN, f64::NAN, Verdict::CannotTell),
+        ] {
+            assert_eq!(verdict(low, high, 0.3), wanted, "{low} to {high}");
+        }
+    }
+
+    #[test]
+    fn swapping_the_arms_mirrors_the_verdict() {
+        let mut draws = Draws::new(3, 0);
+        for _ in 0..2000 {
+            // Multiples of the margin's third, so that ends fall on 0 and on the margin too.
+            let (a, b) = ((draws.below(13) as f64 - 6.0) / 10.0, (draws.below(13) as f64 - 6.0) / 10.0);
+            let (low, high) = (a.min(b), a.max(b));
+            assert_eq!(verdict(-high, -low, 0.3), mirrored(verdict(low, high, 0.3)), "{low} to {high}");
+        }
     }
 
     #[test]
     fn the_minimum_detectable_difference_is_found_with_its_power() {
-        let difference = Difference::normal(0.0, 0.2);
+        let difference = Difference { value: 0.0, standard_error: 0.2 };
         let detectable = difference.minimum_detectable(0.95, 0.8);
-        assert!((difference.power(detectable, 0.95) - 0.8).abs() < 1e-5);
+        let found = normal_cdf(detectable / 0.2 - normal_critical(0.95));
+        assert!((found - 0.8).abs() < 1e-9);
     }
 }

@@ -5,6 +5,7 @@
 //! data cannot give is `None`, never a number with a warning.
 
 pub mod bootstrap;
+pub mod censoring;
 pub mod clusters;
 pub mod correction;
 pub mod curves;
@@ -13,7 +14,6 @@ pub mod distributions;
 pub mod doubly_robust;
 pub mod estimate;
 pub mod heterogeneity;
-pub mod incidence;
 pub mod linear;
 pub mod logistic;
 pub mod margin;

@@ -1,9 +1,8 @@
 //! Shares with intervals that hold for small counts and near 0 and 1.
 //!
-//! Wilson (1927), "Probable inference, the law of succession, and statistical inference"; the difference by Newcombe
-//! (1998), "Interval estimation for the difference between independent proportions", method 10. Clustered calls carry
-//! less information than their number says: the interval is Wilson's with the effective number n / design effect
-//! (Korn & Graubard 1998).
+//! Wilson (1927), "Probable inference, the law of succession, and statistical inference". Clustered calls carry less
+//! information than their number says: the interval is Wilson's with the effective number n / design effect (Korn &
+//! Graubard 1998).
 
 use super::distributions::normal_critical;
 use super::estimate::Estimate;
@@ -40,15 +39,6 @@ pub fn wilson_clustered(successes: f64, trials: f64, standard_error: f64, level:
         return Some(independent);
     }
     wilson_of_share(independent.value, trials / design_effect, level)
-}
-
-/// Difference of two independent shares, first less second, from their Wilson intervals.
-pub fn newcombe(first: &Estimate, second: &Estimate) -> Estimate {
-    let value = first.value - second.value;
-    let below = ((first.value - first.low).powi(2) + (second.high - second.value).powi(2)).sqrt();
-    let above = ((first.high - first.value).powi(2) + (second.value - second.low).powi(2)).sqrt();
-    let standard_error = first.standard_error.hypot(second.standard_error);
-    Estimate { value, standard_error, low: value - below, high: value + above }
 }
 
 #[cfg(test)]

@@ -18,8 +18,6 @@ pub struct Superiority {
     pub first: Vec<f64>,
     /// The same for the second group.
     pub second: Vec<f64>,
-    /// Variance of the probability when both groups are alike, ties corrected.
-    pub null_variance: f64,
 }
 
 /// Compares each value of `first` with each of `second`; `None` where a group is empty.
@@ -39,12 +37,7 @@ pub fn superiority(first: &[f64], second: &[f64]) -> Option<Superiority> {
     let scaled = |placements: &[f64], count: f64| {
         placements.iter().map(|p| (p - probability) / count).collect::<Vec<_>>()
     };
-    Some(Superiority {
-        probability,
-        first: scaled(&above, m),
-        second: scaled(&below, n),
-        null_variance: null_variance(&sorted_first, &sorted_second),
-    })
+    Some(Superiority { probability, first: scaled(&above, m), second: scaled(&below, n) })
 }
 
 impl Superiority {
@@ -55,11 +48,6 @@ impl Superiority {
             (n >= 2.0).then(|| values.iter().map(|v| v * v).sum::<f64>() * n / (n - 1.0))
         };
         Some((part(&self.first)? + part(&self.second)?).sqrt())
-    }
-
-    /// Two-sided p-value of "both groups are alike", by the normal approximation without continuity correction.
-    pub fn p_value(&self) -> f64 {
-        Estimate::wald(self.probability, self.null_variance.sqrt(), 0.95).p_value(0.5)
     }
 }
 
@@ -74,21 +62,6 @@ fn share_below(sorted: &[f64], value: f64) -> f64 {
     let below = sorted.partition_point(|v| *v < value);
     let up_to = sorted.partition_point(|v| *v <= value);
     (below + up_to) as f64 / 2.0 / sorted.len() as f64
-}
-
-fn null_variance(first: &[f64], second: &[f64]) -> f64 {
-    let mut all = [first, second].concat();
-    all.sort_by(f64::total_cmp);
-    let ties: f64 = all
-        .chunk_by(|a, b| a == b)
-        .map(|tied| {
-            let t = tied.len() as f64;
-            t * t * t - t
-        })
-        .sum();
-    let (m, n, total) = (first.len() as f64, second.len() as f64, all.len() as f64);
-    let correction = if total > 1.0 { ties / (total * (total - 1.0)) } else { 0.0 };
-    (total + 1.0 - correction) / (12.0 * m * n)
 }
 
 /// Median of all differences first − second, with the interval of the rank test whose variance is `design_effect`

@@ -3,7 +3,9 @@
 //! All adjustment works on counts and sums by cell and arm, so that its cost does not grow with the number of calls
 //! once they are counted.
 
+use super::linear::Design;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Combinations of levels up to which a table has a place for each.
 const MAX_TABLE: u64 = 1 << 20;
@@ -25,9 +27,9 @@ pub struct Cells {
     /// The cell of each call.
     pub of_call: Vec<u32>,
     /// Levels of each cell, one a covariate.
-    pub levels: Vec<Vec<u16>>,
+    pub levels: Arc<Vec<Vec<u16>>>,
     /// One row a cell: 1, then an indicator for each level of each covariate but its first.
-    pub design: Vec<Vec<f64>>,
+    pub design: Arc<Design>,
 }
 
 impl Cells {
@@ -64,8 +66,15 @@ impl Cells {
                 cell
             })
             .collect();
-        let design = levels.iter().map(|levels| design_row(levels, covariates)).collect();
-        Self { of_call, levels, design }
+        let design = Arc::new(design(&levels, covariates));
+        Self { of_call, levels: Arc::new(levels), design }
+    }
+
+    /// The same cells for the calls at `rows` only; some may have none.
+    #[must_use]
+    pub fn part(&self, rows: &[usize]) -> Self {
+        let of_call = rows.iter().map(|row| self.of_call[*row]).collect();
+        Self { of_call, levels: Arc::clone(&self.levels), design: Arc::clone(&self.design) }
     }
 
     /// How many cells there are.
@@ -85,12 +94,25 @@ enum Index {
     Map(HashMap<Vec<u16>, u32>),
 }
 
-fn design_row(levels: &[u16], covariates: &[Covariate]) -> Vec<f64> {
-    let mut row = vec![1.0];
-    for (level, covariate) in levels.iter().zip(covariates) {
-        row.extend((1..covariate.levels.len()).map(|l| f64::from(l == usize::from(*level))));
+/// Main effects of the cells; the covariate with the most levels is the one to be eliminated first.
+fn design(cells: &[Vec<u16>], covariates: &[Covariate]) -> Design {
+    let mut starts = vec![1];
+    for covariate in covariates {
+        starts.push(starts[starts.len() - 1] + covariate.levels.len().max(1) - 1);
     }
-    row
+    let columns = starts[covariates.len()];
+    let blocks = starts.windows(2).map(|ends| ends[0]..ends[1]);
+    let row = |levels: &Vec<u16>| {
+        let others = levels.iter().zip(&starts).filter(|(level, _)| **level > 0);
+        std::iter::once(0)
+            .chain(others.map(|(level, start)| (start - 1) as u32 + u32::from(*level)))
+            .collect()
+    };
+    Design {
+        columns,
+        rows: cells.iter().map(row).collect(),
+        apart: blocks.max_by_key(ExactSizeIterator::len).unwrap_or(1..1),
+    }
 }
 
 /// Counts and sums of an outcome by arm and cell. Index 1 is the treated arm.
@@ -154,7 +176,8 @@ mod tests {
         };
         let cells = Cells::new(4, &[covariate(&[0, 1, 0, 1]), covariate(&[0, 0, 0, 1])]);
         assert_eq!(cells.of_call, [0, 1, 0, 2]);
-        assert_eq!(cells.design[2], [1.0, 1.0, 1.0]);
+        assert_eq!(cells.design.rows, [vec![0], vec![0, 1], vec![0, 1, 2]]);
+        assert_eq!((cells.design.columns, cells.design.apart.len()), (3, 1));
         assert_eq!(Cells::new(3, &[]).len(), 1);
         let many = |codes: &[u16]| Covariate {
             levels: (0..2000).map(|l| l.to_string()).collect(),

@@ -7,7 +7,6 @@
 
 use super::clusters::{Clusters, variance_of_sum};
 use super::estimate::Estimate;
-use super::linear::dot;
 use super::logistic::{self, Logistic};
 use super::strata::{ArmSums, Cells, Covariate};
 use std::collections::HashMap;
@@ -47,7 +46,8 @@ impl Propensity {
     pub fn fit(cells: &Cells, sums: &ArmSums, trim: (f64, f64)) -> Option<Self> {
         let trials: Vec<f64> = (0..cells.len()).map(|c| sums.both(c)).collect();
         let model = logistic::fit(&cells.design, &trials, &sums.count[1])?;
-        let propensity: Vec<f64> = cells.design.iter().map(|row| model.probability(row)).collect();
+        let propensity: Vec<f64> =
+            (0..cells.len()).map(|cell| model.probability(&cells.design, cell)).collect();
         let inside = inside(cells, sums, &propensity, trim);
         let kept = |arm: usize| {
             let inside = (0..cells.len()).filter(|c| inside[*c]).map(|c| sums.count[arm][c]);
@@ -114,15 +114,15 @@ fn concordance(propensity: &[f64], sums: &ArmSums) -> f64 {
     pairs / (sums.total(0) * sums.total(1))
 }
 
-/// Weighted means of both arms, and their difference.
+/// Means of both arms as if all calls had gone there, and their difference with its interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adjusted {
     /// Treated less control.
     pub difference: Estimate,
-    /// Mean of the treated arm, as if all calls had gone there.
-    pub treated: Estimate,
-    /// Mean of the control arm, likewise.
-    pub control: Estimate,
+    /// Mean of the treated arm.
+    pub treated: f64,
+    /// Mean of the control arm.
+    pub control: f64,
     /// Calls that took part.
     pub calls: usize,
 }
@@ -167,34 +167,29 @@ pub fn inverse_propensity(
     });
     let slopes = [0, 1].map(|arm| slope(cells, support, sums, means[arm], denominators[arm], arm));
     // How the means move with the coefficients, carried back to each call's share in estimating them.
-    let shifts = slopes.map(|slope| propensity.model.covariance.times(&slope));
-    let influence = |arm: usize| -> Vec<f64> {
-        let by_cell: Vec<f64> = cells.design.iter().map(|row| dot(row, &shifts[arm])).collect();
-        (0..calls.treated.len())
-            .map(|i| {
-                let cell = cells.of_call[i] as usize;
-                let treated = calls.treated[i];
-                let score = f64::from(treated) - support.propensity[cell];
-                let own = if usize::from(treated) == arm && support.inside[cell] {
-                    weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm])
-                        / denominators[arm]
-                } else {
-                    0.0
-                };
-                own + score * by_cell[cell]
-            })
-            .collect()
-    };
-    let (control, treated) = (influence(0), influence(1));
-    let difference: Vec<f64> = treated.iter().zip(&control).map(|(t, c)| t - c).collect();
-    let estimate = |value: f64, influence: &[f64]| {
-        let variance = variance_of_sum(influence, calls.clusters)?;
-        (value.is_finite()).then(|| Estimate::wald(value, variance.sqrt(), level))
-    };
-    Some(Adjusted {
-        difference: estimate(means[1] - means[0], &difference)?,
-        treated: estimate(means[1], &treated)?,
-        control: estimate(means[0], &control)?,
+    let shifts = slopes.map(|slope| propensity.model.covariance.solve(&slope));
+    // A call's own arm moves by its outcome, both arms by what it says about the coefficients.
+    let by_cell: Vec<f64> = (0..cells.len())
+        .map(|cell| cells.design.value(cell, &shifts[1]) - cells.design.value(cell, &shifts[0]))
+        .collect();
+    let influence: Vec<f64> = (0..calls.treated.len())
+        .map(|i| {
+            let (cell, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
+            let score = arm as f64 - support.propensity[cell];
+            let own = if support.inside[cell] {
+                weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm]) / denominators[arm]
+            } else {
+                0.0
+            };
+            (if arm == 1 { own } else { -own }) + score * by_cell[cell]
+        })
+        .collect();
+    let variance = variance_of_sum(&influence, calls.clusters)?;
+    let value = means[1] - means[0];
+    value.is_finite().then(|| Adjusted {
+        difference: Estimate::wald(value, variance.sqrt(), level),
+        treated: means[1],
+        control: means[0],
         calls: inside_count(cells, support),
     })
 }
@@ -213,13 +208,15 @@ fn slope(
     denominator: f64,
     arm: usize,
 ) -> Vec<f64> {
-    let mut slope = vec![0.0; cells.design.first().map_or(0, Vec::len)];
+    let mut slope = vec![0.0; cells.design.columns];
     for c in (0..cells.len()).filter(|c| support.inside[*c]) {
         let e = support.propensity[c];
         let residual = sums.sum[arm][c] - mean * sums.count[arm][c];
         // d(1/e)/dβ = -(1-e)/e x, d(1/(1-e))/dβ = e/(1-e) x.
         let factor = if arm == 1 { -(1.0 - e) / e } else { e / (1.0 - e) };
-        slope.iter_mut().zip(&cells.design[c]).for_each(|(s, x)| *s += factor * residual * x / denominator);
+        for column in &cells.design.rows[c] {
+            slope[*column as usize] += factor * residual / denominator;
+        }
     }
     slope
 }

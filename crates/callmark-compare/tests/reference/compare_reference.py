@@ -12,7 +12,6 @@ import subprocess
 import sys
 import warnings
 
-import lifelines
 import numpy as np
 import scipy.stats
 import statsmodels.api as sm
@@ -20,28 +19,14 @@ from statsmodels.duration.survfunc import CumIncidenceRight
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
-from statsmodels.stats.weightstats import CompareMeans, DescrStatsW, ttost_ind
+from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
+from lost_and_labelled import censored, follow_ups, labelled
+from reference_cases import CASES, Z, case, close, curve, listed, none
+
 warnings.filterwarnings("ignore")
-Z = scipy.stats.norm.ppf(0.975)
-TOLERANCE = 1e-6
-CASES = []
-
-
-def case(name, request, check):
-    CASES.append((name, request, check))
-
-
-def listed(values):
-    return [float(v) for v in values]
-
-
-def close(found, wanted, what, tolerance=TOLERANCE):
-    found, wanted = np.asarray(found, float), np.asarray(wanted, float)
-    if found.shape != wanted.shape or not np.allclose(found, wanted, rtol=tolerance, atol=tolerance, equal_nan=True):
-        raise AssertionError(f"{what}: {found} is not {wanted}")
 
 
 def shares():
@@ -51,93 +36,6 @@ def shares():
             close([found[0], found[2], found[3]], [k / n, low, high], "wilson")
         case(f"wilson {k}/{n}", {"estimator": "wilson", "successes": k, "trials": n}, check)
     case("wilson of nothing", {"estimator": "wilson", "successes": 0, "trials": 0}, none)
-    for k1, n1, k2, n2 in [(1, 3, 2, 3), (40, 100, 30, 100), (5, 5, 1, 9), (7, 10, 0, 10), (900, 1000, 880, 1000)]:
-        def check(found, a=(k1, n1, k2, n2)):
-            low, high = confint_proportions_2indep(*a, method="newcomb", compare="diff")
-            close(found[2:], [low, high], "newcombe")
-        case(f"newcombe {k1}/{n1} {k2}/{n2}", {"estimator": "newcombe", "k1": k1, "n1": n1, "k2": k2, "n2": n2}, check)
-
-
-def none(found):
-    if found is not None:
-        raise AssertionError(f"{found} where there is nothing to tell")
-
-
-def incidence():
-    rng = np.random.default_rng(1)
-    sets = {
-        "without ties": (rng.permutation(60) + 1.0, rng.choice(3, 60, p=[0.2, 0.5, 0.3])),
-        "ties": (rng.integers(1, 9, 80).astype(float), rng.choice(3, 80, p=[0.2, 0.5, 0.3])),
-        "nothing censored": (rng.permutation(40) + 1.0, rng.choice([1, 2], 40)),
-        "all censored": (np.arange(1.0, 11.0), np.zeros(10, int)),
-        "tiny": (np.array([1.0, 2.0, 3.0]), np.array([1, 0, 2])),
-        "one cause": (rng.permutation(50) + 1.0, rng.choice([0, 1], 50)),
-        "large": (rng.permutation(2000) + 1.0, rng.choice(3, 2000)),
-    }
-    case("incidence of an empty arm", {"estimator": "incidence", "times": [], "causes": [], "at": [], "limit": 5}, none)
-    for name, (times, causes) in sets.items():
-        limit = float(np.quantile(times, 0.8))
-        at = listed(np.unique(np.quantile(times, [0.1, 0.3, 0.5, 0.7, 0.9]).round()))
-
-        def check(found, times=times, causes=causes, at=at, limit=limit, name=name):
-            order = np.argsort(times)
-            own = curve(times, causes)
-            close([a[0] for a in found["at"]], [own(t)[0] for t in at], "incidence")
-            close([a[1] for a in found["at"]], [own(t)[1] for t in at], "incidence's error, by its formula written out")
-            if causes.max() > 0:
-                reference = CumIncidenceRight(times[order], causes[order])
-                f = np.r_[0, reference.cinc[0]]
-                close([a[0] for a in found["at"]], f[np.searchsorted(reference.times, at, "right")], "statsmodels")
-                steps = np.r_[0, reference.times]
-                grid = np.unique(np.r_[steps[steps < limit], limit])
-                area = sum((b - a) * (1 - own(a)[0]) for a, b in zip(grid[:-1], grid[1:]))
-                close(found["restricted_mean"][0], area, "restricted mean")
-            if causes.max() > 0 and name not in ("ties", "tiny"):
-                fitter = lifelines.AalenJohansenFitter(calculate_variance=True).fit(times, causes, event_of_interest=1)
-                f = fitter.cumulative_density_.iloc[:, 0]
-                for t, a in zip(at, found["at"]):
-                    row = f.index.get_indexer([t], method="ffill")[0]
-                    low_high = sorted(fitter.confidence_interval_.iloc[row])
-                    close(a[0], f.iloc[row], "lifelines")
-                    if 0 < a[0] < 1:
-                        close(a[1], np.sqrt(fitter.variance_.iloc[row]), "lifelines' error")
-                        close(a[2:], low_high, "lifelines' interval")
-                reached = f.index[f.to_numpy() >= 0.5 - 1e-12]
-                median = float(reached[0]) if len(reached) else None
-                if found["median"][0] != median:
-                    raise AssertionError(f"median {found['median'][0]} is not {median}")
-            if name == "one cause":
-                km = lifelines.KaplanMeierFitter().fit(times, causes)
-                rmst = lifelines.utils.restricted_mean_survival_time(km, t=limit)
-                close(found["restricted_mean"][0], rmst, "lifelines' restricted mean")
-            if name == "nothing censored":
-                waits = np.where((causes == 1) & (times < limit), times, limit)
-                close(found["restricted_mean"][1], waits.std() / np.sqrt(len(waits)), "restricted mean's error")
-        request = {"estimator": "incidence", "times": listed(times), "causes": listed(causes), "at": at, "limit": limit}
-        case(f"incidence, {name}", request, check)
-
-
-def curve(times, causes):
-    """The estimator and its variance as the book has them, by brute force."""
-    steps, survival, f = [], 1.0, 0.0
-    for t in np.unique(times):
-        n, d, j = (times >= t).sum(), ((times == t) & (causes > 0)).sum(), ((times == t) & (causes == 1)).sum()
-        f += survival * j / n
-        steps.append((t, n, d, j, survival, f))
-        survival *= 1 - d / n
-
-    def at(time):
-        past = [s for s in steps if s[0] <= time]
-        if not past:
-            return 0.0, 0.0
-        f_t = past[-1][5]
-        v = 0.0
-        for _, n, d, j, s, f_i in past:
-            v += (f_t - f_i) ** 2 * (d / (n * (n - d)) if n > d else 0) + s**2 * j * (n - j) / n**3
-            v -= 2 * (f_t - f_i) * s * j / n**2
-        return f_t, np.sqrt(max(v, 0))
-
-    return at
 
 
 def two_samples():
@@ -156,7 +54,6 @@ def ranks_and_margins():
         def ranks(found, x=x, y=y):
             test = scipy.stats.mannwhitneyu(y, x, method="asymptotic", use_continuity=False)
             close(found["probability"], test.statistic / (len(x) * len(y)), "scipy's U")
-            close(found["p"], test.pvalue, "scipy's p")
             wins = (x[:, None] < y) + 0.5 * (x[:, None] == y)
             delong = wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y)
             close(found["delong"], np.sqrt(delong), "DeLong")
@@ -166,21 +63,19 @@ def ranks_and_margins():
             close(found["shift"], [np.median(pairs), pairs[rank], pairs[-1 - rank]], "Hodges-Lehmann")
         case(f"ranks, {name}", {"estimator": "ranks", "first": listed(x), "second": listed(y)}, ranks)
 
-        def margins(found, x=x, y=y):
+        value, error = x.mean() - y.mean(), np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
+
+        def margins(found, x=x, y=y, error=error):
             means = CompareMeans(DescrStatsW(x), DescrStatsW(y))
-            close(found["interval"], means.tconfint_diff(usevar="unequal"), "statsmodels' Welch interval")
-            p, (_, p_low, df), _ = ttost_ind(x, y, -0.5, 0.5, usevar="unequal")
-            close([found["equivalence"], found["non_inferiority"], found["degrees"]], [p, p_low, df], "statsmodels' TOST")
-            test = scipy.stats.ttest_ind(x + 0.5, y, equal_var=False, alternative="greater")
-            close(found["non_inferiority"], test.pvalue, "scipy's one-sided t")
-            sd = np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
-            close(found["power"], NormalIndPower(ddof=0).power(0.5 / sd, 2, 0.05, 1.0), "statsmodels' power")
-            power = NormalIndPower().power(found["minimum_detectable"] / sd, 2, 0.05, 1.0)
+            p, (_, p_low), _ = means.ztost_ind(-0.5, 0.5, usevar="unequal")
+            close([found["equivalence"], found["non_inferiority"]], [p, p_low], "statsmodels' TOST with normal errors")
+            power = NormalIndPower(ddof=0).power(0.5 / error, 2, 0.025, 1.0, alternative="larger")
+            close(found["power"], power, "statsmodels' power of a one-sided test")
+            power = NormalIndPower(ddof=0).power(found["minimum_detectable"] / error, 2, 0.05, 1.0)
             close(power, 0.8, "power at the minimum detectable difference", 1e-4)
-        request = {"estimator": "margin", "first": listed(x), "second": listed(y), "margin": 0.5}
+        request = {"estimator": "margin", "value": float(value), "error": float(error), "margin": 0.5}
         case(f"margin, {name}", request, margins)
     case("ranks of an empty arm", {"estimator": "ranks", "first": [], "second": [1]}, none)
-    case("margin of one value", {"estimator": "margin", "first": [1], "second": [1, 2], "margin": 1}, none)
 
 
 def clusters():
@@ -259,6 +154,10 @@ def case_mix():
             f1, f0 = (sm.OLS(outcome[t == k], x[t == k]).fit().predict(x) for k in (1, 0))
             psi = f1 - f0 + t * (outcome - f1) / p - (1 - t) * (outcome - f0) / (1 - p)
             close(found["doubly_robust"][1], psi.std(ddof=1) / np.sqrt(n), "AIPW's error")
+            bootstrap = found["bootstrap"]
+            close(bootstrap[0], found["doubly_robust"][0], "the bootstrap is of the same estimate")
+            close(bootstrap[1] / found["doubly_robust"][1], 1.0, "AIPW's error by bootstrap", 0.12)
+            balanced(found["balance"], {"a": a, "b": b}, t, p)
             strata = [(a == i) & (b == j) for i in range(4) for j in range(3)]
             strata = [s for s in strata if 0 < t[s].sum() < s.sum()]
             total = sum(s.sum() for s in strata)
@@ -281,6 +180,21 @@ def case_mix():
     case("case mix with one arm empty", request, none)
 
 
+def balanced(table, columns, treated, p):
+    """Shares of every level, and standardised mean differences before and after weighting (Austin 2009)."""
+    weight = np.where(treated == 1, 1 / p, 1 / (1 - p))
+    if len(table) != sum(len(np.unique(codes)) for codes in columns.values()):
+        raise AssertionError(f"{len(table)} rows of balance")
+    for name, level, in_treated, in_control, before, after in table:
+        own = (columns[name] == int(level)).astype(float)
+        shares = [own[treated == k].mean() for k in (1, 0)]
+        weighted = [np.average(own[treated == k], weights=weight[treated == k]) for k in (1, 0)]
+        spread = np.sqrt(sum(s * (1 - s) for s in shares) / 2)
+        close([in_treated, in_control], shares, "shares of a level")
+        close(before, (shares[0] - shares[1]) / spread, "standardised difference before weighting")
+        close(after, (weighted[0] - weighted[1]) / spread, "standardised difference after weighting")
+
+
 def the_rest():
     rng = np.random.default_rng(5)
     for n in [1, 2, 5, 20, 100]:
@@ -291,32 +205,6 @@ def the_rest():
             close(found["holm"], multipletests(p, method="holm")[1], "Holm")
             close(found["bh"], multipletests(p, method="fdr_bh")[1], "Benjamini-Hochberg")
         case(f"{n} p-values", {"estimator": "p_values", "p": listed(p)}, check)
-    for k, n, tp, fp, tn, fn in [(40, 100, 45, 5, 40, 10), (10, 1000, 9, 20, 80, 1), (3, 4, 2, 0, 2, 0), (50, 60, 30, 9, 20, 3),
-                                 (500, 1000, 80, 20, 70, 30)]:
-        def check(found, v=(k, n, tp, fp, tn, fn)):
-            k, n, tp, fp, tn, fn = v
-            se, sp, p = tp / (tp + fn), tn / (tn + fp), k / n
-            value = (p + sp - 1) / (se + sp - 1)
-            # The delta method with numerical derivatives.
-            def f(a):
-                return (a[0] + a[2] - 1) / (a[1] + a[2] - 1)
-            at, variances = np.array([p, se, sp]), np.array([p * (1 - p) / n, se * (1 - se) / (tp + fn), sp * (1 - sp) / (tn + fp)])
-            slope = np.array([(f(at + h) - f(at - h)) / 2e-6 for h in np.eye(3) * 1e-6])
-            close(found[0], np.clip(value, 0, 1), "Rogan-Gladen")
-            close(found[1], np.sqrt((slope**2 * variances).sum()), "Rogan-Gladen's error", 1e-5)
-        case(f"Rogan-Gladen {k}/{n}", {"estimator": "rogan_gladen", "k": k, "n": n, "tp": tp, "fp": fp, "tn": tn, "fn": fn}, check)
-    for n, m in [(2, 2), (50, 10), (1000, 100), (300, 300), (20, 5)]:
-        predictions, labels = rng.random(n), rng.integers(0, 2, m).astype(float)
-        paired = labels * 0.7 + rng.random(m) * 0.3
-
-        def check(found, predictions=predictions, labels=labels, paired=paired):
-            error = labels - paired
-            se = np.sqrt(predictions.var() / len(predictions) + error.var() / len(error))
-            value = predictions.mean() + error.mean()
-            close(found, [value, se, value - Z * se, value + Z * se], "prediction-powered")
-        request = {"estimator": "prediction_powered", "predictions": listed(predictions), "labels": listed(labels),
-                   "labelled_predictions": listed(paired)}
-        case(f"prediction-powered {n}+{m}", request, check)
 
 
 def curves():
@@ -345,6 +233,16 @@ def curves():
                     f = np.r_[0, reference.cinc[cause - 1]]
                     wanted = f[np.searchsorted(reference.times, at, "right")]
                     close(found["causes"][cause - 1], wanted, "statsmodels")
+            own = curve(times, np.where(causes == 1, 1, np.where(causes > 0, 2, 0)))
+            if causes.max() > 0:
+                grid = np.unique(np.r_[0, times[times < limit], limit])
+                area = sum((b - a) * (1 - own(a)[0]) for a, b in zip(grid[:-1], grid[1:]))
+                close(found["restricted_mean"], area, "restricted mean")
+                reached = [t for t in np.unique(times) if own(t)[0] >= 0.5 - 1e-12]
+                # An end that is not reached is no number in JSON.
+                median = reached[0] if reached else None
+                if found["median"] != median:
+                    raise AssertionError(f"median {found['median']} is not {median}")
             if len(times) < 100:
                 return
             # The bootstrap's error against the formula's, with clusters of equal calls as one call each.
@@ -357,6 +255,8 @@ def curves():
                     reach = Z * pointwise[1] / (f * abs(np.log(f)))
                     theta = np.log(-np.log(f))
                     close(pointwise[2:], np.exp(-np.exp([theta + reach, theta - reach])), "log(-log) interval")
+                if 0 < f < 1 and not pointwise[2] < f < pointwise[3]:
+                    raise AssertionError(f"the interval {pointwise} does not hold {f}")
                 if band[2] > pointwise[2] + 1e-12 or band[3] < pointwise[3] - 1e-12:
                     raise AssertionError("the simultaneous band lies inside the pointwise interval")
         request = {"estimator": "curves", "times": listed(times), "causes": listed(causes), "units": listed(units), "at": at,
@@ -447,16 +347,21 @@ def segments_and_sensitivity():
             nearest = 1.0 if low <= 1 <= high else (low if low > 1 else high)
             close(found, [e(ratio), e(nearest)], "E-value, by its formula written out")
         case(f"E-value of {ratio}", {"estimator": "e_value", "ratio": ratio, "low": low, "high": high}, check)
-    for a, b in [((0.5, 0.1), (0.02, 0.05)), ((0.9, 0.0), (-0.1, 0.01)), ((0.0, 1.0), (0.0, 1.0)), ((3.2, 0.2), (-1.0, 0.4)),
-                 ((0.3, 1e-6), (1e-6, 0.2))]:
-        def check(found, a=a, b=b):
-            spread = scipy.stats.norm(a[0] + b[0], np.hypot(a[1], b[1]))
-            close(found, [spread.mean(), spread.std(), *spread.ppf([0.025, 0.975])], "sum of independent estimates")
-        case(f"rectified {a} {b}", {"estimator": "rectified", "apparent": a, "error": b}, check)
+    for value, error, spread in [(-0.064, 0.007, 0.47), (0.12, 0.18, 12.1), (-0.21, 0.016, 1.1), (3.0, 0.1, 2.0), (0.0, 1.0, 1.0)]:
+        def check(found, value=value, error=error, spread=spread):
+            def e(r):
+                r = max(r, 1 / r)
+                return r + np.sqrt(r * (r - 1))
+            ends = value + np.array([-Z, Z]) * error
+            nearest = 0.0 if ends[0] <= 0 <= ends[1] else ends[np.abs(ends).argmin()]
+            close(found, [e(np.exp(0.91 * value / spread)), e(np.exp(0.91 * nearest / spread))], "E-value of a difference")
+        case(f"E-value of a difference of {value}", {
+            "estimator": "e_value_of_difference", "value": value, "error": error, "standard_deviation": spread}, check)
 
 
 def main():
-    makers = (shares, incidence, ranks_and_margins, clusters, case_mix, the_rest, curves, roll_outs, segments_and_sensitivity)
+    makers = (shares, ranks_and_margins, clusters, case_mix, the_rest, labelled, censored, follow_ups, curves, roll_outs,
+              segments_and_sensitivity)
     for make in makers:
         make()
     requests = "".join(json.dumps(request) + "\n" for _, request, _ in CASES)

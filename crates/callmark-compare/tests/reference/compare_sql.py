@@ -1,5 +1,5 @@
 """Runs the comparison's aggregates, sql/*.sql, with DuckDB and Spark and holds the rows against `callmark sql`; and holds
-what `callmark compare` counts against DuckDB's rows.
+what `callmark compare` counts, and its standardised difference, against DuckDB's rows.
 
     compare_sql.py CALLMARK DATASET [--only duckdb,spark]
 
@@ -12,6 +12,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 FOLDER = pathlib.Path(__file__).resolve().parents[2] / "sql"
 
@@ -68,7 +69,8 @@ def main():
             same = json.loads(json.dumps(found, default=int)) == wanted
             print(f"{name:8} {file.name:24} {len(found):4} rows: {'equal' if same else 'differ'}")
             failed = failed or not same
-    sys.exit(1 if failed or not counts_agree(options.callmark, dataset) else 0)
+    agree = [counts_agree(options.callmark, dataset), standardised_agrees(options.callmark, dataset)]
+    sys.exit(1 if failed or not all(agree) else 0)
 
 
 def counts_agree(callmark, dataset):
@@ -91,6 +93,27 @@ def counts_agree(callmark, dataset):
     wrong = [f"{key}: {found[key]} is not {wanted[key]}" for key in wanted if found[key] != wanted[key]]
     print(f"compare  {len(wanted)} counts: {'equal' if not wrong else '; '.join(wrong)}")
     return not wrong
+
+
+def standardised_agrees(callmark, dataset):
+    """Whether the comparison's standardised difference is that of the strata."""
+    strata = {}
+    for row in duckdb_rows(dataset, (FOLDER / "strata.sql").read_text(encoding="utf-8")):
+        key = (row["issue_type"], row["queue"], row["language"])
+        strata.setdefault(key, {})[row["first_handler"]] = (row["calls"], row["settled"])
+    both = [arms for arms in strata.values() if len(arms) == 2]
+    total = sum(arms["ai"][0] + arms["human"][0] for arms in both)
+    share = lambda arm: arm[1] / arm[0]
+    wanted = sum((a["ai"][0] + a["human"][0]) / total * (share(a["ai"]) - share(a["human"])) for a in both)
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as config:
+        config.write('covariates = ["issue", "queue", "language"]\n')
+        config.flush()
+        command = [callmark, "compare", dataset, "--config", config.name, "--format", "json"]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(printed.stdout)["figures"]["resolved_difference_standardised"]["value"]
+    same = abs(found - wanted) < 1e-9
+    print(f"compare  {len(both)} strata: {'equal' if same else f'{found} is not {wanted}'}")
+    return same
 
 
 if __name__ == "__main__":

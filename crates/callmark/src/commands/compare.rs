@@ -28,7 +28,10 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
         Some(dataset) => {
             let calls = super::runtime()?.block_on(async {
                 let tables = Tables::open(dataset).await?;
-                Ok::<_, anyhow::Error>(cohort::extract(&tables, &config, &labels).await?)
+                cohort::extract(&tables, &config, &labels).await.map_err(|error| match error {
+                    cohort::CompareError::UnknownLevel { .. } => UsageError(error.to_string()).into(),
+                    other => anyhow::Error::from(other),
+                })
             })?;
             let name = dataset.file_name().map_or("dataset".into(), |n| n.to_string_lossy());
             Some(analysis::compare(&calls, &config, &name))
@@ -36,12 +39,11 @@ pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
     };
     let mut shown = own.clone().unwrap_or_default();
     if let Some(published) = published {
-        let mut checked = claim::check(&published, own.as_ref());
+        let checked = claim::check(&published, own.as_ref());
         if own.is_none() {
-            shown.title = checked.title;
+            shown.title.clone_from(&checked.title);
         }
-        shown.sections.append(&mut checked.sections);
-        shown.figures.append(&mut checked.figures);
+        shown.include(checked);
     }
     if let Some(path) = &arguments.html {
         write(path, &report::html(&shown))?;
