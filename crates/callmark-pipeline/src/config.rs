@@ -124,7 +124,7 @@ impl Pipeline {
             device: DeviceChoice::Auto,
             workers: None,
             redaction: Redaction::default(),
-            engine: EngineChoice::Whisper,
+            engine: EngineChoice::Auto,
             out,
             batch_calls: DEFAULT_BATCH_CALLS,
         }
@@ -276,9 +276,13 @@ pub(crate) struct RawTranscription {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineChoice {
-    /// Whisper.
+    /// Whisper by CTranslate2 on the processor where its files are here, else by whisper.cpp.
     #[default]
+    Auto,
+    /// Whisper by whisper.cpp.
     Whisper,
+    /// Whisper by CTranslate2, or an error.
+    Ct2,
     /// Made-up text that follows from the length of what is said, for load tests: everything but recognition is real,
     /// and the rows say `scripted` where the model's name stands.
     Scripted,
