@@ -194,7 +194,7 @@ pub struct Encoded {
 
 impl Encoded {
     /// The packs of all of `parts`, which must have the same number of positions.
-    pub fn joined(parts: &[Encoded]) -> Self {
+    pub fn joined(parts: &[&Encoded]) -> Self {
         let mut all = Self { positions: parts.first().map_or(0, |part| part.positions), ..Self::default() };
         for part in parts {
             assert_eq!(part.positions, all.positions, "packs of one length are joined");
@@ -434,6 +434,6 @@ mod tests {
         assert!(Encoded { values: vec![0.0; 7], batch: 2, positions: 2 }.sound().is_err());
         assert!(Encoded::default().sound().is_err());
         let one = Encoded { values: vec![0.0; 8], batch: 1, positions: 2 };
-        assert_eq!(Encoded::joined(&[one.clone(), one]).sound().map(|s| (s.batch, s.width)), Ok((2, 4)));
+        assert_eq!(Encoded::joined(&[&one, &one]).sound().map(|s| (s.batch, s.width)), Ok((2, 4)));
     }
 }

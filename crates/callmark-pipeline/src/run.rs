@@ -209,7 +209,7 @@ pub fn run_with(
 }
 
 /// How many calls are in flight so that no worker waits for packs.
-fn callers(workers: &WorkerPool) -> usize {
+pub(crate) fn callers(workers: &WorkerPool) -> usize {
     let each = if workers.longest_batch() > 1 { CALLS_A_BATCHING_WORKER } else { 1 };
     workers.worker_count() * each
 }

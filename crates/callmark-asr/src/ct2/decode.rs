@@ -14,13 +14,15 @@ use crate::transcriber::{Decoding, ModelInfo, Pack, PackTranscript, TranscribeOp
 use crate::words::{TextToken, words_of_tokens};
 use callmark_ct2::{Aligned, Ct2Error, Encoded, Generated, Replica};
 use callmark_types::Millis;
+use std::collections::BTreeSet;
 
 /// Length of one position of the encoder's output.
 const POSITION_MS: i64 = 20;
 /// Positions that the model was trained on: 30 s.
 const MAX_POSITIONS: i64 = 1_500;
-/// Silence after the pack inside the encoder's window; with less the decoder loops.
-const PADDING: Millis = Millis(2_000);
+/// Least silence after the pack inside the encoder's window, which the step then rounds up. With half a second the
+/// decoder loops; on 8 calls the error rate was the same with 1 s and 1.5 s (see `benches/README.md`).
+const PADDING: Millis = Millis(1_000);
 /// The encoder's window is a multiple of this many positions, so that packs meet others of their window.
 const POSITION_STEP: i64 = 50;
 /// The shortest window.
@@ -166,15 +168,23 @@ impl Ct2Transcriber {
         };
         let encoded = packs.iter().map(|pack| self.encode(pack, positions)).collect::<Result<Vec<_>, _>>()?;
         if let Some(language) = self.told_language(options)? {
-            return self.decode(packs, &Encoded::joined(&encoded), &language, beam);
+            let sound: Vec<&Encoded> = encoded.iter().collect();
+            return self.decode(packs, &Encoded::joined(&sound), &language, beam);
         }
-        let mut heard = Vec::with_capacity(packs.len());
+        let mut detected = Vec::with_capacity(packs.len());
         for (pack, sound) in packs.iter().zip(&encoded) {
-            let detected = self.detect(pack, sound, options)?;
-            let language = detected.as_ref().map_or("en", |(code, _)| code.as_str());
-            for mut transcript in self.decode(&[pack], sound, language, beam)? {
-                transcript.language_probability = detected.as_ref().map(|(_, probability)| *probability);
-                heard.push(transcript);
+            detected.push(self.detect(pack, sound, options)?.unwrap_or_else(|| ("en".to_owned(), 0.0)));
+        }
+        // Packs of one language are decoded together.
+        let mut heard = vec![PackTranscript::default(); packs.len()];
+        let languages: BTreeSet<&String> = detected.iter().map(|(language, _)| language).collect();
+        for language in languages {
+            let own: Vec<usize> = (0..packs.len()).filter(|&i| detected[i].0 == *language).collect();
+            let together: Vec<&Pack> = own.iter().map(|&i| packs[i]).collect();
+            let sound: Vec<&Encoded> = own.iter().map(|&i| &encoded[i]).collect();
+            let found = self.decode(&together, &Encoded::joined(&sound), language, beam)?;
+            for (&i, transcript) in own.iter().zip(found) {
+                heard[i] = PackTranscript { language_probability: Some(detected[i].1), ..transcript };
             }
         }
         Ok(heard)
