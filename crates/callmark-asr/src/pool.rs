@@ -147,7 +147,7 @@ impl WorkerPool {
             let thread = std::thread::Builder::new()
                 .name(format!("asr-{worker}"))
                 .spawn(move || {
-                    Worker { worker, workers, transcriber: Some(transcriber) }.work(&queue, &*factory)
+                    Worker { index: worker, workers, transcriber: Some(transcriber) }.work(&queue, &*factory);
                 })
                 .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })?;
             threads.push(thread);
@@ -268,7 +268,7 @@ fn language_pack(plans: &[PackPlan]) -> Option<usize> {
 
 /// One of the pool's threads.
 struct Worker {
-    worker: usize,
+    index: usize,
     workers: usize,
     /// `None` after a panic, until the next packs come.
     transcriber: Option<Box<dyn Transcriber>>,
@@ -298,7 +298,7 @@ impl Worker {
     /// What is heard in each of `jobs`, which have one way of decoding.
     fn recognise(&mut self, jobs: &[Job], factory: &Factory) -> Vec<Result<PackTranscript, AsrError>> {
         let of_all = |error: AsrError| jobs.iter().map(|_| Err(error.clone())).collect();
-        let mut transcriber = match self.transcriber.take().map_or_else(|| factory(self.worker), Ok) {
+        let mut transcriber = match self.transcriber.take().map_or_else(|| factory(self.index), Ok) {
             Ok(transcriber) => transcriber,
             Err(error) => return of_all(error),
         };

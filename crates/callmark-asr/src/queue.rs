@@ -75,10 +75,6 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
-    fn same_parity(a: &i32, b: &i32) -> bool {
-        a % 2 == b % 2
-    }
-
     fn filled(entries: std::ops::Range<i32>) -> Queue<i32> {
         let queue = Queue::new(entries.len());
         for entry in entries {
@@ -90,9 +86,9 @@ mod tests {
     #[test]
     fn the_oldest_is_taken_with_what_fits_it_and_the_rest_keeps_its_order() {
         let queue = filled(0..8);
-        assert_eq!(queue.take(3, 1, same_parity), Some(vec![0, 2, 4]));
-        assert_eq!(queue.take(9, 1, same_parity), Some(vec![1, 3, 5, 7]));
-        assert_eq!(queue.take(9, 1, same_parity), Some(vec![6]));
+        assert_eq!(queue.take(3, 1, |a, b| a % 2 == b % 2), Some(vec![0, 2, 4]));
+        assert_eq!(queue.take(9, 1, |a, b| a % 2 == b % 2), Some(vec![1, 3, 5, 7]));
+        assert_eq!(queue.take(9, 1, |a, b| a % 2 == b % 2), Some(vec![6]));
     }
 
     #[test]

@@ -104,6 +104,21 @@ fn checked(call: impl FnOnce(*mut c_char, usize) -> c_int) -> Result<(), String>
     Err(text.to_string_lossy().into_owned())
 }
 
+/// Appends what the shim hands over to a vector of floats.
+extern "C" fn take_floats(taker: *mut c_void, values: *const f32, count: usize) {
+    // SAFETY: `taker` is the caller's vector, which nothing else touches meanwhile; the shim hands `count` floats.
+    let (into, values) =
+        unsafe { (&mut *taker.cast::<Vec<f32>>(), std::slice::from_raw_parts(values, count)) };
+    into.extend_from_slice(values);
+}
+
+/// Appends a language and its probability to a vector of both.
+extern "C" fn take_language(taker: *mut c_void, text: *const c_char, probability: f32) {
+    // SAFETY: `taker` is the caller's vector, which nothing else touches meanwhile; `text` ends in zero.
+    let (into, text) = unsafe { (&mut *taker.cast::<Vec<(String, f32)>>(), CStr::from_ptr(text)) };
+    into.push((text.to_string_lossy().into_owned(), probability));
+}
+
 fn c_path(path: &Path) -> Result<CString, String> {
     CString::new(path.as_os_str().as_bytes()).map_err(|_| "the path has a zero byte in it".to_owned())
 }
@@ -264,14 +279,8 @@ impl Replica {
                 mel.len()
             )));
         }
-        extern "C" fn take(taker: *mut c_void, values: *const f32, count: usize) {
-            // SAFETY: `taker` is the vector below, which nothing else touches meanwhile; the shim hands `count` floats.
-            let (into, values) =
-                unsafe { (&mut *taker.cast::<Vec<f32>>(), std::slice::from_raw_parts(values, count)) };
-            into.extend_from_slice(values);
-        }
-        let mut values = Vec::new();
-        // SAFETY: `mel` has `mels * frames` values, `take` fits `values`, `error` has the room that is said.
+        let mut values: Vec<f32> = Vec::new();
+        // SAFETY: `mel` has `mels * frames` values, `take_floats` fits `values`, `error` has the room that is said.
         checked(|error, room| unsafe {
             callmark_ct2_encode(
                 self.pointer.as_ptr(),
@@ -280,7 +289,7 @@ impl Replica {
                 mels,
                 frames,
                 (&raw mut values).cast(),
-                take,
+                take_floats,
                 error,
                 room,
             )
@@ -392,20 +401,15 @@ impl Replica {
     /// Language tokens' texts (`<|en|>`) and their probabilities, which sum to 1, for the one pack of `sound`.
     pub fn languages(&mut self, sound: &Encoded) -> Result<Vec<(String, f32)>, Ct2Error> {
         let pointers = sound.sound()?;
-        extern "C" fn take(taker: *mut c_void, text: *const c_char, probability: f32) {
-            // SAFETY: `taker` is the vector below, which nothing else touches meanwhile; `text` ends in zero.
-            let (into, text) = unsafe { (&mut *taker.cast::<Vec<(String, f32)>>(), CStr::from_ptr(text)) };
-            into.push((text.to_string_lossy().into_owned(), probability));
-        }
-        let mut found = Vec::new();
-        // SAFETY: `take` fits `found`; `sound` outlives the call; `error` has the room that is said.
+        let mut found: Vec<(String, f32)> = Vec::new();
+        // SAFETY: `take_language` fits `found`; `sound` outlives the call; `error` has the room that is said.
         checked(|error, room| unsafe {
             callmark_ct2_languages(
                 self.pointer.as_ptr(),
                 self.threads,
                 pointers,
                 (&raw mut found).cast(),
-                take,
+                take_language,
                 error,
                 room,
             )

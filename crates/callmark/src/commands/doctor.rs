@@ -56,7 +56,8 @@ fn model(name: &str) -> Finding {
 
 /// CTranslate2 is no need: without it the work is done, only slower.
 fn engine(name: &str) -> Finding {
-    let found = ModelStore::default_dir().and_then(ModelStore::open).and_then(|store| store.resolve_ct2(name));
+    let found =
+        ModelStore::default_dir().and_then(ModelStore::open).and_then(|store| store.resolve_ct2(name));
     let what = match found {
         _ if !cfg!(feature = "ct2") => "whisper.cpp; this build does not run CTranslate2".to_owned(),
         Ok(Some(model)) => format!("CTranslate2 ({}) and whisper.cpp", model.library.display()),
