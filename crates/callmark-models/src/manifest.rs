@@ -320,12 +320,10 @@ impl Manifest {
         let mut files = std::collections::BTreeSet::new();
         for entry in self.entries() {
             check_plain_name("name", entry.name())?;
-            match entry.file().split_once('/') {
-                Some((folder, file)) => {
-                    check_plain_name("folder", folder)?;
-                    check_plain_name("file", file)?;
-                }
-                None => check_plain_name("file", entry.file())?,
+            let (folder, name) = entry.file().split_once('/').unwrap_or(("folder", entry.file()));
+            if !is_plain_name(folder) || !is_plain_name(name) {
+                let file = entry.file();
+                return Err(invalid(format!("file `{file}` must be a plain name, or one in a folder: a/b")));
             }
             if !names.insert(entry.name()) || !files.insert(entry.file()) {
                 return Err(invalid(format!(
@@ -371,9 +369,13 @@ fn check_sources(model: &Model) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn check_plain_name(what: &str, name: &str) -> Result<(), ModelError> {
+fn is_plain_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain) {
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+}
+
+fn check_plain_name(what: &str, name: &str) -> Result<(), ModelError> {
+    if is_plain_name(name) {
         return Ok(());
     }
     Err(invalid(format!(
