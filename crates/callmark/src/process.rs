@@ -2,18 +2,15 @@
 //!
 //! Only here because both are settings of the whole process, which no library may touch.
 
-/// Blocks from this size on are handed back to the system when freed: the largest limit that glibc knows.
+/// Blocks from this size on are handed back to the system when freed.
 ///
-/// CTranslate2 takes a new block for every intermediate result, up to 32 MiB for the attention in a window of 20 s. With
-/// a limit of 1 MiB the system spent a quarter of the processor time clearing pages for them.
+/// glibc raises this limit by itself, up to 32 MiB, each time a larger block is freed. The recogniser's buffers (up to
+/// tens of MiB for every pack of speech) then pile up in the heaps of the worker threads with holes between them:
+/// measured with `make bench-memory`, a fifth more resident memory, growing all day.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const RETURN_BLOCKS_FROM: libc::c_int = 32 << 20;
+const RETURN_BLOCKS_FROM: libc::c_int = 1 << 20;
 
-/// Free memory at the end of a heap that is kept for the next pack of speech.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const KEEP_FREE: libc::c_int = 64 << 20;
-
-/// Heaps shared by the threads: each keeps some memory of its own, and the workers hardly ever wait for one another here.
+/// Heaps shared by the threads. Two workers and their call threads hardly ever wait for one another here.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAPS: libc::c_int = 2;
 
@@ -24,7 +21,7 @@ pub(crate) fn return_freed_memory() {
     // SAFETY: called first thing in `main`, when this is the only thread. A refused setting changes nothing.
     unsafe {
         libc::mallopt(libc::M_MMAP_THRESHOLD, RETURN_BLOCKS_FROM);
-        libc::mallopt(libc::M_TRIM_THRESHOLD, KEEP_FREE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, RETURN_BLOCKS_FROM);
         libc::mallopt(libc::M_ARENA_MAX, HEAPS);
     }
 }
