@@ -5,7 +5,7 @@
 
 Engines, each in a process of its own, in turns on the same files, `rounds` times:
 
-  callmark        `callmark score` with its default engine: the whole command, start, scoring and tables included
+  callmark        `callmark score --engine ct2`: the whole command, start, scoring and tables included
   callmark-wcpp   the same with `--engine whisper`
   faster-whisper  BatchedInferencePipeline, int8, its own speech detection, greedy, batches of 8, without word times
   whisper.cpp     pywhispercpp's build of it with its defaults on the whole channel, without speech detection
@@ -285,7 +285,7 @@ def main():
                 if engine in PEERS:
                     result = run_peer(engine, peers[engine], a_set, place)
                 else:
-                    kind = "whisper" if engine == "callmark-wcpp" else "auto"
+                    kind = "whisper" if engine == "callmark-wcpp" else "ct2"
                     result = run_callmark(options.callmark, options.models, a_set, place, kind)
                 runs[engine].append(result)
                 print(f"{name} {engine}: {result['wall']:.1f} s", file=sys.stderr, flush=True)

@@ -2,7 +2,7 @@
 //!
 //! CTranslate2 takes eleven minutes to compile, most of it for its matrix kernels. The wheel that PyPI ships holds it
 //! built for every kind of processor, so that library is opened at run time and a build costs a second. The crate exists
-//! to keep foreign code in one small place: the shim under `native/` and the calls to it in [`mod@sys`] are all there is,
+//! to keep foreign code in one small place: the shim under `native/` and the calls to it in the module `sys` are all there is,
 //! and no `unsafe` shows outside. It knows nothing of calls, packs, words or where files come from.
 
 mod sys;

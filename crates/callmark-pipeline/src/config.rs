@@ -276,7 +276,7 @@ pub(crate) struct RawTranscription {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineChoice {
-    /// Whisper by CTranslate2 on the processor where its files are here, else by whisper.cpp.
+    /// The more accurate one; among equals the faster one that is here. At present that is whisper.cpp.
     #[default]
     Auto,
     /// Whisper by whisper.cpp.

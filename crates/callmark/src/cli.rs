@@ -99,7 +99,7 @@ pub(crate) struct HearingArguments {
     /// Folder for copies of the recordings in which that data is silenced
     #[arg(long, value_name = "DIR", requires = "redact")]
     pub(crate) redacted_audio: Option<PathBuf>,
-    /// What transcribes: whisper is whisper.cpp, ct2 CTranslate2; auto takes the faster one that is here
+    /// What transcribes: whisper is whisper.cpp, ct2 is CTranslate2, which is faster on a processor; auto takes whisper
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub(crate) engine: Engine,
     /// Where to transcribe

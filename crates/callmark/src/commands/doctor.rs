@@ -62,7 +62,7 @@ fn engine(name: &str) -> Finding {
         _ if !cfg!(feature = "ct2") => "whisper.cpp; this build does not run CTranslate2".to_owned(),
         Ok(Some(model)) => format!("CTranslate2 ({}) and whisper.cpp", model.library.display()),
         Ok(None) => format!("whisper.cpp; there is no form of `{name}` for CTranslate2 on this machine"),
-        Err(e) => format!("whisper.cpp; CTranslate2, which is faster on a processor, is not ready: {e}"),
+        Err(e) => format!("whisper.cpp; CTranslate2 is not ready: {e}"),
     };
     Finding { good: true, subject: "engine", what }
 }
