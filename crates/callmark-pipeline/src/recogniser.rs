@@ -26,7 +26,7 @@ const SCRIPT: [(Millis, &str); 6] = [
 ];
 
 /// Whether CTranslate2 is taken on a processor where the engine is left open. It takes half of whisper.cpp's time there, but
-/// on the 24 dev calls its error rate was 0.0463 to 0.0499 against 0.0449 (`benches/README.md`): the more right one is taken
+/// on the 24 dev calls its error rate was 0.0455 against 0.0449, and 0.0564 against 0.0507 on mono (`benches/README.md`): the more right one is taken
 /// until the two are equal.
 const AUTO_TAKES_CT2: bool = false;
 

@@ -21,7 +21,8 @@ pub(crate) fn model() -> Option<PathBuf> {
 #[cfg(feature = "ct2")]
 pub(crate) fn ct2_model() -> Option<callmark_asr::Ct2Config> {
     let folder = present(models()?.join("base-ct2"), "model")?;
-    let library = present(models()?.join("ctranslate2").join("libctranslate2-a7a60d30.so.4.8.5"), "library")?;
+    let library =
+        present(models()?.join("ctranslate2-4.8.5").join("libctranslate2-a7a60d30.so.4.8.5"), "library")?;
     Some(callmark_asr::Ct2Config::new(library, folder, "base"))
 }
 
