@@ -152,6 +152,12 @@ bench-memory: test-build test-deps ## Memory over 1,000 short calls: peak, and w
 	@.make/deps.sh ffmpeg
 	python3 benches/memory.py $(CALLMARK) pipelines/demo/audio
 
+.PHONY: bench-asr
+bench-asr: test-build test-deps ## Transcription beside faster-whisper and whisper.cpp (QUICK=1: a few minutes; SETS, ROUNDS)
+	@.make/deps.sh ffmpeg
+	python=$$($(VENV) benches/asr-requirements.txt) && $$python benches/asr.py $(CALLMARK) $(CALLMARK_MODELS) $(CALLMARK_CORPUS) \
+	  $(OUT)/bench-asr $(if $(QUICK),--quick) $(if $(SETS),--sets "$(SETS)") $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: bench-compare
 bench-compare: test-build test-deps ## Time and memory of comparing simulated calls (CALLS="1000000 10000000"; kept in OUT)
 	python3 benches/compare.py $(CALLMARK) $(OUT)/bench-compare $(or $(CALLS),1000000)

@@ -2,9 +2,10 @@
 //! and speech detection.
 //!
 //! Reads one job a line from stdin, `{"id": …, "wav": mono 16 kHz 16 bit, "speech": [[start_ms, end_ms], …]}`, and
-//! writes one line a job to stdout, with the utterances. First argument: the model; then `key=value` settings.
+//! writes one line a job to stdout, with the utterances. First argument: the model's file, or for CTranslate2 its folder
+//! (with `library=` the shared library); then `key=value` settings.
 
-use callmark_asr::{Decoding, EngineConfig, TranscribeOptions, WhisperConfig, WorkerPool};
+use callmark_asr::{Ct2Config, Decoding, EngineConfig, TranscribeOptions, WhisperConfig, WorkerPool};
 use callmark_types::{Millis, Pcm, Span};
 use serde_json::{Value, json};
 use std::error::Error;
@@ -14,14 +15,23 @@ use std::time::Instant;
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let model = arguments.next().ok_or("usage: transcribe_spans MODEL [key=value …] < jobs.jsonl")?;
-    let mut config = WhisperConfig::new(model);
+    let mut config = WhisperConfig::new(&model);
+    let mut ct2 = Ct2Config::new("", &model, "base");
+    let mut callers = 0;
     let mut options = TranscribeOptions::default();
     let mut workers = std::thread::available_parallelism()?.get();
     for setting in arguments {
         let (key, value) = setting.split_once('=').ok_or("settings look like key=value")?;
         match key {
             "workers" => workers = value.parse()?,
-            "threads" => config.threads_per_worker = value.parse()?,
+            "callers" => callers = value.parse()?,
+            "threads" => {
+                config.threads_per_worker = value.parse()?;
+                ct2.threads_per_worker = config.threads_per_worker;
+            }
+            "library" => ct2.library = value.into(),
+            "compute" => value.clone_into(&mut ct2.compute),
+            "batch" => ct2.batch = value.parse()?,
             "language" => options.language = Some(value.to_owned()),
             "beam" => options.decoding = Decoding::Beam(value.parse()?),
             "attempts" => options.max_attempts = value.parse()?,
@@ -31,7 +41,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             _ => return Err(format!("unknown setting {key}").into()),
         }
     }
-    let pool = WorkerPool::start(EngineConfig::Whisper(config), workers)?;
+    let engine = if ct2.library.as_os_str().is_empty() {
+        EngineConfig::Whisper(config)
+    } else {
+        EngineConfig::Ct2(ct2)
+    };
+    let pool = WorkerPool::start(engine, workers)?;
     let jobs: Vec<Value> = std::io::stdin()
         .lock()
         .lines()
@@ -40,7 +55,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let started = Instant::now();
     let next = std::sync::atomic::AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for _ in 0..=workers {
+        for _ in 0..=workers.max(callers) {
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);

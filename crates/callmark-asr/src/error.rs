@@ -23,6 +23,16 @@ pub enum AsrError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The engine's own software cannot be used on this machine. Get it, or take the other engine.
+    #[error(
+        "engine {engine} cannot be used: {reason}; run `callmark models pull base`, or take `--engine whisper`"
+    )]
+    EngineUnavailable {
+        /// The engine's name.
+        engine: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
     /// The engine could not make room for a worker. Lower the number of workers or take a smaller model.
     #[error("worker {worker} cannot start: {reason}; use fewer workers or a smaller model")]
     WorkerStart {

@@ -6,18 +6,27 @@
 //! file but the model's.
 
 mod assemble;
+#[cfg(feature = "ct2")]
+mod ct2;
 mod error;
 pub mod guards;
 mod language;
 mod packing;
 mod phantoms;
 mod pool;
+mod queue;
+#[cfg(any(feature = "ct2", feature = "whisper"))]
+mod retry;
 mod scripted;
 mod timing;
 mod transcriber;
 #[cfg(feature = "whisper")]
 mod whisper;
+#[cfg(any(feature = "ct2", feature = "whisper"))]
+mod words;
 
+#[cfg(feature = "ct2")]
+pub use ct2::{Ct2Config, Ct2Engine, Ct2Transcriber};
 pub use error::AsrError;
 pub use guards::GuardLimits;
 pub use language::model_language;

@@ -245,13 +245,24 @@ mod tests {
         })
     }
 
+    fn any_limits() -> impl Strategy<Value = PackLimits> {
+        (2_000i64..28_000, 0i64..900, 0i64..400, 1i64..300).prop_map(
+            |(longest_pack, margin, joint, shortest_span)| PackLimits {
+                longest_pack: Millis(longest_pack),
+                margin: Millis(margin),
+                joint: Millis(joint),
+                shortest_span: Millis(shortest_span),
+            },
+        )
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn every_time_maps_to_the_pack_and_back_unchanged(speech in spans()) {
+        fn every_time_maps_to_the_pack_and_back_unchanged(speech in spans(), limits in any_limits()) {
             let pcm = recording(120);
-            for plan in plan_packs(&pcm, &speech, &PackLimits::default()) {
+            for plan in plan_packs(&pcm, &speech, &limits) {
                 for piece in &plan.pieces {
                     for time in (piece.source.start.0..piece.source.end.0).step_by(37).map(Millis) {
                         let in_pack = plan.to_pack(time).expect("a time inside a piece");
@@ -263,9 +274,9 @@ mod tests {
         }
 
         #[test]
-        fn the_map_to_the_recording_never_goes_back_and_stays_in_the_pieces(speech in spans()) {
+        fn the_map_to_the_recording_never_goes_back_and_stays_in_the_pieces(speech in spans(), limits in any_limits()) {
             let pcm = recording(120);
-            for plan in plan_packs(&pcm, &speech, &PackLimits::default()) {
+            for plan in plan_packs(&pcm, &speech, &limits) {
                 let mut before = Millis::ZERO;
                 for time in (0..=plan.duration().0).step_by(13).map(Millis) {
                     let mapped = plan.to_recording(time);
@@ -278,9 +289,8 @@ mod tests {
         }
 
         #[test]
-        fn packs_hold_all_the_speech_once_and_never_too_much(speech in spans()) {
+        fn packs_hold_all_the_speech_once_and_never_too_much(speech in spans(), limits in any_limits()) {
             let pcm = recording(120);
-            let limits = PackLimits::default();
             let plans = plan_packs(&pcm, &speech, &limits);
             let packed: Millis = plans.iter().map(PackPlan::speech_duration).sum();
             let wanted: Millis = clean_spans(&pcm, &speech, &limits).into_iter().map(Span::duration).sum();

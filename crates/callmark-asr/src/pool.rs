@@ -2,11 +2,15 @@
 //!
 //! Recognition takes whole cores for seconds, so it never runs on an async runtime's threads. Each worker owns one
 //! recogniser for its whole life; callers on any number of threads hand in packs and wait. Packs are built when there
-//! is room for them, so memory is bounded by the queue however many calls are in flight.
+//! is room for them, so memory is bounded by the queue however many calls are in flight. Packs that an engine can
+//! recognise together are given to it together, whichever calls they come from.
 
 use crate::assemble::assemble;
+#[cfg(feature = "ct2")]
+use crate::ct2::{Ct2Config, Ct2Engine};
 use crate::error::AsrError;
 use crate::packing::{PackLimits, PackPlan, clean_spans, plan_packs};
+use crate::queue::Queue;
 use crate::scripted::{Script, ScriptedTranscriber};
 use crate::transcriber::{ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
 #[cfg(feature = "whisper")]
@@ -14,12 +18,10 @@ use crate::whisper::{WhisperConfig, WhisperEngine};
 use callmark_types::{Millis, Pcm, Span, Utterance};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
-/// Packs that wait per worker: one, so that a worker never idles between two packs.
-const QUEUED_PACKS_PER_WORKER: usize = 1;
 /// Packs looked at for the one with the most speech, to detect the language on.
 const LANGUAGE_CANDIDATE_PACKS: usize = 3;
 /// Memory of one whisper worker of the base model beside the shared weights: 118 MiB measured, and room for growth.
@@ -31,6 +33,9 @@ pub enum EngineConfig {
     /// Whisper through whisper.cpp.
     #[cfg(feature = "whisper")]
     Whisper(WhisperConfig),
+    /// Whisper through CTranslate2.
+    #[cfg(feature = "ct2")]
+    Ct2(Ct2Config),
     /// A script, for tests.
     Scripted(Script),
 }
@@ -63,13 +68,21 @@ struct Job {
     reply: Sender<(usize, Result<PackTranscript, AsrError>)>,
 }
 
+impl Job {
+    fn fits(&self, other: &Self, window: impl Fn(&Pack) -> Millis) -> bool {
+        let one_way = Arc::ptr_eq(&self.options, &other.options) || self.options == other.options;
+        one_way && window(&self.pack) == window(&other.pack)
+    }
+}
+
 /// Recognisers on threads of their own. Shared by reference between as many callers as one likes; dropping it lets
 /// the workers finish what is queued and waits for them.
 pub struct WorkerPool {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Arc<Queue<Job>>,
     workers: Vec<JoinHandle<()>>,
     model: ModelInfo,
     longest_pack: Millis,
+    longest_batch: usize,
     description: String,
 }
 
@@ -93,6 +106,15 @@ impl WorkerPool {
                 };
                 Self::start_with(new_worker, workers, description)
             }
+            #[cfg(feature = "ct2")]
+            EngineConfig::Ct2(config) => {
+                let engine = Ct2Engine::load(&config)?;
+                let description = engine.description(workers);
+                let new_worker = move |worker| -> Result<Box<dyn Transcriber>, AsrError> {
+                    Ok(Box::new(engine.transcriber(worker)?))
+                };
+                Self::start_with(new_worker, workers, description)
+            }
             EngineConfig::Scripted(script) => {
                 let new_worker = move |_| -> Result<Box<dyn Transcriber>, AsrError> {
                     Ok(Box::new(ScriptedTranscriber::new(script.clone())))
@@ -109,24 +131,28 @@ impl WorkerPool {
         description: String,
     ) -> Result<Self, AsrError> {
         let factory: Arc<Factory> = Arc::new(factory);
-        let (jobs, queue) = sync_channel(workers * QUEUED_PACKS_PER_WORKER);
-        let queue = Arc::new(Mutex::new(queue));
+        let workers = workers.max(1);
         let mut transcribers = Vec::with_capacity(workers);
-        for worker in 0..workers.max(1) {
+        for worker in 0..workers {
             transcribers.push(factory(worker)?);
         }
         let model = transcribers[0].model();
         let longest_pack = transcribers[0].longest_pack();
+        let longest_batch = transcribers[0].longest_batch();
+        // One batch a worker waits, so that a worker never idles between two.
+        let jobs = Arc::new(Queue::new(workers * longest_batch));
         let mut threads = Vec::with_capacity(workers);
         for (worker, transcriber) in transcribers.into_iter().enumerate() {
-            let (queue, factory) = (Arc::clone(&queue), Arc::clone(&factory));
+            let (queue, factory) = (Arc::clone(&jobs), Arc::clone(&factory));
             let thread = std::thread::Builder::new()
                 .name(format!("asr-{worker}"))
-                .spawn(move || work(worker, transcriber, &queue, &*factory))
+                .spawn(move || {
+                    Worker { index: worker, workers, transcriber: Some(transcriber) }.work(&queue, &*factory);
+                })
                 .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })?;
             threads.push(thread);
         }
-        Ok(Self { jobs: Some(jobs), workers: threads, model, longest_pack, description })
+        Ok(Self { jobs, workers: threads, model, longest_pack, longest_batch, description })
     }
 
     /// What runs, in a line for people: device, workers, threads, kernels, model.
@@ -142,6 +168,11 @@ impl WorkerPool {
     /// How many workers there are.
     pub fn worker_count(&self) -> usize {
         self.workers.len()
+    }
+
+    /// Packs that a worker recognises at once: with more than one it pays to have more callers than workers.
+    pub fn longest_batch(&self) -> usize {
+        self.longest_batch
     }
 
     /// Transcribes the speech of one channel of one call; blocks until it is done.
@@ -202,12 +233,11 @@ impl WorkerPool {
         wanted: &[usize],
         options: &Arc<TranscribeOptions>,
     ) -> Result<Vec<(usize, PackTranscript)>, AsrError> {
-        let jobs = self.jobs.as_ref().ok_or(AsrError::PoolClosed)?;
         let (reply, replies) = channel();
         for &index in wanted {
             let pack = plans[index].build(pcm);
             let job = Job { index, pack, options: Arc::clone(options), reply: reply.clone() };
-            jobs.send(job).map_err(|_| AsrError::PoolClosed)?;
+            self.jobs.push(job).map_err(|_| AsrError::PoolClosed)?;
         }
         drop(reply);
         let mut heard = Vec::with_capacity(wanted.len());
@@ -220,7 +250,7 @@ impl WorkerPool {
 
 impl Drop for WorkerPool {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.jobs.close();
         for worker in self.workers.drain(..) {
             // A worker catches its panics; one that dies anyway must not take the caller down too.
             let _ = worker.join();
@@ -236,30 +266,52 @@ fn language_pack(plans: &[PackPlan]) -> Option<usize> {
         .map(|(index, _)| index)
 }
 
-fn work(worker: usize, first: Box<dyn Transcriber>, queue: &Mutex<Receiver<Job>>, factory: &Factory) {
-    let mut transcriber = Some(first);
-    loop {
-        // The lock is held while waiting: the next free worker takes the next pack.
-        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        let result = match transcriber.as_mut() {
-            Some(ready) => run(ready.as_mut(), &job),
-            None => match factory(worker) {
-                Ok(fresh) => run(transcriber.insert(fresh).as_mut(), &job),
-                Err(error) => Err(error),
-            },
-        };
-        if matches!(result, Err(AsrError::WorkerPanicked(_))) {
-            transcriber = None;
-        }
-        // The caller may have given up after another pack's error.
-        let _ = job.reply.send((job.index, result));
-    }
+/// One of the pool's threads.
+struct Worker {
+    index: usize,
+    workers: usize,
+    /// `None` after a panic, until the next packs come.
+    transcriber: Option<Box<dyn Transcriber>>,
 }
 
-fn run(transcriber: &mut dyn Transcriber, job: &Job) -> Result<PackTranscript, AsrError> {
-    catch_unwind(AssertUnwindSafe(|| transcriber.transcribe(&job.pack, &job.options)))
-        .unwrap_or_else(|panic| Err(AsrError::WorkerPanicked(panic_text(panic.as_ref()))))
+impl Worker {
+    fn work(mut self, queue: &Queue<Job>, factory: &Factory) {
+        while let Some(jobs) = self.take(queue) {
+            let results = self.recognise(&jobs, factory);
+            for (job, result) in jobs.into_iter().zip(results) {
+                // The caller may have given up after another pack's error.
+                let _ = job.reply.send((job.index, result));
+            }
+        }
+    }
+
+    fn take(&self, queue: &Queue<Job>) -> Option<Vec<Job>> {
+        let limit = self.transcriber.as_ref().map_or(1, |transcriber| transcriber.longest_batch());
+        queue.take(limit, self.workers, |one, other| {
+            let window = |pack: &Pack| {
+                self.transcriber.as_ref().map_or(pack.duration(), |transcriber| transcriber.window(pack))
+            };
+            one.fits(other, window)
+        })
+    }
+
+    /// What is heard in each of `jobs`, which have one way of decoding.
+    fn recognise(&mut self, jobs: &[Job], factory: &Factory) -> Vec<Result<PackTranscript, AsrError>> {
+        let of_all = |error: AsrError| jobs.iter().map(|_| Err(error.clone())).collect();
+        let mut transcriber = match self.transcriber.take().map_or_else(|| factory(self.index), Ok) {
+            Ok(transcriber) => transcriber,
+            Err(error) => return of_all(error),
+        };
+        let packs: Vec<&Pack> = jobs.iter().map(|job| &job.pack).collect();
+        let heard = catch_unwind(AssertUnwindSafe(|| transcriber.transcribe_batch(&packs, &jobs[0].options)));
+        match heard {
+            Ok(results) => {
+                self.transcriber = Some(transcriber);
+                results
+            }
+            Err(panic) => of_all(AsrError::WorkerPanicked(panic_text(panic.as_ref()))),
+        }
+    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

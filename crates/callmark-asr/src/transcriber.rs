@@ -122,6 +122,26 @@ pub trait Transcriber: Send {
     /// on `pack` and `options` alone, whatever was transcribed before, and an error leaves the engine usable.
     fn transcribe(&mut self, pack: &Pack, options: &TranscribeOptions) -> Result<PackTranscript, AsrError>;
 
+    /// The words in each of `packs`, in their order: what [`Transcriber::transcribe`] yields of each, only faster where
+    /// the packs have one [`Transcriber::window`] and are no more than [`Transcriber::longest_batch`].
+    fn transcribe_batch(
+        &mut self,
+        packs: &[&Pack],
+        options: &TranscribeOptions,
+    ) -> Vec<Result<PackTranscript, AsrError>> {
+        packs.iter().map(|pack| self.transcribe(pack, options)).collect()
+    }
+
+    /// The most packs worth handing over at once.
+    fn longest_batch(&self) -> usize {
+        1
+    }
+
+    /// The length to which `pack` is filled up with silence: packs of one window can be recognised together.
+    fn window(&self, pack: &Pack) -> Millis {
+        pack.duration()
+    }
+
     /// The longest pack this engine takes.
     fn longest_pack(&self) -> Millis;
 

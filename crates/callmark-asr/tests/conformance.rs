@@ -1,6 +1,6 @@
-//! What every recogniser must do, run for the scripted fake and for whisper.
+//! What every recogniser must do, run for the scripted fake, for whisper and for CTranslate2.
 //!
-//! The whisper tests take the model from the folder `CALLMARK_MODELS`, or `~/.cache/callmark/models`, and speech from
+//! The tests of real ones take the model from the folder `CALLMARK_MODELS`, or `~/.cache/callmark/models`, and speech from
 //! the corpus (`CALLMARK_CORPUS`, or `shared/corpus` beside the checkout); without them they say so and pass.
 
 mod common;
@@ -42,7 +42,29 @@ fn conforms<T: Transcriber>(mut fresh: impl FnMut() -> T, speech: &Pack) {
 
     let second = recogniser.transcribe(speech, &options).expect("speech");
     assert_eq!(first, second, "the same pack twice gives the same words");
+    neighbours_do_not_matter(&mut recogniser, speech, &options);
     leaves_nothing_behind(recogniser, fresh(), speech, &options);
+}
+
+/// A pack recognised together with others gives what it gives alone.
+fn neighbours_do_not_matter<T: Transcriber>(recogniser: &mut T, speech: &Pack, options: &TranscribeOptions) {
+    let part = |from: usize, to: usize| {
+        let length = speech.samples.len();
+        Pack { samples: speech.samples[length * from / 8..length * to / 8].to_vec() }
+    };
+    let silence = Pack { samples: vec![0.0; 16_000] };
+    let packs = [part(0, 8), part(0, 5), part(2, 8), part(3, 6), silence];
+    let alone: Vec<PackTranscript> =
+        packs.iter().map(|pack| recogniser.transcribe(pack, options).expect("speech")).collect();
+    for count in 1..=packs.len() {
+        let together: Vec<&Pack> = packs[..count].iter().collect();
+        let heard = recogniser.transcribe_batch(&together, options);
+        assert_eq!(heard.len(), count);
+        for (heard, alone) in heard.into_iter().zip(&alone) {
+            assert_eq!(heard.as_ref(), Ok(alone), "{count} together");
+        }
+    }
+    assert!(recogniser.transcribe_batch(&[], options).is_empty());
 }
 
 /// Another pack heard before changes nothing.
@@ -100,4 +122,13 @@ fn whisper_conforms() {
     let config = WhisperConfig { device: Device::Cpu, ..WhisperConfig::new(model_path) };
     let engine = WhisperEngine::load(&config).expect("the model loads");
     conforms(|| engine.transcriber(0).expect("a state"), &Pack { samples });
+}
+
+#[cfg(feature = "ct2")]
+#[test]
+fn ctranslate2_conforms() {
+    let (Some(config), Some(pcm)) = (common::ct2_model(), common::telephone_speech()) else { return };
+    let samples = pcm.samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
+    let engine = callmark_asr::Ct2Engine::load(&config).expect("the model loads");
+    conforms(|| engine.transcriber(0).expect("a replica"), &Pack { samples });
 }

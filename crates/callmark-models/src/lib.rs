@@ -29,10 +29,12 @@ mod wheel;
 pub use convert::{Tokenizer, convert_ctranslate2};
 pub use error::{ModelError, SourceFailure};
 pub use manifest::{
-    Conversion, DerivedModel, Languages, Manifest, Model, ModelEntry, Quantisation, Source, SourceKind,
-    WheelPart,
+    Conversion, Ct2Parts, DerivedModel, Languages, Manifest, Model, ModelEntry, Quantisation, Source,
+    SourceKind, WheelPart,
 };
 pub use progress::{Activity, Progress};
 pub use pull::{PullOptions, Pulled};
 pub use quantise::quantise_q8_0;
-pub use store::{ModelState, ModelStatus, ModelStore, ResolvedModel, Verification, VerificationOutcome};
+pub use store::{
+    Ct2Model, ModelState, ModelStatus, ModelStore, ResolvedModel, Verification, VerificationOutcome,
+};

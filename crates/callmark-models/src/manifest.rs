@@ -30,7 +30,7 @@ pub struct Manifest {
 pub struct Model {
     /// What a user calls it: `base`.
     pub name: String,
-    /// Its file's name in the models' directory.
+    /// Its file's name in the models' directory; in a folder there, `folder/name`.
     pub file: String,
     /// Its size.
     pub bytes: u64,
@@ -42,9 +42,31 @@ pub struct Model {
     pub languages: Languages,
     /// SPDX name of the weights' licence.
     pub licence: String,
+    /// The machines it is for, as `x86_64-linux`; all of them when `None`.
+    pub target: Option<String>,
+    /// What runs the same weights by CTranslate2.
+    pub ct2: Option<Ct2Parts>,
     /// Where it can be had, in order of preference.
     #[serde(rename = "source")]
     pub sources: Vec<Source>,
+}
+
+/// Names of the models that are the files of CTranslate2 and its form of the weights. Each lies in a folder with those
+/// of its list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ct2Parts {
+    /// The weights first, then what is read beside them.
+    pub weights: Vec<String>,
+    /// The shared library first, then what it loads.
+    pub library: Vec<String>,
+}
+
+impl Ct2Parts {
+    /// All names, the weights' first.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.weights.iter().chain(&self.library).map(String::as_str)
+    }
 }
 
 /// A file made on this machine from another model.
@@ -182,6 +204,12 @@ impl WheelPart {
 }
 
 impl Model {
+    /// Whether this machine can use it.
+    pub fn is_for_this_machine(&self) -> bool {
+        let here = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+        self.target.as_ref().is_none_or(|target| *target == here)
+    }
+
     pub(crate) fn expected(&self) -> Expected<'_> {
         Expected { bytes: self.bytes, sha256: &self.sha256, sha1: self.sha1.as_deref() }
     }
@@ -292,7 +320,11 @@ impl Manifest {
         let mut files = std::collections::BTreeSet::new();
         for entry in self.entries() {
             check_plain_name("name", entry.name())?;
-            check_plain_name("file", entry.file())?;
+            let (folder, name) = entry.file().split_once('/').unwrap_or(("folder", entry.file()));
+            if !is_plain_name(folder) || !is_plain_name(name) {
+                let file = entry.file();
+                return Err(invalid(format!("file `{file}` must be a plain name, or one in a folder: a/b")));
+            }
             if !names.insert(entry.name()) || !files.insert(entry.file()) {
                 return Err(invalid(format!(
                     "`{}` or its file {} is listed twice",
@@ -304,6 +336,12 @@ impl Manifest {
             check_digest(entry.name(), expected.sha256, 64)?;
             if let Some(sha1) = expected.sha1 {
                 check_digest(entry.name(), sha1, 40)?;
+            }
+        }
+        for model in &self.models {
+            let unknown = model.ct2.iter().flat_map(Ct2Parts::names).find(|name| self.get(name).is_none());
+            if let Some(unknown) = unknown {
+                return Err(invalid(format!("`{}` names `{unknown}`, which is not listed", model.name)));
             }
         }
         self.models.iter().try_for_each(check_sources)
@@ -331,9 +369,13 @@ fn check_sources(model: &Model) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn check_plain_name(what: &str, name: &str) -> Result<(), ModelError> {
+fn is_plain_name(name: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-    if !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain) {
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(plain)
+}
+
+fn check_plain_name(what: &str, name: &str) -> Result<(), ModelError> {
+    if is_plain_name(name) {
         return Ok(());
     }
     Err(invalid(format!(
@@ -383,6 +425,20 @@ mod tests {
              languages = \"english\"\nlicence = \"MIT\"\nsource = []\n{more}",
             "0".repeat(64)
         )
+    }
+
+    #[test]
+    fn ctranslate2_has_its_weights_in_one_folder_and_its_library_in_another() {
+        let manifest = Manifest::embedded().unwrap();
+        let ct2 = manifest.get("base").unwrap().published().ct2.clone().unwrap();
+        let folder_of =
+            |name: &String| manifest.get(name).unwrap().file().split_once('/').unwrap().0.to_owned();
+        for names in [&ct2.weights, &ct2.library] {
+            assert!(names.iter().all(|name| folder_of(name) == folder_of(&names[0])), "{names:?}");
+        }
+        assert!(manifest.get(&ct2.weights[0]).unwrap().file().ends_with("/model.bin"));
+        let error = Manifest::parse(&one_model("[model.ct2]\nweights = [\"no\"]\nlibrary = []\n"));
+        assert!(error.unwrap_err().to_string().contains("`no`, which is not listed"));
     }
 
     #[test]

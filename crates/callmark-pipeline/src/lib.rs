@@ -35,7 +35,7 @@ pub use kafka::{
 pub use metadata_fields::parse_channel_role;
 pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, read_metadata};
 pub use pipeline_file::PipelineFile;
-pub use recogniser::Recogniser;
+pub use recogniser::{NoCt2, Recogniser};
 pub use redaction::Redaction;
 pub use rescore::{FindingChange, RescoreReport, ScoredBy, rescore};
 pub use run::{Progress, RunError, RunReport, run, run_with};

@@ -1,9 +1,10 @@
 //! Opens the recogniser that a pipeline asks for: model found and verified, workers started.
 
 use crate::call::hex;
-use crate::config::{EngineChoice, Pipeline};
+use crate::config::{DeviceChoice, EngineChoice, Pipeline};
 use crate::run::RunError;
-use callmark_asr::{EngineConfig, Script, WorkerPool};
+use callmark_asr::{AsrError, EngineConfig, Script, WorkerPool};
+use callmark_models::{ModelError, ModelStore};
 use callmark_types::Millis;
 use sha2::{Digest, Sha256};
 
@@ -24,6 +25,11 @@ const SCRIPT: [(Millis, &str); 6] = [
     ),
 ];
 
+/// Whether CTranslate2 is taken on a processor where the engine is left open. It takes half of whisper.cpp's time there, but
+/// on the 24 dev calls its error rate was 0.0455 against 0.0449, and 0.0564 against 0.0507 on mono (`benches/README.md`): the more right one is taken
+/// until the two are equal.
+const AUTO_TAKES_CT2: bool = false;
+
 /// A running recogniser, and what rows say of it.
 #[derive(Debug)]
 pub struct Recogniser {
@@ -39,24 +45,40 @@ pub struct Recogniser {
 
 impl Recogniser {
     /// Finds and verifies the model of `pipeline` and starts its workers: one a core, unless the pipeline says more.
-    #[cfg(feature = "whisper")]
+    ///
+    /// Where the engine is left open, `AUTO_TAKES_CT2` decides. If so, whisper.cpp still does the work where a graphics
+    /// card is used, where CTranslate2's files are not here, or where it cannot be opened, which `note` then says.
     pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
-        use crate::config::DeviceChoice;
-        use callmark_asr::{Device, WhisperConfig};
-        use callmark_models::ModelStore;
-
-        if pipeline.engine == EngineChoice::Scripted {
-            return Self::scripted(pipeline);
+        match pipeline.engine {
+            EngineChoice::Scripted => Self::scripted(pipeline),
+            EngineChoice::Whisper => Self::whisper(pipeline),
+            EngineChoice::Ct2 => Self::ct2(pipeline)?.map_err(RunError::from),
+            EngineChoice::Auto if !AUTO_TAKES_CT2 || may_use_graphics_card(pipeline.device) => {
+                Self::whisper(pipeline)
+            }
+            EngineChoice::Auto => match Self::ct2(pipeline)? {
+                Ok(ready) => Ok(ready),
+                Err(reason) => {
+                    let mut whisper = Self::whisper(pipeline)?;
+                    whisper.note = whisper.note.or(reason.hint());
+                    Ok(whisper)
+                }
+            },
         }
-        let model = ModelStore::open(ModelStore::default_dir()?)?.resolve(&pipeline.model)?;
+    }
+
+    #[cfg(feature = "whisper")]
+    fn whisper(pipeline: &Pipeline) -> Result<Self, RunError> {
+        use callmark_asr::{Device, WhisperConfig};
+
+        let model = models()?.resolve(&pipeline.model)?;
         let device = match pipeline.device {
             DeviceChoice::Auto => Device::Auto,
             DeviceChoice::Cpu => Device::Cpu,
             DeviceChoice::Gpu => Device::Gpu(0),
         };
         let config = WhisperConfig { device, ..WhisperConfig::new(&model.path) };
-        let workers = pipeline.workers.unwrap_or_else(available_cores);
-        let workers = WorkerPool::start(EngineConfig::Whisper(config), workers)?;
+        let workers = WorkerPool::start(EngineConfig::Whisper(config), workers_of(pipeline))?;
         let note = (!model.published).then(|| {
             let (path, sha256) = (model.path.display(), &model.sha256);
             format!("the model {path} is none of the published ones: used as it is (sha256 {sha256})")
@@ -64,24 +86,99 @@ impl Recogniser {
         Ok(Self { workers, model: model.name, model_sha256: model.sha256, note })
     }
 
-    /// A build without a recogniser reads transcripts only.
     #[cfg(not(feature = "whisper"))]
-    pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
-        match pipeline.engine {
-            EngineChoice::Scripted => Self::scripted(pipeline),
-            EngineChoice::Whisper => Err(RunError::NoRecogniser),
+    fn whisper(_: &Pipeline) -> Result<Self, RunError> {
+        Err(RunError::NoRecogniser)
+    }
+
+    /// The outer error is one of the surroundings; the inner says why this engine is not to be had here.
+    #[cfg(feature = "ct2")]
+    fn ct2(pipeline: &Pipeline) -> Result<Result<Self, NoCt2>, RunError> {
+        use callmark_asr::Ct2Config;
+
+        let name = &pipeline.model;
+        if pipeline.device == DeviceChoice::Gpu {
+            return Ok(Err(NoCt2::Gpu));
         }
+        let model = match models()?.resolve_ct2(name) {
+            Ok(Some(model)) => model,
+            Ok(None) => return Ok(Err(NoCt2::Unknown(name.clone()))),
+            Err(error) => return Ok(Err(NoCt2::Files(error))),
+        };
+        let config = Ct2Config::new(&model.library, &model.folder, name);
+        match WorkerPool::start(EngineConfig::Ct2(config), workers_of(pipeline)) {
+            Ok(workers) => {
+                Ok(Ok(Self { workers, model: model.name, model_sha256: model.sha256, note: None }))
+            }
+            Err(error @ AsrError::EngineUnavailable { .. }) => Ok(Err(NoCt2::Library(error))),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    #[cfg(not(feature = "ct2"))]
+    fn ct2(_: &Pipeline) -> Result<Result<Self, NoCt2>, RunError> {
+        Ok(Err(NoCt2::NotBuilt))
     }
 
     /// Hears made-up text that depends on the length of what is said alone.
     fn scripted(pipeline: &Pipeline) -> Result<Self, RunError> {
         let lines = SCRIPT.iter().map(|(length, line)| (*length, (*line).to_owned())).collect();
         let engine = EngineConfig::Scripted(Script::by_length(lines));
-        let workers = WorkerPool::start(engine, pipeline.workers.unwrap_or_else(available_cores))?;
+        let workers = WorkerPool::start(engine, workers_of(pipeline))?;
         let lines: Vec<String> = SCRIPT.iter().map(|(length, line)| format!("{} {line}", length.0)).collect();
         let model_sha256 = hex(&Sha256::digest(lines.join("\n").as_bytes()));
         Ok(Self { workers, model: "scripted".to_owned(), model_sha256, note: None })
     }
+}
+
+/// Why CTranslate2 is not used.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCt2 {
+    /// This build does not know it.
+    #[error(
+        "this build does not run CTranslate2: build it with the feature `ct2`, or take the engine whisper"
+    )]
+    NotBuilt,
+    /// A graphics card is asked for.
+    #[error(
+        "CTranslate2 runs on the processor here: leave the device open, or take the engine whisper for the card"
+    )]
+    Gpu,
+    /// There is no such form of the model.
+    #[error("model `{0}` is not to be had for CTranslate2 on this machine: take the engine whisper")]
+    Unknown(String),
+    /// Its files are not here, or damaged.
+    #[error(transparent)]
+    Files(ModelError),
+    /// Its library cannot be opened.
+    #[error(transparent)]
+    Library(AsrError),
+}
+
+impl NoCt2 {
+    /// What a user can do to have it, where something can be done.
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Files(_) | Self::Library(_) => {
+                Some(format!("whisper.cpp is used, which is slower here: {self}"))
+            }
+            Self::NotBuilt | Self::Gpu | Self::Unknown(_) => None,
+        }
+    }
+}
+
+/// Whether whisper.cpp would compute on a graphics card.
+fn may_use_graphics_card(device: DeviceChoice) -> bool {
+    let built = cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "hipblas"));
+    device == DeviceChoice::Gpu || (built && device == DeviceChoice::Auto)
+}
+
+fn models() -> Result<ModelStore, RunError> {
+    Ok(ModelStore::open(ModelStore::default_dir()?)?)
+}
+
+fn workers_of(pipeline: &Pipeline) -> usize {
+    pipeline.workers.unwrap_or_else(available_cores)
 }
 
 /// Cores that this process may use.

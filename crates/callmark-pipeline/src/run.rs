@@ -11,7 +11,7 @@ use crate::frontier::Frontier;
 use crate::hear::Ear;
 use crate::inputs::{LeftAlone, METADATA, Plan, Task, plan};
 use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
-use crate::recogniser::{Recogniser, available_cores};
+use crate::recogniser::{NoCt2, Recogniser, available_cores};
 use crate::scoring::{OpenedScoring, ScoringError};
 use crate::spool::Spool;
 use callmark_acoustics::{AcousticOptions, VoiceOptions};
@@ -30,6 +30,9 @@ use std::time::{Duration, Instant};
 
 /// Call threads beyond the transcription workers: one decodes and measures the next call meanwhile.
 const CALLS_AHEAD_OF_WORKERS: usize = 1;
+
+/// Calls in flight for each worker of an engine that recognises packs of several calls together.
+const CALLS_A_BATCHING_WORKER: usize = 4;
 
 /// How many batches the fastest call may be ahead of the slowest: bounds the results held in memory.
 const BATCHES_AHEAD: usize = 4;
@@ -52,6 +55,9 @@ pub enum RunError {
     /// The recogniser did not start.
     #[error(transparent)]
     Asr(#[from] AsrError),
+    /// The engine asked for is not to be had here.
+    #[error(transparent)]
+    NoCt2(#[from] NoCt2),
     /// This build has no recogniser.
     #[error(
         "this build reads transcripts only: build it with the feature `whisper` to transcribe recordings"
@@ -189,8 +195,7 @@ pub fn run_with(
         scoring_nanos: &scoring_nanos,
         redaction: &pipeline.redaction,
     };
-    let threads =
-        ear.as_ref().map_or_else(available_cores, |e| e.workers.worker_count()) + CALLS_AHEAD_OF_WORKERS;
+    let threads = ear.as_ref().map_or_else(available_cores, |e| callers(&e.workers)) + CALLS_AHEAD_OF_WORKERS;
     let mut committer = Committer::new(&context, pipeline.batch_calls, tries_before, progress);
     drive(&plan.tasks, &context, threads, stop, &mut committer)?;
     let mut report = committer.finish()?;
@@ -210,6 +215,12 @@ pub fn run_with(
         });
     }
     Ok(report)
+}
+
+/// How many calls are in flight so that no worker waits for packs.
+pub(crate) fn callers(workers: &WorkerPool) -> usize {
+    let each = if workers.longest_batch() > 1 { CALLS_A_BATCHING_WORKER } else { 1 };
+    workers.worker_count() * each
 }
 
 /// Roles from `--channels` for recordings of which metadata tells none.

@@ -114,6 +114,9 @@ pub(crate) struct HearingArguments {
     /// Folder for copies of the recordings in which that data is silenced
     #[arg(long, value_name = "DIR", requires = "redact")]
     pub(crate) redacted_audio: Option<PathBuf>,
+    /// What transcribes: whisper is whisper.cpp, ct2 is CTranslate2, which is faster on a processor; auto takes whisper
+    #[arg(long, value_enum, default_value_t = Engine::Auto)]
+    pub(crate) engine: Engine,
     /// Where to transcribe
     #[arg(long, value_enum, default_value_t = Device::Auto)]
     pub(crate) device: Device,
@@ -292,6 +295,14 @@ pub(crate) enum ChunkCodec {
     PcmS16le,
     /// G.711 mu-law, 8 kHz
     Pcmu,
+}
+
+/// What transcribes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Engine {
+    Auto,
+    Whisper,
+    Ct2,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -50,7 +50,7 @@ fn dataset(folder: &Path) -> PathBuf {
 }
 
 fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+    path.to_str().expect("a path in UTF-8")
 }
 
 fn json(stdout: &str) -> Value {

@@ -4,11 +4,11 @@
 //! is set for every pack, and a state whose random numbers were drawn from is thrown away.
 
 use super::WhisperEngine;
-use super::words::{TextToken, words_of_tokens};
 use crate::error::AsrError;
-use crate::guards::{GuardLimits, compression_ratio, find_loop};
 use crate::packing::ceil_div;
+use crate::retry::{is_better, is_silent, looks_wrong, max_tokens, pick_language};
 use crate::transcriber::{Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
+use crate::words::{TextToken, words_of_tokens};
 use callmark_types::Millis;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
@@ -23,12 +23,6 @@ const POSITION_STEP: i64 = 32;
 const MIN_POSITIONS: i64 = 512;
 /// Packs are filled up with silence to this length: the engine ignores less than 100 ms.
 const MIN_SAMPLES: usize = 16_000;
-/// Fastest speech believed, in tokens a second: bounds a decoder that loops.
-const MAX_TOKENS_PER_SECOND: i64 = 10;
-/// Tokens granted beside that.
-const SPARE_TOKENS: i64 = 12;
-/// Root-mean-square below which a pack is silence: -75 dB full scale.
-const SILENCE_RMS: f32 = 1.8e-4;
 /// Temperature of the tries after the first ones.
 const RETRY_TEMPERATURE: f32 = 0.4;
 
@@ -50,20 +44,6 @@ struct FirstImpression {
     no_speech_probability: f64,
     /// Codes and probabilities, which sum to 1; empty for English-only models.
     languages: Vec<(&'static str, f64)>,
-}
-
-impl FirstImpression {
-    /// The language to decode in, and its probability: the likeliest, or the fallback where that is too unsure.
-    fn language(&self, options: &TranscribeOptions) -> Option<(String, f64)> {
-        let &(likeliest, probability) = self.languages.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
-        match &options.fallback_language {
-            Some(fallback) if probability < options.min_language_probability => {
-                let of_fallback = self.languages.iter().find(|(code, _)| code == fallback);
-                Some((fallback.clone(), of_fallback.map_or(0.0, |&(_, probability)| probability)))
-            }
-            _ => Some((likeliest.to_owned(), probability)),
-        }
-    }
 }
 
 /// How one try differs from the next.
@@ -153,7 +133,6 @@ impl WhisperTranscriber {
             _ => self.positions(duration),
         };
         let temperature = if attempt == Attempt::Sampled { RETRY_TEMPERATURE } else { 0.0 };
-        let max_tokens = duration.0 * MAX_TOKENS_PER_SECOND / 1000 + SPARE_TOKENS;
         let mut params = FullParams::new(strategy);
         params.set_n_threads(i32::from(self.engine.threads_per_worker));
         params.set_language(Some(language));
@@ -162,7 +141,7 @@ impl WhisperTranscriber {
         params.set_n_max_text_ctx(0);
         params.set_no_timestamps(true);
         params.set_single_segment(true);
-        params.set_max_tokens(max_tokens as i32);
+        params.set_max_tokens(max_tokens(duration) as i32);
         params.set_suppress_blank(true);
         params.set_suppress_nst(true);
         params.set_temperature(temperature);
@@ -211,7 +190,7 @@ impl WhisperTranscriber {
         let greedy = TranscribeOptions { decoding: Decoding::Greedy, ..options.clone() };
         let mut heard = self.attempt(Attempt::First, &guess, samples, duration, &greedy)?;
         let impression = self.first_impression(duration)?;
-        let detected = impression.language(options).filter(|_| options.language.is_none());
+        let detected = pick_language(&impression.languages, options).filter(|_| options.language.is_none());
         let language = detected.as_ref().map_or(guess.as_str(), |(code, _)| code.as_str());
         if language != guess || options.decoding != Decoding::Greedy {
             heard = self.attempt(Attempt::First, language, samples, duration, options)?;
@@ -300,35 +279,6 @@ fn new_state(engine: &WhisperEngine, worker: usize) -> Result<WhisperState, AsrE
 
 fn engine_error(duration: Millis, error: &WhisperError) -> AsrError {
     AsrError::Engine { duration_ms: duration.0, reason: error.to_string() }
-}
-
-fn is_silent(samples: &[f32]) -> bool {
-    let energy: f64 = samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum();
-    energy <= f64::from(SILENCE_RMS * SILENCE_RMS) * samples.len() as f64
-}
-
-/// Whether another try is worth its time: a loop, or words the model itself does not believe.
-fn looks_wrong(transcript: &PackTranscript, guards: &GuardLimits) -> bool {
-    let text = transcript.text();
-    let unsure = transcript.average_log_probability < guards.retry_log_probability
-        && transcript.no_speech_probability <= guards.max_no_speech_probability;
-    unsure || has_loop(transcript) || compression_ratio(&text) > guards.max_compression_ratio
-}
-
-fn has_loop(transcript: &PackTranscript) -> bool {
-    find_loop(transcript.words.iter().map(|word| word.text.as_str())).is_some()
-}
-
-/// Whether `candidate` is to be preferred to what looked wrong.
-fn is_better(candidate: &PackTranscript, before: &PackTranscript, guards: &GuardLimits) -> bool {
-    if !looks_wrong(candidate, guards) {
-        return true;
-    }
-    match (has_loop(candidate), has_loop(before)) {
-        (false, true) => true,
-        (true, false) => false,
-        _ => candidate.average_log_probability > before.average_log_probability,
-    }
 }
 
 /// The share of `logit` in the softmax over `all`.

@@ -2,7 +2,6 @@
 
 mod decode;
 mod header;
-mod words;
 
 pub use decode::WhisperTranscriber;
 

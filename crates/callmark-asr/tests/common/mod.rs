@@ -5,13 +5,25 @@ use callmark_types::Pcm;
 use std::io::Write;
 use std::path::PathBuf;
 
-/// The multilingual base model, or a line on stderr saying that it is absent.
-pub(crate) fn model() -> Option<PathBuf> {
-    let folder = std::env::var_os("CALLMARK_MODELS").map(PathBuf::from).or_else(|| {
+fn models() -> Option<PathBuf> {
+    std::env::var_os("CALLMARK_MODELS").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("HOME")?;
         Some(PathBuf::from(home).join(".cache/callmark/models"))
-    })?;
-    present(folder.join("ggml-base.bin"), "model")
+    })
+}
+
+/// The multilingual base model, or a line on stderr saying that it is absent.
+pub(crate) fn model() -> Option<PathBuf> {
+    present(models()?.join("ggml-base.bin"), "model")
+}
+
+/// CTranslate2's library and its multilingual base model, or a line on stderr saying that one is absent.
+#[cfg(feature = "ct2")]
+pub(crate) fn ct2_model() -> Option<callmark_asr::Ct2Config> {
+    let folder = present(models()?.join("base-ct2"), "model")?;
+    let library =
+        present(models()?.join("ctranslate2-4.8.5").join("libctranslate2-a7a60d30.so.4.8.5"), "library")?;
+    Some(callmark_asr::Ct2Config::new(library, folder, "base"))
 }
 
 /// Six seconds of real telephone speech, brought to 16 kHz by repeating samples.

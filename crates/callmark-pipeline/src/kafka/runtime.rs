@@ -153,7 +153,7 @@ impl Threads {
         let (event_sender, events) = channel();
         let (jobs, job_receiver) = channel();
         let job_receiver = Arc::new(Mutex::new(job_receiver));
-        let call_threads = workshop.ear.workers.worker_count() + CALLS_AHEAD_OF_WORKERS;
+        let call_threads = crate::run::callers(&workshop.ear.workers) + CALLS_AHEAD_OF_WORKERS;
         for number in 0..call_threads {
             let (workshop, jobs) = (Arc::clone(workshop), Arc::clone(&job_receiver));
             let (events, metrics) = (event_sender.clone(), Arc::clone(metrics));

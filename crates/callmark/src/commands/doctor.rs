@@ -23,8 +23,8 @@ pub(crate) fn doctor(arguments: &DoctorArguments) -> anyhow::Result<Exit> {
     let mut findings = vec![device()];
     match &stream {
         Some(stream) if stream.hearing.engine == EngineChoice::Scripted => {}
-        Some(stream) => findings.push(model(&stream.hearing.model)),
-        None => findings.push(model(&arguments.model)),
+        Some(stream) => findings.extend([model(&stream.hearing.model), engine(&stream.hearing.model)]),
+        None => findings.extend([model(&arguments.model), engine(&arguments.model)]),
     }
     findings.push(space(arguments.dataset.as_deref().unwrap_or(Path::new("."))));
     if let Some(dataset) = &arguments.dataset {
@@ -52,6 +52,19 @@ fn model(name: &str) -> Finding {
         },
         Err(e) => Finding { good: false, subject: "model", what: e.to_string() },
     }
+}
+
+/// CTranslate2 is no need: without it the work is done, only slower.
+fn engine(name: &str) -> Finding {
+    let found =
+        ModelStore::default_dir().and_then(ModelStore::open).and_then(|store| store.resolve_ct2(name));
+    let what = match found {
+        _ if !cfg!(feature = "ct2") => "whisper.cpp; this build does not run CTranslate2".to_owned(),
+        Ok(Some(model)) => format!("CTranslate2 ({}) and whisper.cpp", model.library.display()),
+        Ok(None) => format!("whisper.cpp; there is no form of `{name}` for CTranslate2 on this machine"),
+        Err(e) => format!("whisper.cpp; CTranslate2 is not ready: {e}"),
+    };
+    Finding { good: true, subject: "engine", what }
 }
 
 fn device() -> Finding {

@@ -1,10 +1,10 @@
 //! `callmark score` and `callmark run`: the main job, and what it says at the end.
 
-use crate::cli::{Device, Format, HearingArguments, RunArguments, ScoreArguments};
+use crate::cli::{Device, Engine, Format, HearingArguments, RunArguments, ScoreArguments};
 use crate::exit::{Exit, UsageError, say};
 use crate::progress::{ProgressDisplay, human_seconds};
 use callmark_pipeline::{
-    DeviceChoice, Pipeline, PipelineFile, Redaction, RunReport, parse_channel_role, run,
+    DeviceChoice, EngineChoice, Pipeline, PipelineFile, Redaction, RunReport, parse_channel_role, run,
 };
 use callmark_query::{QueryError, SUMMARY_SQL, Tables, render_json, render_table};
 use callmark_types::Millis;
@@ -36,6 +36,11 @@ pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> an
         max_duration: Millis(i64::from(arguments.max_duration) * 1000),
         model: arguments.model,
         language: arguments.language,
+        engine: match arguments.engine {
+            Engine::Auto => EngineChoice::Auto,
+            Engine::Whisper => EngineChoice::Whisper,
+            Engine::Ct2 => EngineChoice::Ct2,
+        },
         device: match arguments.device {
             Device::Auto => DeviceChoice::Auto,
             Device::Cpu => DeviceChoice::Cpu,

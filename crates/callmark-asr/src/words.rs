@@ -1,4 +1,4 @@
-//! From tokens to words: bytes joined, cut at white space (or at characters, where a language has none).
+//! From tokens to words, for every engine: bytes joined, cut at white space (or at characters, where a language has none).
 
 use crate::transcriber::PackWord;
 use callmark_types::Millis;
