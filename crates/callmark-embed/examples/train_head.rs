@@ -10,6 +10,8 @@
     clippy::print_stderr,
     clippy::unwrap_used,
     clippy::panic,
+    clippy::too_many_lines,
+    clippy::similar_names,
     missing_docs,
     reason = "a tool for who trains the head"
 )]
