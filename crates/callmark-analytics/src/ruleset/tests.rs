@@ -171,7 +171,7 @@ impl SentenceEncoder for ByWord {
         sentences.iter().map(|s| callmark_types::Embedding(one(s))).collect()
     }
 
-    fn sha256(&self) -> &str {
+    fn sha256(&self) -> &'static str {
         "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     }
 }
@@ -205,7 +205,7 @@ fn a_head_of_another_model_is_refused() {
         fn encode(&self, sentences: &[&str]) -> Vec<callmark_types::Embedding> {
             vec![callmark_types::Embedding::default(); sentences.len()]
         }
-        fn sha256(&self) -> &str {
+        fn sha256(&self) -> &'static str {
             "other"
         }
     }
