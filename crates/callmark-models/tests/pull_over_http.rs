@@ -106,7 +106,7 @@ fn what_an_earlier_run_left_is_completed_and_not_fetched_again() {
     let server = Server::start(vec![("/m.bin", Answer::file(&content()))]);
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join(".downloads")).unwrap();
-    std::fs::write(dir.path().join(".downloads/m.bin.part"), &content()[..500_000]).unwrap();
+    std::fs::write(dir.path().join(".downloads/m.part"), &content()[..500_000]).unwrap();
     let store = store(dir.path(), &content(), &[server.url("/m.bin")]);
     store.pull("m", &PullOptions::default(), |_| {}).unwrap();
     let starts: Vec<Option<u64>> = server.requests().iter().map(|request| request.range_start).collect();
@@ -119,7 +119,7 @@ fn a_spoilt_left_over_is_thrown_away_and_the_file_fetched_whole() {
     let server = Server::start(vec![("/m.bin", Answer::file(&content()))]);
     let dir = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(dir.path().join(".downloads")).unwrap();
-    std::fs::write(dir.path().join(".downloads/m.bin.part"), vec![9u8; 500_000]).unwrap();
+    std::fs::write(dir.path().join(".downloads/m.part"), vec![9u8; 500_000]).unwrap();
     let store = store(dir.path(), &content(), &[server.url("/m.bin")]);
     let pulled = store.pull("m", &PullOptions::default(), |_| {}).unwrap();
     assert_eq!(std::fs::read(pulled.path).unwrap(), content());
