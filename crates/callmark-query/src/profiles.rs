@@ -114,6 +114,6 @@ mod tests {
         let refused = |from: &str, to: &str| profiles(Some(&BUILT_IN.replacen(from, to, 1))).unwrap_err();
         assert!(refused("share = 0.95", "share = 95").contains("share must be"));
         assert!(refused("clock = \"request\"", "clock = \"ring\"").contains("ring"));
-        assert!(refused("seconds", "secs").contains("secs"));
+        assert!(refused("seconds = 180", "secs = 180").contains("secs"));
     }
 }
