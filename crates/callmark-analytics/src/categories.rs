@@ -282,7 +282,7 @@ impl Category {
             .iter()
             .map(|phrase| {
                 let parts: Vec<String> =
-                    sentences_of_text(phrase, spelling).into_iter().map(|s| s.text).collect();
+                    sentences_of_text(phrase, spelling).iter().map(Sentence::shown).collect();
                 parts.join(" ")
             })
             .collect();
@@ -440,8 +440,9 @@ fn vectors(rules: &Ruleset, heard: &[Heard]) -> BTreeMap<(usize, usize), Embeddi
             turn.sentences.iter().enumerate().filter(|(_, s)| wanted && s.len() >= MIN_NEAR_TOKENS)
         {
             places.push((position, index));
-            texts.push(sentence.text.as_str());
+            texts.push(sentence.shown());
         }
     }
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     places.into_iter().zip(encoder.encode(&texts)).collect()
 }

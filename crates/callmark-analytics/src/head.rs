@@ -119,11 +119,6 @@ impl Head {
     }
 }
 
-/// What the sentence model is shown: the words as rules see them, and whether it is a question.
-fn shown(sentence: &Sentence) -> String {
-    if sentence.question { format!("{}?", sentence.text) } else { sentence.text.clone() }
-}
-
 fn verdict(turn: &Heard, sentence: usize) -> Option<RuleVerdict> {
     let asking = turn.hits.iter().filter(|h| h.sentence == sentence && ASKING.contains(&h.signal));
     match asking.map(|h| h.signal == Signal::HumanRequest).reduce(|a, b| a || b) {
@@ -145,7 +140,7 @@ pub(crate) fn weigh(rules: &Ruleset, turns: &mut [Heard]) {
         for (index, sentence) in turn.sentences.iter().enumerate().filter(|(_, s)| head.looks_at(s)) {
             if let Some(verdict) = verdict(turn, index) {
                 places.push((position, index, verdict));
-                texts.push(shown(sentence));
+                texts.push(sentence.shown());
             }
         }
     }
@@ -192,7 +187,7 @@ pub(crate) fn opinions(rules: &Ruleset, text: &str) -> Vec<(String, f64, bool)> 
                     Some(Hit { basis: Basis::Head, .. }) => Some(RuleVerdict::Silent),
                     _ => verdict(turn, index),
                 };
-            if let (Some(verdict), Some(vector)) = (verdict, encoder.encode(&[&shown(sentence)]).pop()) {
+            if let (Some(verdict), Some(vector)) = (verdict, encoder.encode(&[&sentence.shown()]).pop()) {
                 let probability = rounded(head.combined.probability(head.log_odds(&vector), verdict));
                 out.push((sentence.text.clone(), probability, probability >= DECIDES));
             }
@@ -230,7 +225,7 @@ pub fn training_sentences(rules: &Ruleset, words: &BTreeSet<String>, text: &str)
         })
         .filter(|(_, _, sentence)| head.looks_at(sentence))
         .filter_map(|(turn, index, sentence)| {
-            Some(TrainingSentence { shown: shown(sentence), rules: verdict(turn, index)? })
+            Some(TrainingSentence { shown: sentence.shown(), rules: verdict(turn, index)? })
         })
         .collect()
 }

@@ -4,9 +4,9 @@
 use crate::categories::{CallCase, Category, Ground};
 use crate::head;
 use crate::ruleset::{Rule, Side};
-use crate::text::{self, sentences_of_text};
+use crate::text::{self, Sentence, sentences_of_text};
 use crate::{Conversation, Ruleset, score};
-use callmark_types::{CallId, CallMetadata, EventKind, Millis, Span, Speaker, Turn};
+use callmark_types::{CallId, CallMetadata, Embedding, EventKind, Millis, Span, Speaker, Turn};
 
 /// A spoken word lasts about this long.
 const WORD: Millis = Millis(350);
@@ -62,6 +62,10 @@ impl Ruleset {
         rules.chain(categories).collect()
     }
 
+    fn vector_of(&self, sentence: &Sentence) -> Option<Embedding> {
+        self.encoder()?.encode(&[&sentence.shown()]).pop()
+    }
+
     fn rule_failures(&self, index: usize, rule: &Rule) -> Vec<String> {
         let speaker = match rule.side {
             Side::Customer => Some(Speaker::Customer),
@@ -90,7 +94,7 @@ impl Ruleset {
         let mut failures = Vec::new();
         for case in &category.cases {
             let belongs = sentences_of_text(&case.text, &self.spelling).iter().any(|sentence| {
-                let vector = self.encoder().and_then(|e| e.encode(&[&sentence.text]).pop());
+                let vector = self.vector_of(sentence);
                 category.ground(sentence, vector.as_ref()).is_some()
             });
             if belongs != case.expect {
@@ -164,7 +168,7 @@ impl Ruleset {
                 let because = "a pattern matches; unless or unless_before holds it back".to_owned();
                 out.push(tried(&rule.id, rule.signal.name(), false, because, 0.0));
             }
-            let vector = self.encoder().and_then(|e| e.encode(&[&sentence.text]).pop());
+            let vector = self.vector_of(&sentence);
             for (_, category) in self.categories.iter().filter(|(_, c)| c.speaks(speaker)) {
                 let nearest = vector.as_ref().and_then(|v| category.nearest(v));
                 let conditions = if category.has_conditions() {

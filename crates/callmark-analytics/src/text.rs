@@ -23,6 +23,11 @@ impl Sentence {
         self.tokens.len()
     }
 
+    /// What a sentence model is shown: the words as rules see them, and whether it is a question.
+    pub(crate) fn shown(&self) -> String {
+        if self.question { format!("{}?", self.text) } else { self.text.clone() }
+    }
+
     /// First and last written word of the bytes `start..end` of the text.
     pub(crate) fn words_of(&self, start: usize, end: usize) -> (usize, usize) {
         let first = self.tokens.partition_point(|&(at, _)| at <= start).saturating_sub(1);

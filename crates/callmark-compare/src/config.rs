@@ -3,6 +3,7 @@
 //! Read from a TOML file that refuses unknown keys; the defaults stand in `pipelines/compare/compare.toml`, which a test
 //! holds equal to them.
 
+use callmark_query::TrustLimits;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -94,8 +95,8 @@ impl Default for CompareConfig {
             trim: (0.01, 0.99),
             least_support: 0.8,
             least_calls: 30,
-            low_asr_confidence: 0.6,
-            high_hallucination_risk: 0.2,
+            low_asr_confidence: TrustLimits::default().least_confidence,
+            high_hallucination_risk: TrustLimits::default().most_risk,
             honoured_within_seconds: 180,
             honoured_share: 0.95,
             verified_confidence: 0.8,

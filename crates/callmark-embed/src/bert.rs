@@ -3,6 +3,7 @@
 //! Written out on `ndarray`: the general tensor libraries that run it take minutes to compile, and compute padding;
 //! here the sentences of a batch lie under each other and only attention looks at them one by one.
 
+use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis, s};
 use pulp::Arch;
 use safetensors::{Dtype, SafeTensors};
@@ -22,8 +23,16 @@ struct Linear {
 }
 
 impl Linear {
-    fn forward(&self, rows: &ArrayView2<'_, f32>) -> Array2<f32> {
-        rows.dot(&self.weight) + &self.bias
+    /// Into `out`, whatever it held.
+    fn forward(&self, rows: &Array2<f32>, out: &mut Array2<f32>) {
+        out.fill(0.0);
+        self.add(rows, out);
+    }
+
+    /// On top of what `out` holds.
+    fn add(&self, rows: &Array2<f32>, out: &mut Array2<f32>) {
+        *out += &self.bias;
+        general_mat_mul(1.0, rows, &self.weight, 1.0, out);
     }
 }
 
@@ -178,19 +187,22 @@ impl Bert {
             }
         }
         self.norm.apply(&mut rows);
+        // Made once for all layers: memory that is given and taken back costs a good part of the arithmetic.
+        let mut all = Array2::zeros((count, 3 * WIDTH));
+        let mut attended = Array2::zeros((count, WIDTH));
+        let mut widened = Array2::zeros((count, WIDE));
         for layer in &self.layers {
-            let all = layer.attention.forward(&rows.view());
-            let mut attended = Array2::zeros((count, WIDTH));
+            layer.attention.forward(&rows, &mut all);
             for span in spans() {
                 self.attend(&all.slice(s![span.clone(), ..]), attended.slice_mut(s![span, ..]));
             }
-            rows += &layer.attended.forward(&attended.view());
+            layer.attended.add(&attended, &mut rows);
             layer.attention_norm.apply(&mut rows);
-            let mut widened = layer.widen.forward(&rows.view());
+            layer.widen.forward(&rows, &mut widened);
             if let Some(values) = widened.as_slice_mut() {
                 self.arch.dispatch(|| values.iter_mut().for_each(|x| *x = gelu(*x)));
             }
-            rows += &layer.narrow.forward(&widened.view());
+            layer.narrow.add(&widened, &mut rows);
             layer.output_norm.apply(&mut rows);
         }
         let mean = |span: std::ops::Range<usize>| {

@@ -71,24 +71,30 @@ pub fn calls_of_rows(
     events: &[RecordBatch],
 ) -> Result<Vec<ScoredCall>, String> {
     let mut turns_of: BTreeMap<String, Vec<(Turn, Option<f64>)>> = BTreeMap::new();
-    for (row, index) in rows(turns) {
-        turns_of.entry(row.text("call_id", index)?).or_default().push(turn(&row, index)?);
+    for rows in tables(turns) {
+        for index in 0..rows.len() {
+            turns_of.entry(rows.text("call_id", index)?).or_default().push(turn(&rows, index)?);
+        }
     }
     let mut events_of: BTreeMap<String, Vec<Event>> = BTreeMap::new();
-    for (row, index) in rows(events) {
-        let list = events_of.entry(row.text("call_id", index)?).or_default();
-        if row.int32("event_index", index)? != Some(list.len() as i32) {
-            return Err("the events of a call are not all there, or not in order".to_owned());
+    for rows in tables(events) {
+        for index in 0..rows.len() {
+            let list = events_of.entry(rows.text("call_id", index)?).or_default();
+            if rows.int32("event_index", index)? != Some(list.len() as i32) {
+                return Err("the events of a call are not all there, or not in order".to_owned());
+            }
+            list.push(event(&rows, index)?);
         }
-        list.push(event(&row, index)?);
     }
     let mut found = Vec::new();
-    for (row, index) in rows(calls) {
-        let record = record(&row, index)?;
-        let id = record.call_id.as_str();
-        let (turns, turn_sentiment) = turns_of.remove(id).unwrap_or_default().into_iter().unzip();
-        let events = events_of.remove(id).unwrap_or_default();
-        found.push(ScoredCall { record, turns, turn_sentiment, events });
+    for rows in tables(calls) {
+        for index in 0..rows.len() {
+            let record = record(&rows, index)?;
+            let id = record.call_id.as_str();
+            let (turns, turn_sentiment) = turns_of.remove(id).unwrap_or_default().into_iter().unzip();
+            let events = events_of.remove(id).unwrap_or_default();
+            found.push(ScoredCall { record, turns, turn_sentiment, events });
+        }
     }
     if turns_of.is_empty() && events_of.is_empty() {
         Ok(found)
@@ -97,25 +103,29 @@ pub fn calls_of_rows(
     }
 }
 
-fn rows(batches: &[RecordBatch]) -> impl Iterator<Item = (Row<'_>, usize)> {
-    batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |index| (Row(batch), index)))
+fn tables(batches: &[RecordBatch]) -> impl Iterator<Item = Rows> {
+    batches.iter().map(|batch| Rows(StructArray::from(batch.clone())))
 }
 
-struct Row<'a>(&'a RecordBatch);
+/// The rows of a table, or the structs of a list, read by column and position.
+struct Rows(StructArray);
 
 type Read<T> = Result<T, String>;
 
-impl Row<'_> {
+impl Rows {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
     fn get<A: Array + 'static, T>(
         &self,
         name: &str,
         index: usize,
         value: impl Fn(&A, usize) -> T,
     ) -> Read<Option<T>> {
-        match self.0.column_by_name(name) {
-            Some(column) => value_of(name, column, index, value),
-            None => Ok(None),
-        }
+        let Some(column) = self.0.column_by_name(name) else { return Ok(None) };
+        let array = column.as_any().downcast_ref::<A>().ok_or_else(|| other_type(name))?;
+        Ok(array.is_valid(index).then(|| value(array, index)))
     }
 
     fn optional_text(&self, name: &str, index: usize) -> Read<Option<String>> {
@@ -148,11 +158,19 @@ impl Row<'_> {
     }
 
     fn named<T: DeserializeOwned>(&self, name: &str, index: usize) -> Read<Option<T>> {
-        self.optional_text(name, index)?.map(|text| named(name, text)).transpose()
+        let Some(text) = self.optional_text(name, index)? else { return Ok(None) };
+        let unknown = format!("column {name} holds the unknown value {text:?}");
+        serde_json::from_value(serde_json::Value::String(text)).map(Some).map_err(|_| unknown)
     }
 
     fn list(&self, name: &str, index: usize) -> Read<ArrayRef> {
         there(name, self.get::<ListArray, _>(name, index, ListArray::value)?)
+    }
+
+    /// The structs of a list.
+    fn members(&self, name: &str, index: usize) -> Read<Rows> {
+        let list = self.list(name, index)?;
+        Ok(Rows(list.as_struct_opt().ok_or_else(|| other_type(name))?.clone()))
     }
 
     fn texts(&self, name: &str, index: usize) -> Read<Vec<String>> {
@@ -177,56 +195,12 @@ fn there<T>(name: &str, value: Option<T>) -> Read<T> {
     value.ok_or_else(|| format!("column {name} is missing, or null where it cannot be"))
 }
 
-fn value_of<A: Array + 'static, T>(
-    name: &str,
-    column: &ArrayRef,
-    index: usize,
-    value: impl Fn(&A, usize) -> T,
-) -> Read<Option<T>> {
-    let array = column.as_any().downcast_ref::<A>().ok_or_else(|| other_type(name))?;
-    Ok(array.is_valid(index).then(|| value(array, index)))
-}
-
-fn named<T: DeserializeOwned>(name: &str, text: String) -> Read<T> {
-    let unknown = format!("column {name} holds the unknown value {text:?}");
-    serde_json::from_value(serde_json::Value::String(text)).map_err(|_| unknown)
-}
-
-/// The structs of a list.
-struct Members<'a>(&'a StructArray);
-
-impl Members<'_> {
-    fn get<A: Array + 'static, T>(
-        &self,
-        name: &str,
-        index: usize,
-        value: impl Fn(&A, usize) -> T,
-    ) -> Read<Option<T>> {
-        match self.0.column_by_name(name) {
-            Some(column) => value_of(name, column, index, value),
-            None => Ok(None),
-        }
-    }
-
-    fn text(&self, name: &str, index: usize) -> Read<Option<String>> {
-        self.get::<StringArray, _>(name, index, |array, i| array.value(i).to_owned())
-    }
-
-    fn span(&self, index: usize) -> Read<Span> {
-        let at = |name: &str| {
-            Ok::<_, String>(Millis(there(name, self.get::<Int64Array, _>(name, index, Int64Array::value)?)?))
-        };
-        Ok(Span { start: at("start_ms")?, end: at("end_ms")? })
-    }
-}
-
-fn turn(row: &Row<'_>, index: usize) -> Read<(Turn, Option<f64>)> {
-    let words = row.list("words", index)?;
-    let words = Members(words.as_struct_opt().ok_or_else(|| other_type("words"))?);
+fn turn(row: &Rows, index: usize) -> Read<(Turn, Option<f64>)> {
+    let words = row.members("words", index)?;
     let word = |i: usize| -> Read<Word> {
         Ok(Word {
-            word: there("words.word", words.text("word", i)?)?,
-            span: words.span(i)?,
+            word: words.text("word", i)?,
+            span: there("words.start_ms", words.span(i)?)?,
             probability: there(
                 "words.probability",
                 words.get::<Float32Array, _>("probability", i, Float32Array::value)?,
@@ -240,7 +214,7 @@ fn turn(row: &Row<'_>, index: usize) -> Read<(Turn, Option<f64>)> {
         speaker: there("speaker", row.named("speaker", index)?)?,
         span: row.span(index)?,
         text: row.text("text", index)?,
-        words: (0..words.0.len()).map(word).collect::<Read<_>>()?,
+        words: (0..words.len()).map(word).collect::<Read<_>>()?,
         asr_confidence: row.float64("asr_confidence", index)?,
         no_speech_probability: row.float64("no_speech_probability", index)?,
         loudness_dbfs: row.float64("loudness_dbfs", index)?,
@@ -249,7 +223,7 @@ fn turn(row: &Row<'_>, index: usize) -> Read<(Turn, Option<f64>)> {
     Ok((turn, row.float64("sentiment_score", index)?))
 }
 
-fn event(row: &Row<'_>, index: usize) -> Read<Event> {
+fn event(row: &Rows, index: usize) -> Read<Event> {
     Ok(Event {
         kind: there("type", row.named("type", index)?)?,
         span: row.span(index)?,
@@ -263,7 +237,7 @@ fn event(row: &Row<'_>, index: usize) -> Read<Event> {
     })
 }
 
-fn record(row: &Row<'_>, index: usize) -> Read<CallRecord> {
+fn record(row: &Rows, index: usize) -> Read<CallRecord> {
     let id = row.text("call_id", index)?;
     let started =
         row.get::<TimestampMillisecondArray, _>("started_at", index, TimestampMillisecondArray::value)?;
@@ -321,20 +295,19 @@ fn record(row: &Row<'_>, index: usize) -> Read<CallRecord> {
     })
 }
 
-fn handler_segments(row: &Row<'_>, index: usize) -> Read<Vec<HandlerSegment>> {
-    let segments = row.list("handler_segments", index)?;
-    let segments = Members(segments.as_struct_opt().ok_or_else(|| other_type("handler_segments"))?);
+fn handler_segments(row: &Rows, index: usize) -> Read<Vec<HandlerSegment>> {
+    let segments = row.members("handler_segments", index)?;
     let segment = |i: usize| -> Read<HandlerSegment> {
         Ok(HandlerSegment {
-            handler: named("handler", there("handler", segments.text("handler", i)?)?)?,
-            span: segments.span(i)?,
-            agent_id: segments.text("agent_id", i)?,
+            handler: there("handler", segments.named("handler", i)?)?,
+            span: there("handler_segments.start_ms", segments.span(i)?)?,
+            agent_id: segments.optional_text("agent_id", i)?,
         })
     };
-    (0..segments.0.len()).map(segment).collect()
+    (0..segments.len()).map(segment).collect()
 }
 
-fn human_access(row: &Row<'_>, index: usize) -> Read<HumanAccess> {
+fn human_access(row: &Rows, index: usize) -> Read<HumanAccess> {
     Ok(HumanAccess {
         human_request_count: there("human_request_count", row.int32("human_request_count", index)?)?,
         first_human_request: row.millis("first_human_request_ms", index)?,
@@ -349,7 +322,7 @@ fn human_access(row: &Row<'_>, index: usize) -> Read<HumanAccess> {
     })
 }
 
-fn lineage(row: &Row<'_>, index: usize) -> Read<Lineage> {
+fn lineage(row: &Rows, index: usize) -> Read<Lineage> {
     Ok(Lineage {
         pipeline_version: row.text("pipeline_version", index)?,
         asr_model: row.optional_text("asr_model", index)?,
@@ -359,7 +332,7 @@ fn lineage(row: &Row<'_>, index: usize) -> Read<Lineage> {
     })
 }
 
-fn conversation(row: &Row<'_>, index: usize) -> Read<ConversationMetrics> {
+fn conversation(row: &Rows, index: usize) -> Read<ConversationMetrics> {
     Ok(ConversationMetrics {
         agent: side(row, "agent", index)?,
         customer: side(row, "customer", index)?,
@@ -372,7 +345,7 @@ fn conversation(row: &Row<'_>, index: usize) -> Read<ConversationMetrics> {
     })
 }
 
-fn side(row: &Row<'_>, side: &str, index: usize) -> Read<SideMetrics> {
+fn side(row: &Rows, side: &str, index: usize) -> Read<SideMetrics> {
     Ok(SideMetrics {
         talk_time: row.millis(&format!("talk_time_{side}_ms"), index)?,
         interruptions_count: row.int32(&format!("interruptions_{side}_count"), index)?,
@@ -383,7 +356,7 @@ fn side(row: &Row<'_>, side: &str, index: usize) -> Read<SideMetrics> {
     })
 }
 
-fn scores(row: &Row<'_>, side: &str, index: usize) -> Read<SentimentScores> {
+fn scores(row: &Rows, side: &str, index: usize) -> Read<SentimentScores> {
     let quarter = |n: u8| row.float64(&format!("sentiment_quarter_{n}_score_{side}"), index);
     Ok(SentimentScores {
         overall: row.float64(&format!("sentiment_overall_score_{side}"), index)?,

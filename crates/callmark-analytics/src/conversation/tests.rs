@@ -1,5 +1,6 @@
 use super::{hold_and_queue_spans, measure};
 use crate::Conversation;
+use crate::classify::customer_turn;
 use callmark_types::{
     AudioFacts, AudioFormat, CallId, CallMetadata, ChannelFacts, ChannelRole, DroppedReason, Event,
     EventKind, Handler, HandlerSegment, Millis, SideMetrics, Span, Speaker, Tone, ToneKind, Turn,
@@ -7,18 +8,7 @@ use callmark_types::{
 use proptest::prelude::*;
 
 fn turn(speaker: Speaker, channel: u16, start_ms: i64, end_ms: i64, text: &str) -> Turn {
-    Turn {
-        index: 0,
-        channel: Some(channel),
-        speaker,
-        span: Some(Span::of_ms(start_ms, end_ms)),
-        text: text.to_owned(),
-        words: Vec::new(),
-        asr_confidence: None,
-        no_speech_probability: None,
-        loudness_dbfs: None,
-        dropped_reason: None,
-    }
+    Turn { channel: Some(channel), speaker, span: Some(Span::of_ms(start_ms, end_ms)), ..customer_turn(text) }
 }
 
 /// A call of a minute with the customer on channel 0 and the agent on channel 1.

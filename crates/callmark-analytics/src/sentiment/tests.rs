@@ -1,5 +1,6 @@
 use super::{BUILT_IN, Lexicons, classify, covers_language, roll_up, score_turns};
 use crate::ContextTurn;
+use crate::classify::customer_turn;
 use callmark_types::{DroppedReason, Handler, HandlerSegment, Millis, Span, Speaker, Turn};
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -25,15 +26,9 @@ struct Case {
 fn turn(index: u32, speaker: Speaker, seconds: Option<(i64, i64)>, text: &str) -> Turn {
     Turn {
         index,
-        channel: None,
         speaker,
         span: seconds.map(|(start, end)| Span::of_ms(start * 1000, end * 1000)),
-        text: text.to_owned(),
-        words: Vec::new(),
-        asr_confidence: None,
-        no_speech_probability: None,
-        loudness_dbfs: None,
-        dropped_reason: None,
+        ..customer_turn(text)
     }
 }
 
