@@ -15,6 +15,8 @@ const WIDE: usize = 4 * WIDTH;
 const HEADS: usize = 12;
 const HEAD_WIDTH: usize = WIDTH / HEADS;
 const EPSILON: f32 = 1e-12;
+/// Columns of a matrix that are multiplied together.
+const COLUMNS_TOGETHER: usize = 384;
 
 /// A matrix (in x out) and what is added.
 struct Linear {
@@ -29,10 +31,14 @@ impl Linear {
         self.add(rows, out);
     }
 
-    /// On top of what `out` holds.
+    /// On top of what `out` holds. Some columns at a time: a product packs its matrices into a block of memory of its
+    /// own, and one of a mebibyte or more would be asked of the system, page by page, every time.
     fn add(&self, rows: &Array2<f32>, out: &mut Array2<f32>) {
         *out += &self.bias;
-        general_mat_mul(1.0, rows, &self.weight, 1.0, out);
+        let weights = self.weight.axis_chunks_iter(Axis(1), COLUMNS_TOGETHER);
+        for (weight, mut columns) in weights.zip(out.axis_chunks_iter_mut(Axis(1), COLUMNS_TOGETHER)) {
+            general_mat_mul(1.0, rows, &weight, 1.0, &mut columns);
+        }
     }
 }
 
@@ -187,7 +193,7 @@ impl Bert {
             }
         }
         self.norm.apply(&mut rows);
-        // Made once for all layers: memory that is given and taken back costs a good part of the arithmetic.
+        // Made once for all layers.
         let mut all = Array2::zeros((count, 3 * WIDTH));
         let mut attended = Array2::zeros((count, WIDTH));
         let mut widened = Array2::zeros((count, WIDE));
