@@ -1,6 +1,8 @@
 //! Rows as JSON objects, with the names that the columns have: what goes into messages about a call.
 
-use crate::schema::{CallRow, Column, EventRow, calls_columns, events_columns, schema_of};
+use crate::schema::{
+    CallRow, Column, EventRow, TurnRow, calls_columns, events_columns, schema_of, turns_columns,
+};
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::json::LineDelimitedWriter;
@@ -18,6 +20,14 @@ pub fn event_rows(call: &ScoredCall) -> Result<Vec<Map<String, Value>>, ArrowErr
     let call_id = call.record.call_id.as_str();
     let rows = call.events.iter().enumerate().map(|(index, event)| EventRow { call_id, index, event });
     objects(&events_columns(), &rows.collect::<Vec<_>>())
+}
+
+/// The rows of `turns` of one call.
+pub fn turn_rows(call: &ScoredCall) -> Result<Vec<Map<String, Value>>, ArrowError> {
+    let call_id = call.record.call_id.as_str();
+    let rows = call.turns.iter().zip(&call.turn_sentiment);
+    let rows = rows.map(|(turn, sentiment)| TurnRow { call_id, turn, sentiment: *sentiment });
+    objects(&turns_columns(), &rows.collect::<Vec<_>>())
 }
 
 fn objects<R>(columns: &[Column<R>], rows: &[R]) -> Result<Vec<Map<String, Value>>, ArrowError> {

@@ -1,7 +1,11 @@
 //! The flags, as raw as they come.
 
+mod review;
 mod scoring;
 
+pub(crate) use review::{
+    AccessMode, ExportReviewsArguments, ReviewStoreArguments, RoleName, ServeArguments, UsersCommand,
+};
 pub(crate) use scoring::{
     ClassifyArguments, ClassifyTask, ProfileArguments, RepeatsArguments, RescoreArguments, RulesCommand,
     ScoringArguments, TrustArguments,
@@ -43,6 +47,11 @@ pub(crate) enum Command {
     Trust(TrustArguments),
     /// Compare AI with human handling: a report with intervals, case mix and refusals
     Compare(CompareArguments),
+    /// Open the review page: hear the evidence of each score, correct it
+    Serve(ServeArguments),
+    /// Add and change the people who may use the review page
+    #[command(subcommand)]
+    Users(UsersCommand),
     /// Write a synthetic dataset whose true effects are known
     Simulate(SimulateArguments),
     /// Send recordings, or live chunks in real time, into Kafka
@@ -335,15 +344,25 @@ pub(crate) struct SqlArguments {
 }
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct ExportArguments {
+    #[command(subcommand)]
+    pub(crate) what: Option<ExportCommand>,
     /// The dataset
-    pub(crate) dataset: PathBuf,
+    #[arg(required = true)]
+    pub(crate) dataset: Option<PathBuf>,
     /// csv: the calls table; contact-lens: one JSON a call in the shape of Amazon Contact Lens
-    #[arg(long, value_enum)]
-    pub(crate) format: ExportFormat,
+    #[arg(long, value_enum, required = true)]
+    pub(crate) format: Option<ExportFormat>,
     /// Write one file a call into this folder instead of lines to stdout (contact-lens only)
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExportCommand {
+    /// What people said on the review page, as Parquet
+    Reviews(ExportReviewsArguments),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

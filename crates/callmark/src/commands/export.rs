@@ -1,6 +1,6 @@
 //! `callmark export`: calls in the shape that other tools read.
 
-use crate::cli::{ExportArguments, ExportFormat};
+use crate::cli::{ExportArguments, ExportCommand, ExportFormat};
 use crate::exit::{Exit, UsageError, say};
 use anyhow::Context;
 use callmark_query::{OutputFormat, QueryError, Tables, export_contact_lens, render_query};
@@ -10,9 +10,15 @@ use std::io::Write;
 use std::path::Path;
 
 pub(crate) fn export(arguments: &ExportArguments) -> anyhow::Result<Exit> {
+    if let Some(ExportCommand::Reviews(reviews)) = &arguments.what {
+        return super::serve::export_reviews(reviews);
+    }
+    let (Some(dataset), Some(format)) = (&arguments.dataset, arguments.format) else {
+        return Err(UsageError("name a dataset and a --format".to_owned()).into());
+    };
     super::runtime()?.block_on(async {
-        let tables = Tables::open(&arguments.dataset).await?;
-        match (arguments.format, &arguments.out) {
+        let tables = Tables::open(dataset).await?;
+        match (format, &arguments.out) {
             (ExportFormat::Csv, Some(_)) => {
                 Err(UsageError("--out goes with --format contact-lens; CSV is written to stdout".to_owned())
                     .into())

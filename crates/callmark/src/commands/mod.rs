@@ -12,6 +12,7 @@ mod repeats;
 mod rescore;
 mod rules;
 mod score;
+mod serve;
 mod simulate;
 mod sql;
 mod stream;
@@ -31,6 +32,8 @@ pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Rescore(arguments) => rescore::rescore(&arguments),
         Command::Compare(arguments) => compare::compare(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
+        Command::Serve(arguments) => serve::serve(&arguments),
+        Command::Users(command) => serve::users(command),
         Command::Feed(arguments) => feed::feed(arguments),
         Command::Sql(arguments) => sql::sql(&arguments),
         Command::Export(arguments) => export::export(&arguments),

@@ -1,0 +1,349 @@
+//! What people say of calls: judgements, comments, disputes, samples; and the scorecards they fill in.
+
+use super::answers::{Problem, Stored, created, json, only_known, parameters};
+use crate::access::{Caller, PostedJson};
+use crate::app::App;
+use crate::error::WebError;
+use crate::pages::{Opened, draw_of, store};
+use crate::reviews::{Comment, Dispute, Judgement, NewJudgement, Question, Role, Sample, SampleKind};
+use crate::scorecard::Scorecard;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use serde::Deserialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// Judgements in one request.
+const MOST_AT_ONCE: usize = 200;
+
+/// Judgements to be stored, all or none.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewJudgements {
+    /// 1 to 200 of them.
+    #[schema(min_items = 1, max_items = 200)]
+    judgements: Vec<NewJudgement>,
+}
+
+/// A comment to be stored.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewComment {
+    /// What to say.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
+    body: String,
+}
+
+/// A dispute to be raised.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewDispute {
+    /// What it is about.
+    question: Question,
+    /// Why.
+    #[schema(min_length = 1, max_length = 1000, pattern = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
+    body: String,
+}
+
+/// A sample to be drawn.
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewSampleRequest {
+    /// Its name.
+    #[schema(min_length = 1, max_length = 100)]
+    name: String,
+    /// How calls are picked.
+    kind: SampleKind,
+    /// Of which calls: parameters of `/calls`, as in an address.
+    #[serde(default)]
+    query: String,
+    /// How many calls.
+    #[schema(minimum = 1, maximum = 10000)]
+    size: u32,
+    /// Who reviews them, by name.
+    #[schema(min_items = 1, max_items = 50)]
+    reviewers: Vec<String>,
+    /// Whether each reviews all, and sees others' judgements when done.
+    #[serde(default)]
+    blind: bool,
+}
+
+fn no_parameters(query: Option<&str>) -> Result<(), WebError> {
+    only_known(&parameters(query)?, [].into_iter())
+}
+
+/// What is well-formed and does not fit the call or the people there are is a conflict with them.
+fn conflict(error: WebError) -> WebError {
+    match error {
+        WebError::BadRequest(reason) => WebError::Conflict(reason),
+        other => other,
+    }
+}
+
+/// All that was said of a call, in order of time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/calls/{call_id}/judgements",
+    tag = "reviews",
+    params(("call_id" = String, Path, description = "The call's id")),
+    responses(
+        (status = 200, description = "The judgements that the caller may see", body = Vec<Judgement>),
+        (status = 304, description = "As you have it"),
+        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_judgements(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    json::<Vec<Judgement>>(&headers, &Opened::of(&app, &caller, &id).await?.judgements)
+}
+
+/// Stores judgements on a call, all or none. What was found is written down with each.
+#[utoipa::path(
+    post,
+    path = "/api/v1/calls/{call_id}/judgements",
+    tag = "reviews",
+    params(("call_id" = String, Path, description = "The call's id")),
+    request_body = NewJudgements,
+    responses(
+        (status = 201, description = "They are stored", body = Stored),
+        (status = 400, description = "They are not well-formed", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "They do not fit this call", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn add_judgements(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    posted: PostedJson<NewJudgements>,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    let given = posted.value.judgements;
+    if given.is_empty() || given.len() > MOST_AT_ONCE {
+        return Err(WebError::BadRequest(format!("judgements: give 1 to {MOST_AT_ONCE}")));
+    }
+    created(store(&app, &posted.caller, &id, given).await.map_err(conflict)?)
+}
+
+/// Comments on a call, in order of time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/calls/{call_id}/comments",
+    tag = "reviews",
+    params(("call_id" = String, Path, description = "The call's id")),
+    responses(
+        (status = 200, description = "The comments", body = Vec<Comment>),
+        (status = 304, description = "As you have it"),
+        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_comments(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    json::<Vec<Comment>>(&headers, &Opened::of(&app, &caller, &id).await?.comments)
+}
+
+/// Adds a comment to a call.
+#[utoipa::path(
+    post,
+    path = "/api/v1/calls/{call_id}/comments",
+    tag = "reviews",
+    params(("call_id" = String, Path, description = "The call's id")),
+    request_body = NewComment,
+    responses(
+        (status = 201, description = "It is stored", body = Stored),
+        (status = 400, description = "It is not well-formed", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn add_comment(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    posted: PostedJson<NewComment>,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    posted.caller.may(Role::Reviewer)?;
+    app.call_as_it_is(&id).await?;
+    app.reviews.comment(&id, &posted.caller.user, &posted.value.body).await?;
+    app.reviews.audit(Some(&posted.caller.user), "commented", Some(&id), None).await?;
+    created(Vec::new())
+}
+
+/// Disputes about a call, in order of time.
+#[utoipa::path(
+    get,
+    path = "/api/v1/calls/{call_id}/disputes",
+    tag = "reviews",
+    params(("call_id" = String, Path, description = "The call's id")),
+    responses(
+        (status = 200, description = "The disputes", body = Vec<Dispute>),
+        (status = 304, description = "As you have it"),
+        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_disputes(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    json::<Vec<Dispute>>(&headers, &Opened::of(&app, &caller, &id).await?.disputes)
+}
+
+/// Raises a dispute about a call.
+#[utoipa::path(
+    post,
+    path = "/api/v1/calls/{call_id}/disputes",
+    tag = "reviews",
+    params(("call_id" = String, Path, description = "The call's id")),
+    request_body = NewDispute,
+    responses(
+        (status = 201, description = "It is raised", body = Stored),
+        (status = 400, description = "It is not well-formed", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn add_dispute(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    RawQuery(query): RawQuery,
+    posted: PostedJson<NewDispute>,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    posted.caller.may(Role::Reviewer)?;
+    app.call_as_it_is(&id).await?;
+    let question = posted.value.question.as_str();
+    let dispute = app.reviews.raise(&id, &posted.caller.user, question, &posted.value.body).await?;
+    app.reviews.audit(Some(&posted.caller.user), "disputed", Some(&id), None).await?;
+    created(vec![dispute])
+}
+
+/// Samples that were drawn, the newest first.
+#[utoipa::path(
+    get,
+    path = "/api/v1/samples",
+    tag = "reviews",
+    responses(
+        (status = 200, description = "The samples", body = Vec<Sample>),
+        (status = 304, description = "As you have it"),
+        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_samples(
+    State(app): State<Arc<App>>,
+    _caller: Caller,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    json::<Vec<Sample>>(&headers, &app.reviews.samples().await?)
+}
+
+/// Draws a sample and hands its calls out.
+#[utoipa::path(
+    post,
+    path = "/api/v1/samples",
+    tag = "reviews",
+    request_body = NewSampleRequest,
+    responses(
+        (status = 201, description = "It is drawn", body = Stored),
+        (status = 400, description = "It is not well-formed", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It does not fit the calls and people there are", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn add_sample(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+    posted: PostedJson<NewSampleRequest>,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    posted.caller.may(Role::Lead)?;
+    let wanted = &posted.value;
+    if wanted.size == 0 || wanted.size as usize > crate::reviews::MOST_SAMPLE_CALLS {
+        return Err(WebError::BadRequest("size: use a number from 1 to 10000".to_owned()));
+    }
+    let reviewers: Vec<&str> = wanted.reviewers.iter().map(String::as_str).collect();
+    if reviewers.is_empty() || wanted.name.is_empty() || wanted.name.chars().count() > 100 {
+        return Err(WebError::BadRequest(
+            "name and reviewers: give a name of 1 to 100 characters, and 1 to 50 reviewers".to_owned(),
+        ));
+    }
+    let size = wanted.size.to_string();
+    let drawn = draw_of(
+        &app,
+        &posted.caller,
+        &wanted.name,
+        wanted.kind,
+        &wanted.query,
+        &size,
+        &reviewers,
+        wanted.blind,
+    );
+    drawn.await.map_err(conflict)?;
+    created(Vec::new())
+}
+
+/// Scorecards that reviewers fill in.
+#[utoipa::path(
+    get,
+    path = "/api/v1/scorecards",
+    tag = "reviews",
+    responses(
+        (status = 200, description = "The scorecards", body = Vec<Scorecard>),
+        (status = 304, description = "As you have it"),
+        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
+        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
+        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn list_scorecards(
+    State(app): State<Arc<App>>,
+    _caller: Caller,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, WebError> {
+    no_parameters(query.as_deref())?;
+    json(&headers, &app.cards)
+}

@@ -1,0 +1,197 @@
+//! What all requests share: the catalogue as it is now, the index, the reviews, the recordings, and what is done beside
+//! requests.
+
+use crate::access::LoginLimits;
+use crate::audio::Recordings;
+use crate::calls::{hide_personal, read_call};
+use crate::catalogue::{Catalogue, Filter, Mark, Row, RowSet};
+use crate::error::WebError;
+use crate::norms::Norms;
+use crate::options::{ServeError, ServeOptions};
+use crate::report::Reports;
+use crate::reviews::{Reviews, Role, User, random_token};
+use crate::scorecard::Scorecard;
+use crate::search::Search;
+use callmark_types::ScoredCall;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+use tokio::sync::Semaphore;
+
+/// How often the dataset is looked at for new calls, at most.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Looking takes no more than this share of the time.
+const LOOKING_SHARE: u32 = 20;
+/// Calls that are read from the tables at the same time.
+const READS_AT_ONCE: usize = 4;
+
+/// The server's state.
+pub(crate) struct App {
+    pub(crate) options: ServeOptions,
+    pub(crate) reviews: Reviews,
+    pub(crate) search: Search,
+    pub(crate) recordings: Recordings,
+    pub(crate) cards: Vec<Scorecard>,
+    pub(crate) logins: LoginLimits,
+    pub(crate) reports: Reports,
+    /// Of this run alone; tokens of forms are made with it where there are no sessions.
+    pub(crate) secret: String,
+    catalogue: RwLock<Arc<Catalogue>>,
+    norms: RwLock<Arc<Norms>>,
+    indexed: AtomicU64,
+    /// What is wrong with the dataset or the index now, for those who look.
+    trouble: RwLock<Option<String>>,
+    reads: Semaphore,
+}
+
+impl App {
+    pub(crate) async fn open(options: ServeOptions) -> Result<Arc<Self>, ServeError> {
+        options.check()?;
+        make_private_folder(&options.state)?;
+        let dataset = options.dataset.clone();
+        let loaded = tokio::task::spawn_blocking(move || Catalogue::default().renewed(&dataset));
+        let internal = |e: tokio::task::JoinError| ServeError::Options(format!("internal error: {e}"));
+        let catalogue = loaded.await.map_err(internal)??.unwrap_or_default();
+        let reviews = Reviews::open(options.database.as_deref(), &options.state).await?;
+        let search = Search::open(&options.state).await?;
+        let recordings = Recordings::new(&options.audio, &options.state).map_err(ServeError::Options)?;
+        let cards = Scorecard::read_folder(&options.scorecards)?;
+        Ok(Arc::new(Self {
+            reviews,
+            search,
+            recordings,
+            cards,
+            logins: LoginLimits::default(),
+            reports: Reports::default(),
+            secret: random_token()?,
+            catalogue: RwLock::new(Arc::new(catalogue)),
+            norms: RwLock::default(),
+            indexed: AtomicU64::new(0),
+            trouble: RwLock::new(None),
+            reads: Semaphore::new(READS_AT_ONCE),
+            options,
+        }))
+    }
+
+    /// The calls as they are now.
+    pub(crate) fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.catalogue.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    pub(crate) fn norms(&self) -> Arc<Norms> {
+        Arc::clone(&self.norms.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Calls that can be searched for words.
+    pub(crate) fn indexed(&self) -> u64 {
+        self.indexed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.trouble.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        if let Some(trouble) = &trouble {
+            tracing::warn!("{trouble}");
+        }
+        *self.trouble.write().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
+    }
+
+    /// Keeps catalogue, index and norms as new as the dataset, until the task is dropped.
+    pub(crate) async fn keep_up(self: Arc<Self>) {
+        let mut first = true;
+        loop {
+            let began = Instant::now();
+            let trouble = self.look(first).await.err();
+            let is_new = trouble.is_some() && self.trouble() != trouble;
+            if is_new || trouble.is_none() {
+                self.set_trouble(trouble);
+            }
+            first = false;
+            tokio::time::sleep(LOOK_EVERY.max(began.elapsed() * LOOKING_SHARE)).await;
+        }
+    }
+
+    async fn look(&self, first: bool) -> Result<(), String> {
+        let (old, dataset) = (self.catalogue(), self.options.dataset.clone());
+        let renewed = tokio::task::spawn_blocking(move || old.renewed(&dataset));
+        let renewed = renewed.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
+        let is_new = renewed.is_some();
+        if let Some(renewed) = renewed {
+            *self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(renewed);
+        }
+        if !is_new && !first {
+            return Ok(());
+        }
+        let (catalogue, dataset) = (self.catalogue(), self.options.dataset.clone());
+        let of = Arc::clone(&catalogue);
+        let norms = tokio::task::spawn_blocking(move || Norms::of(&dataset, &of)).await;
+        let norms = norms.map_err(|e| e.to_string())??;
+        *self.norms.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(norms);
+        let tell = |calls| self.indexed.store(calls, Ordering::Relaxed);
+        self.search.catch_up(&self.options.dataset, &catalogue, tell).await.map_err(|e| e.to_string())
+    }
+
+    /// The sets of calls that the marks of a filter stand for.
+    pub(crate) async fn sets(
+        &self,
+        catalogue: &Catalogue,
+        filter: &Filter,
+        user: &User,
+    ) -> Result<Vec<RowSet>, WebError> {
+        let mut sets = Vec::new();
+        for mark in &filter.marks {
+            let of_ids = |ids: std::collections::HashSet<String>| -> RowSet {
+                ids.iter().filter_map(|id| catalogue.find(id)).map(|(row, _)| row).collect()
+            };
+            sets.push(match mark {
+                Mark::Said(question) => self.search.said(question, catalogue).await?,
+                Mark::Found(marks) => self.search.found(marks, catalogue).await?,
+                Mark::ReviewedByMe => of_ids(self.reviews.done_calls(Some(&user.user_id)).await?),
+                Mark::Reviewed(true) => of_ids(self.reviews.done_calls(None).await?),
+                Mark::Reviewed(false) => {
+                    let done = of_ids(self.reviews.done_calls(None).await?);
+                    (0..catalogue.rows.len() as u32).filter(|row| !done.contains(*row)).collect()
+                }
+                Mark::Assigned(None) => of_ids(self.reviews.assigned_calls(&user.user_id).await?),
+                Mark::Assigned(Some(name)) => match self.reviews.user_by_name(name).await? {
+                    Some((assignee, _)) => of_ids(self.reviews.assigned_calls(&assignee.user_id).await?),
+                    None => RowSet::default(),
+                },
+                Mark::Sample(name) => of_ids(self.reviews.sample_calls(name).await?.unwrap_or_default()),
+            });
+        }
+        Ok(sets)
+    }
+
+    /// The call `id` with its row; personal data is hidden from those who may not see it.
+    pub(crate) async fn call(&self, id: &str, user: &User) -> Result<(u32, Row, ScoredCall), WebError> {
+        let mut found = self.call_as_it_is(id).await?;
+        if user.role < Role::Lead {
+            hide_personal(&mut found.2);
+        }
+        Ok(found)
+    }
+
+    pub(crate) async fn call_as_it_is(&self, id: &str) -> Result<(u32, Row, ScoredCall), WebError> {
+        let catalogue = self.catalogue();
+        let gone = || WebError::NotFound("call");
+        let (number, row) = catalogue.find(id).ok_or_else(gone)?;
+        let path = Arc::clone(catalogue.file_of(row).ok_or_else(gone)?);
+        let (dataset, id) = (self.options.dataset.clone(), id.to_owned());
+        // It is never closed.
+        let _turn = self.reads.acquire().await.ok();
+        let read = tokio::task::spawn_blocking(move || read_call(&dataset, &path, &id)).await;
+        let call = read.map_err(|e| WebError::Internal(e.to_string()))?.map_err(WebError::Dataset)?;
+        Ok((number, row.clone(), call.ok_or_else(gone)?))
+    }
+}
+
+/// Makes the folder of what the server keeps, which nobody else may read.
+fn make_private_folder(folder: &Path) -> Result<(), ServeError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(|source| ServeError::Io { what: format!("cannot make {}", folder.display()), source })
+}

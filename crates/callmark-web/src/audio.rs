@@ -1,0 +1,259 @@
+//! The sound of a call, as a browser plays it: WAV with every channel, whatever it was recorded as.
+//!
+//! A recording is read only where it lies below a folder that the server was told of, links followed first. It is decoded
+//! once and kept beside the reviews, together with its waveform, until newer ones need the room. Where personal data
+//! is said there is silence, unless the original is asked for by somebody who may hear it.
+
+use callmark_audio::{DecodeOptions, decode_file};
+use callmark_types::{EventKind, Millis, PIPELINE_SAMPLE_RATE_HZ, ScoredCall, Span};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use tokio::sync::Semaphore;
+
+/// Decoded recordings that are kept, in bytes: about 18 hours of two channels.
+const MOST_KEPT_BYTES: u64 = 4 << 30;
+/// Recordings that are decoded at the same time; each is in memory as a whole.
+const DECODED_AT_ONCE: usize = 2;
+/// Steps of a waveform.
+pub(crate) const STEPS: usize = 1_000;
+/// Silenced beside personal data: word times are exact to about this.
+const MARGIN: Millis = Millis(60);
+
+/// Why there is no sound.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum AudioError {
+    #[error("this call has no recording: it was written")]
+    Written,
+    #[error("the recording came in a message and was not kept")]
+    InMessage,
+    #[error("recordings are not served: start the server with --audio DIR, the folder in which they are")]
+    NoFolder,
+    #[error("the recording does not lie in a folder that this server may read (--audio DIR)")]
+    Outside,
+    #[error("the recording is not where it was when the call was scored")]
+    Gone,
+    #[error("the recording cannot be read: {0}")]
+    Unreadable(String),
+}
+
+/// The recordings of a dataset.
+#[derive(Debug)]
+pub(crate) struct Recordings {
+    roots: Vec<PathBuf>,
+    kept: PathBuf,
+    turns: Semaphore,
+}
+
+/// A recording that can be played.
+#[derive(Debug, Clone)]
+pub(crate) struct Playable {
+    /// A WAV file.
+    pub(crate) wav: PathBuf,
+    /// Its waveform: for each channel, [`STEPS`] levels of 0 to 255.
+    pub(crate) peaks: Vec<Vec<u8>>,
+}
+
+impl Recordings {
+    /// Recordings below `roots`, kept decoded in `folder`.
+    ///
+    /// # Errors
+    /// Where a root is no folder.
+    pub(crate) fn new(roots: &[PathBuf], folder: &Path) -> Result<Self, String> {
+        let real = |root: &PathBuf| match root.canonicalize() {
+            Ok(real) if real.is_dir() => Ok(real),
+            Ok(_) => Err(format!("--audio {} is no folder", root.display())),
+            Err(e) => Err(format!("--audio {}: {e}", root.display())),
+        };
+        let roots = roots.iter().map(real).collect::<Result<_, _>>()?;
+        Ok(Self { roots, kept: folder.join("audio"), turns: Semaphore::new(DECODED_AT_ONCE) })
+    }
+
+    /// The recording of a call; `original` leaves personal data in it.
+    pub(crate) async fn playable(&self, call: &ScoredCall, original: bool) -> Result<Playable, AudioError> {
+        let source = self.locate(call)?;
+        let silent = if original { Vec::new() } else { personal(call) };
+        let stem = self.kept.join(name(call, &silent));
+        if let Some(playable) = read_kept(&stem) {
+            return Ok(playable);
+        }
+        // It is never closed.
+        let _turn = self.turns.acquire().await.ok();
+        if let Some(playable) = read_kept(&stem) {
+            return Ok(playable);
+        }
+        let folder = self.kept.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let playable = make(&source, &silent, &stem)?;
+            make_room(&folder, &stem);
+            Ok(playable)
+        });
+        made.await.map_err(|_| AudioError::Unreadable("an internal error".to_owned()))?
+    }
+
+    /// Deletes all that is kept: it is made again where it is asked for.
+    pub(crate) fn forget(&self) -> std::io::Result<()> {
+        match fs::remove_dir_all(&self.kept) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    fn locate(&self, call: &ScoredCall) -> Result<PathBuf, AudioError> {
+        if call.record.audio.channels.is_none() {
+            return Err(AudioError::Written);
+        }
+        let uri = call.record.source.uri.as_deref().ok_or(AudioError::InMessage)?;
+        if self.roots.is_empty() {
+            return Err(AudioError::NoFolder);
+        }
+        let path = match uri.split_once("://") {
+            Some(("file", path)) => PathBuf::from(percent_decode(path).ok_or(AudioError::Outside)?),
+            Some(_) => return Err(AudioError::Outside),
+            None => PathBuf::from(uri),
+        };
+        let found = if path.is_absolute() {
+            path.canonicalize().ok()
+        } else {
+            self.roots.iter().find_map(|root| root.join(&path).canonicalize().ok())
+        };
+        // A recording that was moved with its dataset is looked for by its name.
+        let found = found.filter(|real| self.roots.iter().any(|root| real.starts_with(root))).or_else(|| {
+            let name = path.file_name()?;
+            self.roots.iter().find_map(|root| root.join(name).canonicalize().ok())
+        });
+        let Some(real) = found else {
+            return Err(if path.exists() { AudioError::Outside } else { AudioError::Gone });
+        };
+        if !self.roots.iter().any(|root| real.starts_with(root)) {
+            return Err(AudioError::Outside);
+        }
+        if real.is_file() { Ok(real) } else { Err(AudioError::Gone) }
+    }
+}
+
+/// When personal data is said.
+fn personal(call: &ScoredCall) -> Vec<Span> {
+    let spans =
+        call.events.iter().filter(|event| event.kind == EventKind::Pii).filter_map(|event| event.span);
+    Span::union(spans.map(|span| Span::new(span.start - MARGIN, span.end + MARGIN)))
+}
+
+/// What a decoded recording is kept as: another name where anything of it is another.
+fn name(call: &ScoredCall, silent: &[Span]) -> String {
+    let mut digest = Sha256::new();
+    digest.update(call.record.call_id.as_str());
+    digest.update([0]);
+    digest.update(call.record.source.sha256.as_deref().unwrap_or_default());
+    for span in silent {
+        digest.update(span.start.0.to_le_bytes());
+        digest.update(span.end.0.to_le_bytes());
+    }
+    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_kept(stem: &Path) -> Option<Playable> {
+    let wav = stem.with_extension("wav");
+    let levels = fs::read(stem.with_extension("peaks")).ok()?;
+    let peaks: Vec<Vec<u8>> = levels.chunks(STEPS).map(<[u8]>::to_vec).collect();
+    if !wav.is_file() || peaks.iter().any(|channel| channel.len() != STEPS) {
+        return None;
+    }
+    // Those that are heard are kept longest. A clock that cannot be set only lets it go sooner.
+    let _ = fs::File::open(&wav).and_then(|file| file.set_modified(std::time::SystemTime::now()));
+    Some(Playable { wav, peaks })
+}
+
+fn make(source: &Path, silent: &[Span], stem: &Path) -> Result<Playable, AudioError> {
+    let unreadable = |reason: String| AudioError::Unreadable(reason);
+    // The error would name the file.
+    let decoded = decode_file(source, &DecodeOptions::default())
+        .map_err(|e| unreadable(format!("it is not as it was ({})", e.kind())))?;
+    let io = |e: std::io::Error| unreadable(e.kind().to_string());
+    fs::create_dir_all(stem.parent().unwrap_or(stem)).map_err(io)?;
+    let length = decoded.channels.iter().map(|pcm| pcm.samples.len()).max().unwrap_or(0);
+    let mut silences = silent.iter().map(|span| {
+        let rate = PIPELINE_SAMPLE_RATE_HZ;
+        (span.start.to_sample(rate), span.end.to_sample(rate))
+    });
+    let mut next = silences.next();
+    let spec = hound::WavSpec {
+        channels: decoded.channels.len() as u16,
+        sample_rate: PIPELINE_SAMPLE_RATE_HZ,
+        bits_per_sample: 16,
+        sample_format: hound::SampleFormat::Int,
+    };
+    let part = stem.with_extension("wav.part");
+    let wav = |e: hound::Error| unreadable(format!("its copy cannot be written ({e})"));
+    let mut writer = hound::WavWriter::create(&part, spec).map_err(wav)?;
+    let mut peaks = vec![vec![0_u8; STEPS]; decoded.channels.len()];
+    for at in 0..length {
+        while next.is_some_and(|(_, end)| end <= at) {
+            next = silences.next();
+        }
+        let is_silent = next.is_some_and(|(start, _)| start <= at);
+        for (pcm, levels) in decoded.channels.iter().zip(&mut peaks) {
+            let sample = if is_silent { 0 } else { pcm.samples.get(at).copied().unwrap_or(0) };
+            writer.write_sample(sample).map_err(wav)?;
+            let level = &mut levels[at * STEPS / length.max(1)];
+            *level = (*level).max((sample.unsigned_abs() >> 7).min(255) as u8);
+        }
+    }
+    writer.finalize().map_err(wav)?;
+    let levels = stem.with_extension("peaks");
+    fs::File::create(&levels).and_then(|mut file| file.write_all(&peaks.concat())).map_err(io)?;
+    let path = stem.with_extension("wav");
+    fs::rename(part, &path).map_err(io)?;
+    Ok(Playable { wav: path, peaks })
+}
+
+/// Deletes what was heard longest ago, until the rest fits. What cannot be deleted is tried again with the next.
+fn make_room(folder: &Path, newest: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    let mut kept: Vec<(std::time::SystemTime, u64, PathBuf)> = entries
+        .flatten()
+        .filter(|entry| entry.path().extension().is_some_and(|e| e == "wav"))
+        .filter_map(|entry| {
+            let about = entry.metadata().ok()?;
+            Some((about.modified().ok()?, about.len(), entry.path()))
+        })
+        .collect();
+    kept.sort();
+    let mut bytes: u64 = kept.iter().map(|(_, bytes, _)| bytes).sum();
+    for (_, size, path) in kept {
+        if bytes <= MOST_KEPT_BYTES || path.with_extension("") == newest {
+            break;
+        }
+        let _ = fs::remove_file(path.with_extension("peaks"));
+        let _ = fs::remove_file(&path);
+        bytes -= size;
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let hex = [rest.next()?, rest.next()?];
+            bytes.push(u8::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_in_paths_are_read_or_refused() {
+        assert_eq!(percent_decode("/a%20b"), Some("/a b".to_owned()));
+        for wrong in ["%", "%4", "%zz", "%00", "%ff"] {
+            assert_eq!(percent_decode(wrong), None, "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! One call, read from the tables when somebody opens it.
+
+use arrow::array::{AsArray, BooleanArray, RecordBatch, Scalar, StringArray};
+use arrow::compute::kernels::cmp::eq;
+use callmark_analytics::{SpokenLine, find_personal};
+use callmark_store::calls_of_rows;
+use callmark_types::{Event, EventKind, ScoredCall, Turn};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+/// Reads the call `id` from the committed file `path` of `calls` and the files of turns and events beside it; `None` where
+/// it is not there (any more).
+///
+/// # Errors
+/// Where a file cannot be read or does not hold what was written: the reason, without anything that was said.
+pub(crate) fn read_call(dataset: &Path, path: &str, id: &str) -> Result<Option<ScoredCall>, String> {
+    let rest = path.strip_prefix("calls/").ok_or("the file of the call lies outside calls/")?;
+    let calls = rows(dataset, path, id)?;
+    if calls.iter().all(|batch| batch.num_rows() == 0) {
+        return Ok(None);
+    }
+    let turns = rows(dataset, &format!("turns/{rest}"), id)?;
+    let events = rows(dataset, &format!("events/{rest}"), id)?;
+    Ok(calls_of_rows(&calls, &turns, &events)?.into_iter().next())
+}
+
+fn rows(dataset: &Path, path: &str, id: &str) -> Result<Vec<RecordBatch>, String> {
+    let unreadable = |e: &dyn std::fmt::Display| format!("cannot read {path}: {e}");
+    let file = match File::open(dataset.join(path)) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(unreadable(&e)),
+    };
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
+    let mask = ProjectionMask::columns(builder.parquet_schema(), ["call_id"]);
+    let wanted = Scalar::new(StringArray::from(vec![id.to_owned()]));
+    let is_wanted = ArrowPredicateFn::new(mask, move |batch: RecordBatch| -> Result<BooleanArray, _> {
+        eq(batch.column(0).as_string::<i32>(), &wanted)
+    });
+    let filtered = builder.with_row_filter(RowFilter::new(vec![Box::new(is_wanted)])).build();
+    filtered.map_err(|e| unreadable(&e))?.collect::<Result<_, _>>().map_err(|e| unreadable(&e))
+}
+
+/// Hides personal data in what is shown of a call: in texts, words and evidence.
+pub(crate) fn hide_personal(call: &mut ScoredCall) {
+    let kept: Vec<usize> =
+        (0..call.turns.len()).filter(|at| call.turns[*at].dropped_reason.is_none()).collect();
+    let lines: Vec<SpokenLine<'_>> = kept
+        .iter()
+        .map(|at| &call.turns[*at])
+        .map(|turn| SpokenLine { side: turn.speaker as u16, words: turn.text.split_whitespace().collect() })
+        .collect();
+    let mut hidden: BTreeMap<usize, Vec<(usize, usize, String)>> = BTreeMap::new();
+    for data in find_personal(&lines) {
+        let found = hidden.entry(kept[data.line]).or_default();
+        found.push((data.first, data.last, data.kind.placeholder()));
+    }
+    drop(lines);
+    for (at, spans) in &hidden {
+        mask(&mut call.turns[*at], spans);
+    }
+    for event in &mut call.events {
+        let index = event.turn_index.map(|index| index as usize);
+        if let Some(spans) = index.and_then(|index| hidden.get(&index)) {
+            // Evidence is words of the turn: shown whole as they are shown there.
+            if event.evidence_text.is_some() && event.kind != EventKind::Pii && !spans.is_empty() {
+                event.evidence_text =
+                    index.and_then(|index| call.turns.get(index)).map(|turn| turn.text.clone());
+            }
+        }
+    }
+}
+
+/// Each word of the turn inside a span becomes the placeholder; how many there are stays, so that a span of words that a
+/// reviewer marks means the same to all.
+fn mask(turn: &mut Turn, spans: &[(usize, usize, String)]) {
+    let mut words: Vec<String> = turn.text.split_whitespace().map(str::to_owned).collect();
+    let same = turn.words.len() == words.len();
+    for (first, last, placeholder) in spans {
+        for at in *first..=(*last).min(words.len().saturating_sub(1)) {
+            let shown = if at == *first { placeholder.clone() } else { "·".to_owned() };
+            if same {
+                turn.words[at].word.clone_from(&shown);
+            }
+            words[at] = shown;
+        }
+    }
+    if !same {
+        turn.words.clear();
+    }
+    turn.text = words.join(" ");
+}
+
+/// The event's own name for people: its type and what more there is to say.
+pub(crate) fn event_title(event: &Event) -> String {
+    let name = crate::text::words(event.kind.as_str());
+    match event.detail.as_deref() {
+        Some(detail) if event.kind == EventKind::Category => {
+            format!("{name}: {}", detail.trim_start_matches("category="))
+        }
+        _ => name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use callmark_types::{Span, Speaker, Word};
+
+    #[test]
+    fn hidden_words_keep_their_places() {
+        let text = "my card is 4242 4242 4242 4242 thanks";
+        let word = |(at, word): (usize, &str)| Word {
+            word: word.to_owned(),
+            span: Span::of_ms(at as i64 * 100, at as i64 * 100 + 90),
+            probability: 1.0,
+        };
+        let mut turn = Turn {
+            index: 0,
+            channel: Some(0),
+            speaker: Speaker::Customer,
+            span: Some(Span::of_ms(0, 900)),
+            text: text.to_owned(),
+            words: text.split(' ').enumerate().map(word).collect(),
+            asr_confidence: None,
+            no_speech_probability: None,
+            loudness_dbfs: None,
+            dropped_reason: None,
+        };
+        mask(&mut turn, &[(3, 6, "[card]".to_owned())]);
+        assert_eq!(turn.text, "my card is [card] · · · thanks");
+        assert_eq!(turn.words.len(), 8);
+        assert!(turn.words.iter().all(|word| !word.word.contains("4242")));
+    }
+}

@@ -1,0 +1,213 @@
+//! What a reviewer is asked of a call: the scores, each with its evidence, and every event that a person can judge.
+
+use crate::calls::event_title;
+use crate::reviews::Question;
+use crate::text;
+use callmark_types::{Event, EventKind, Outcome, ScoredCall};
+
+/// How a question is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    YesNo,
+    YesNoNone,
+    Outcome,
+    Milliseconds,
+    Score,
+    /// There or not.
+    There,
+}
+
+/// A question, what was found, and where that shows.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Finding<'a> {
+    pub(crate) question: Question,
+    pub(crate) subject: String,
+    pub(crate) title: String,
+    /// What was found, as a judgement's value; `None`: nothing.
+    pub(crate) seen: Option<String>,
+    /// The same for people.
+    pub(crate) shown: String,
+    pub(crate) answer: Answer,
+    pub(crate) evidence: Evidence<'a>,
+}
+
+/// Where something shows.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) turn: Option<u32>,
+    pub(crate) words: Option<&'a str>,
+    /// Rule and version, or how it was measured.
+    pub(crate) by: Option<String>,
+    pub(crate) confidence: Option<f64>,
+}
+
+impl<'a> Evidence<'a> {
+    fn of(event: &'a Event) -> Self {
+        let rule = event.rule_id.as_deref().map(|rule| match event.rule_version.as_deref() {
+            Some(version) => format!("{rule}, version {version}"),
+            None => rule.to_owned(),
+        });
+        Self {
+            at_ms: event.span.map(|span| span.start.0),
+            turn: event.turn_index,
+            words: event.evidence_text.as_deref(),
+            by: match (rule, event.detail.as_deref()) {
+                (Some(rule), Some(detail)) => Some(format!("{rule}; {detail}")),
+                (rule, detail) => rule.or(detail.map(str::to_owned)),
+            },
+            confidence: event.confidence,
+        }
+    }
+
+    fn first(call: &'a ScoredCall, kinds: &[EventKind]) -> Self {
+        call.events.iter().find(|event| kinds.contains(&event.kind)).map(Self::of).unwrap_or_default()
+    }
+}
+
+/// Events that a person judges one by one; the others are measured.
+pub(crate) const JUDGED: [EventKind; 15] = [
+    EventKind::HumanRequest,
+    EventKind::HumanOffer,
+    EventKind::OfferAccepted,
+    EventKind::OfferDeclined,
+    EventKind::Deflection,
+    EventKind::Handoff,
+    EventKind::AiDisclosure,
+    EventKind::ResolutionConfirmed,
+    EventKind::ResolutionDenied,
+    EventKind::FixDelivered,
+    EventKind::RepeatContactMention,
+    EventKind::Loop,
+    EventKind::Transfer,
+    EventKind::Abandon,
+    EventKind::Category,
+];
+
+/// The questions of this call, the whole call's first.
+pub(crate) fn findings(call: &ScoredCall) -> Vec<Finding<'_>> {
+    let mut found = of_call(call);
+    for (index, event) in call.events.iter().enumerate().filter(|(_, event)| JUDGED.contains(&event.kind)) {
+        found.push(Finding {
+            question: Question::Event,
+            subject: index.to_string(),
+            title: event_title(event),
+            seen: Some(event.kind.as_str().to_owned()),
+            shown: String::new(),
+            answer: Answer::There,
+            evidence: Evidence::of(event),
+        });
+    }
+    found
+}
+
+fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
+    let (access, resolution) = (&call.record.human_access, &call.record.resolution);
+    let yes = |yes: bool| if yes { "yes" } else { "no" };
+    let whole = |question, title: &str, seen: Option<String>, shown: String, answer, evidence| Finding {
+        question,
+        subject: String::new(),
+        title: title.to_owned(),
+        seen,
+        shown,
+        answer,
+        evidence,
+    };
+    let turn = resolution.evidence_turn.and_then(|index| call.turns.get(index as usize));
+    let settled = Evidence {
+        at_ms: turn.and_then(|turn| turn.span).map(|span| span.start.0),
+        turn: resolution.evidence_turn,
+        words: turn.map(|turn| turn.text.as_str()),
+        by: None,
+        confidence: Some(resolution.confidence),
+    };
+    let resolved_at = resolution.resolved_at.map(|at| at.0);
+    let asked = access.human_request_count > 0;
+    let mut found = vec![
+        whole(
+            Question::Outcome,
+            "Outcome",
+            Some(resolution.outcome.as_str().to_owned()),
+            text::words(resolution.outcome.as_str()),
+            Answer::Outcome,
+            settled.clone(),
+        ),
+        whole(
+            Question::HumanRequest,
+            "The customer asked for a person",
+            Some(yes(asked).to_owned()),
+            yes(asked).to_owned(),
+            Answer::YesNo,
+            Evidence::first(call, &[EventKind::HumanRequest]),
+        ),
+    ];
+    if let Some(honoured) = access.human_request_honoured {
+        let evidence = match access.human_reached {
+            Some(at) => Evidence { at_ms: Some(at.0), ..Evidence::default() },
+            None => Evidence::first(call, &[EventKind::Deflection]),
+        };
+        let title = "A person was heard after that";
+        found.push(whole(
+            Question::Honoured,
+            title,
+            Some(yes(honoured).to_owned()),
+            yes(honoured).to_owned(),
+            Answer::YesNoNone,
+            evidence,
+        ));
+    }
+    if resolution.outcome != Outcome::Unknown && call.turns.iter().any(|turn| turn.span.is_some()) {
+        let shown = resolved_at.map_or_else(|| "never".to_owned(), text::clock);
+        let seen = resolved_at.map_or_else(|| "none".to_owned(), |ms| ms.to_string());
+        found.push(whole(
+            Question::ResolvedAtMs,
+            "Settled at",
+            Some(seen),
+            shown,
+            Answer::Milliseconds,
+            settled,
+        ));
+    }
+    let mood = call.record.sentiment.customer.overall;
+    let worst = (call.turns.iter().zip(&call.turn_sentiment))
+        .filter(|(turn, score)| turn.speaker == callmark_types::Speaker::Customer && score.is_some())
+        .min_by(|a, b| a.1.unwrap_or(0.0).total_cmp(&b.1.unwrap_or(0.0)));
+    let evidence = worst.map_or_else(Evidence::default, |(turn, _)| Evidence {
+        at_ms: turn.span.map(|span| span.start.0),
+        turn: Some(turn.index),
+        words: Some(&turn.text),
+        by: Some("the turn with the lowest score".to_owned()),
+        confidence: None,
+    });
+    found.push(whole(
+        Question::Sentiment,
+        "Customer sentiment, -5 to 5",
+        mood.map(|score| format!("{score:.1}")),
+        mood.map_or_else(|| "not scored".to_owned(), |score| format!("{score:+.1}")),
+        Answer::Score,
+        evidence,
+    ));
+    found
+}
+
+/// What was found on a question, as a judgement's value.
+pub(crate) fn seen(call: &ScoredCall, question: Question, subject: &str) -> Option<String> {
+    let turn = || call.turns.get(subject.parse::<usize>().ok()?);
+    match question {
+        Question::Speaker => Some(turn()?.speaker.as_str().to_owned()),
+        Question::Words => Some(turn()?.text.clone()),
+        Question::Missed | Question::Scorecard | Question::Done => None,
+        Question::Event => {
+            let event = call.events.get(subject.parse::<usize>().ok()?)?;
+            Some(event.kind.as_str().to_owned())
+        }
+        Question::Honoured => {
+            let honoured = call.record.human_access.human_request_honoured;
+            Some(honoured.map_or("none", |honoured| if honoured { "yes" } else { "no" }).to_owned())
+        }
+        Question::ResolvedAtMs => {
+            Some(call.record.resolution.resolved_at.map_or_else(|| "none".to_owned(), |at| at.0.to_string()))
+        }
+        _ => of_call(call).into_iter().find(|finding| finding.question == question)?.seen,
+    }
+}

@@ -1,0 +1,530 @@
+//! The review of a call: agree, correct, add what was missed, fill in the scorecard, be done.
+
+use super::call::{Opened, next_call, speaker};
+use super::findings::{Answer, Evidence, Finding, JUDGED, findings, seen};
+use super::layout::csrf;
+use crate::access::{Caller, Posted};
+use crate::app::App;
+use crate::error::WebError;
+use crate::reviews::{Judgement, NewJudgement, Question, Role, Verdict, standing};
+use crate::scorecard::Scorecard;
+use crate::text;
+use axum::extract::{Path, State};
+use axum::response::{Html, IntoResponse, Redirect, Response};
+use callmark_types::{ScoredCall, Speaker};
+use maud::{Markup, html};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const OUTCOMES: [&str; 6] =
+    ["resolved", "escalated_resolved", "transferred", "unresolved", "abandoned", "unknown"];
+const SPEAKERS: [Speaker; 5] =
+    [Speaker::Customer, Speaker::AiAgent, Speaker::HumanAgent, Speaker::Ivr, Speaker::Unknown];
+
+/// The part of the page that is made anew after each judgement.
+pub(crate) fn panel(app: &App, caller: &Caller, opened: &Opened, queue: &str, next: Option<&str>) -> Markup {
+    let standing = standing(&opened.judgements);
+    let may = caller.user.role >= Role::Reviewer;
+    let address = format!("/calls/{}", text::percent_encode(opened.call.record.call_id.as_str()));
+    let own = |question: Question, subject: &str| {
+        standing
+            .iter()
+            .copied()
+            .find(|j| j.reviewer == caller.user.name && j.question == question && j.subject == subject)
+    };
+    let is_done = own(Question::Done, "").is_some();
+    html! {
+        section.card aria-label="Review" {
+            h2 { "Review" }
+            @if opened.blind { p.note { "A blind review: what others say shows when you are done." } }
+            ul.findings {
+                @for finding in findings(&opened.call) {
+                    (finding_item(caller, &address, queue, &finding, own(finding.question, &finding.subject), &others(&standing, caller, &finding), may))
+                }
+            }
+            (missed(caller, &address, queue, opened, &standing, may))
+            @if may {
+                form.done data-fetch method="post" action={ (address) "/done" } {
+                    (csrf(caller))
+                    input type="hidden" name="queue" value=(queue);
+                    @if is_done {
+                        p { span.chip.good { "done" } " " button.quiet name="undo" value="1" { "Go on reviewing" } }
+                    } @else {
+                        button id="done" data-next=[next] { "Done" @if next.is_some() { ", next call" } " " kbd { "x" } }
+                    }
+                }
+            }
+        }
+        @for card in &app.cards { (scorecard(caller, &address, queue, card, &opened.call, &standing, may)) }
+        (history(&opened.judgements))
+    }
+}
+
+fn others<'a>(standing: &[&'a Judgement], caller: &Caller, finding: &Finding<'_>) -> Vec<&'a Judgement> {
+    let same = |j: &&&Judgement| {
+        j.reviewer != caller.user.name && j.question == finding.question && j.subject == finding.subject
+    };
+    standing.iter().filter(same).copied().collect()
+}
+
+#[allow(clippy::too_many_arguments, reason = "one item of a list, made in one place")]
+fn finding_item(
+    caller: &Caller,
+    address: &str,
+    queue: &str,
+    finding: &Finding<'_>,
+    own: Option<&Judgement>,
+    others: &[&Judgement],
+    may: bool,
+) -> Markup {
+    let id = format!("f-{}-{}", finding.question.as_str(), finding.subject);
+    let state = own.map(|judgement| judgement.verdict.as_str());
+    html! {
+        li.finding id=(id) tabindex="-1" data-finding data-state=[state] data-seek=[finding.evidence.at_ms] {
+            p {
+                span.title { (finding.title) @if !finding.shown.is_empty() { ": " strong { (finding.shown) } } }
+                @if let Some(judgement) = own { " " (verdict(judgement)) }
+            }
+            (evidence(&finding.evidence))
+            @for other in others { p.muted { (other.reviewer) ": " (verdict(other)) @if let Some(note) = &other.note { " — " (note) } } }
+            @if may {
+                form.row data-fetch method="post" action={ (address) "/judge" } {
+                    (csrf(caller))
+                    input type="hidden" name="queue" value=(queue);
+                    input type="hidden" name="question" value=(finding.question.as_str());
+                    input type="hidden" name="subject" value=(finding.subject);
+                    @if own.is_some() {
+                        button.quiet name="verdict" value="withdraw" aria-label={ "Take back what you said of: " (finding.title) } { "Take back" }
+                    } @else {
+                        @if finding.seen.is_some() {
+                            button data-agree name="verdict" value="agree" aria-label={ "Agree: " (finding.title) " " (finding.shown) } { "Agree" kbd { "a" } }
+                        }
+                        (correction(finding))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// How a question is corrected.
+fn correction(finding: &Finding<'_>) -> Markup {
+    let seen = finding.seen.as_deref().unwrap_or_default();
+    let label = format!("The right answer to: {}", finding.title);
+    let send = html! { button.quiet data-correct name="verdict" value="correct" aria-label={ "Correct: " (finding.title) } { "Correct" kbd { "d" } } };
+    match finding.answer {
+        Answer::There => html! {
+            button.quiet data-correct name="verdict" value="correct" aria-label={ "Not so: " (finding.title) } { "Not so" kbd { "d" } }
+        },
+        Answer::YesNo => html! {
+            input type="hidden" name="value" value=(if seen == "yes" { "no" } else { "yes" });
+            button.quiet data-correct name="verdict" value="correct" aria-label={ "No, it is: " (if seen == "yes" { "no" } else { "yes" }) ". " (finding.title) } {
+                "It is " (if seen == "yes" { "no" } else { "yes" }) kbd { "d" }
+            }
+        },
+        Answer::YesNoNone => html! {
+            select name="value" aria-label=(label) data-value {
+                @for (value, shown) in [("yes", "yes"), ("no", "no"), ("none", "nobody asked")] {
+                    @if value != seen { option value=(value) { (shown) } }
+                }
+            }
+            (send)
+        },
+        Answer::Outcome => html! {
+            select name="value" aria-label=(label) data-value {
+                @for value in OUTCOMES.into_iter().filter(|value| *value != seen) { option value=(value) { (text::words(value)) } }
+            }
+            (send)
+        },
+        Answer::Milliseconds => html! {
+            input name="value" aria-label={ (label) " (m:ss, or never)" } placeholder="m:ss or never" size="10" data-value data-now;
+            (send)
+        },
+        Answer::Score => html! {
+            input type="number" name="value" aria-label=(label) min="-5" max="5" step="0.5" size="6" data-value;
+            (send)
+        },
+    }
+}
+
+fn verdict(judgement: &Judgement) -> Markup {
+    html! {
+        @match (judgement.verdict, judgement.question) {
+            (Verdict::Agree, _) => span.chip.good { "agreed" },
+            (Verdict::Correct, Question::Event) => span.chip.bad { "not so" },
+            (Verdict::Correct, Question::ResolvedAtMs) => span.chip.bad {
+                "corrected: " (judgement.value.as_deref().and_then(|ms| ms.parse().ok()).map_or_else(|| "never".to_owned(), text::clock))
+            },
+            (Verdict::Correct, _) => span.chip.bad { "corrected: " (text::words(judgement.value.as_deref().unwrap_or_default())) },
+            (Verdict::Withdraw, _) => span.chip { "taken back" },
+        }
+    }
+}
+
+fn evidence(evidence: &Evidence<'_>) -> Markup {
+    if *evidence == Evidence::default() {
+        return html! {};
+    }
+    html! {
+        p.evidence {
+            @if let Some(at) = evidence.at_ms {
+                button.time type="button" data-seek=(at) { "▶ " (text::clock(at)) } " "
+            }
+            @if let Some(words) = evidence.words { q { (words) } " " }
+            @if let Some(turn) = evidence.turn { a href={ "#t" (turn) } { "turn " (turn) } " " }
+            @if let Some(by) = &evidence.by { span.muted { (by) } " " }
+            @if let Some(confidence) = evidence.confidence { span.muted { "sure to " (format!("{:.0} %", confidence * 100.0)) } }
+        }
+    }
+}
+
+/// What was not found: on words that are marked in the transcript.
+fn missed(
+    caller: &Caller,
+    address: &str,
+    queue: &str,
+    opened: &Opened,
+    standing: &[&Judgement],
+    may: bool,
+) -> Markup {
+    let of_turns: Vec<&&Judgement> = standing
+        .iter()
+        .filter(|j| matches!(j.question, Question::Missed | Question::Speaker | Question::Words))
+        .collect();
+    let turns = opened.call.turns.len();
+    html! {
+        @if !of_turns.is_empty() {
+            h3 { "Added and corrected in the transcript" }
+            ul.added {
+                @for judgement in of_turns {
+                    @let turn = judgement.subject.split(':').next().unwrap_or_default();
+                    li {
+                        a href={ "#t" (turn) } { "turn " (turn) } ": "
+                        @match judgement.question {
+                            Question::Missed => { "missed " strong { (text::words(judgement.value.as_deref().unwrap_or_default())) } }
+                            Question::Speaker => { "speaker is " strong { (text::words(judgement.value.as_deref().unwrap_or_default())) } }
+                            _ => { "says " q { (judgement.value.as_deref().unwrap_or_default()) } }
+                        }
+                        @if let Some(note) = &judgement.note { " — " (note) }
+                        span.muted { " " (judgement.reviewer) }
+                        @if may && judgement.reviewer == caller.user.name {
+                            form.inline data-fetch method="post" action={ (address) "/judge" } {
+                                (csrf(caller))
+                                input type="hidden" name="queue" value=(queue);
+                                input type="hidden" name="question" value=(judgement.question.as_str());
+                                input type="hidden" name="subject" value=(judgement.subject);
+                                button.quiet name="verdict" value="withdraw" { "Take back" }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if may && turns > 0 {
+            details.missed id="missed" {
+                summary { "Add or correct something in the transcript" }
+                form.stack data-fetch method="post" action={ (address) "/judge" } id="missed-form" {
+                    (csrf(caller))
+                    input type="hidden" name="queue" value=(queue);
+                    input type="hidden" name="verdict" value="correct";
+                    input type="hidden" name="words" id="missed-words";
+                    p.muted id="missed-quote" { "Select words in the transcript, press “Mark” at a turn, or give its number." }
+                    label { "Turn" input type="number" name="turn" id="missed-turn" min="0" max=(turns - 1) required; }
+                    label { "What is there"
+                        select name="missed" {
+                            option value="" { "nothing to add" }
+                            @for kind in JUDGED { option value=(kind.as_str()) { (text::words(kind.as_str())) } }
+                        }
+                    }
+                    label { "Who speaks"
+                        select name="speaker" {
+                            option value="" { "as it is" }
+                            @for who in SPEAKERS { option value=(who.as_str()) { (speaker(who)) } }
+                        }
+                    }
+                    label { "What is said, if it is wrong" textarea name="said" rows="2" maxlength="4000" {} }
+                    label { "Why (if it needs saying)" input name="note" maxlength="1000"; }
+                    button { "Add" }
+                }
+            }
+        }
+    }
+}
+
+/// Answers of one reviewer to a card, by item.
+fn answers(card: &Scorecard, standing: &[&Judgement], reviewer: &str) -> BTreeMap<String, String> {
+    let prefix = format!("{}@{}/", card.name, card.version);
+    let own = standing.iter().filter(|j| j.question == Question::Scorecard && j.reviewer == reviewer);
+    own.filter_map(|j| Some((j.subject.strip_prefix(&prefix)?.to_owned(), j.value.clone()?))).collect()
+}
+
+fn scorecard(
+    caller: &Caller,
+    address: &str,
+    queue: &str,
+    card: &Scorecard,
+    call: &ScoredCall,
+    standing: &[&Judgement],
+    may: bool,
+) -> Markup {
+    let given = answers(card, standing, &caller.user.name);
+    let mut reviewers: Vec<&str> =
+        standing.iter().filter(|j| j.question == Question::Scorecard).map(|j| j.reviewer.as_str()).collect();
+    reviewers.sort_unstable();
+    reviewers.dedup();
+    html! {
+        details.card.scorecard open id={ "card-" (card.name) } {
+            summary { h2 { (card.title) } }
+            @for reviewer in reviewers {
+                @let points = card.points(&answers(card, standing, reviewer));
+                p {
+                    (reviewer) ": "
+                    strong { (points.percent.map_or_else(|| "no points".to_owned(), |p| format!("{p:.0} %"))) }
+                    @if !points.failed_by.is_empty() { " " span.chip.bad { "failed by " (text::words(&points.failed_by.join(", "))) } }
+                    @if points.unanswered > 0 { span.muted { " " (points.unanswered) " not answered" } }
+                }
+            }
+            @if may {
+                form.stack data-fetch method="post" action={ (address) "/scorecard" } {
+                    (csrf(caller))
+                    input type="hidden" name="queue" value=(queue);
+                    input type="hidden" name="card" value=(card.name);
+                    @for section in &card.sections {
+                        h3 { (section.title) }
+                        @for item in &section.items {
+                            @let filled = item.prefill.as_ref().and_then(|prefill| prefill.fill(call));
+                            @let chosen = given.get(&item.id).map(String::as_str).or(filled.as_ref().map(|f| f.answer));
+                            fieldset {
+                                legend { (item.text) @if item.auto_fail { " " span.chip.warn { "a no fails the call" } } }
+                                @for (value, shown) in [("yes", "yes"), ("no", "no"), ("na", "does not apply")] {
+                                    @if value != "na" || item.not_applicable || chosen == Some("na") {
+                                        label.choice { input type="radio" name={ "item." (item.id) } value=(value) checked[chosen == Some(value)]; (shown) }
+                                    }
+                                }
+                                @if let Some(filled) = filled.filter(|_| !given.contains_key(&item.id)) {
+                                    p.muted { "Filled in beforehand: " (filled.because) "." }
+                                }
+                            }
+                        }
+                    }
+                    button { "Save the scorecard" }
+                }
+            }
+        }
+    }
+}
+
+fn history(judgements: &[Judgement]) -> Markup {
+    html! {
+        @if !judgements.is_empty() {
+            details.card {
+                summary { h2 { "History" } }
+                ol.history {
+                    @for judgement in judgements.iter().rev() {
+                        li {
+                            span.muted { (text::minute(judgement.at_ms)) " " } (judgement.reviewer) ": "
+                            (text::words(judgement.question.as_str()))
+                            @if !judgement.subject.is_empty() { " " code { (judgement.subject) } }
+                            " " (judgement.verdict.as_str())
+                            @if let Some(value) = &judgement.value { " " strong { (value) } }
+                            @if let Some(seen) = judgement.seen.as_ref().filter(|seen| Some(*seen) != judgement.value.as_ref()) { span.muted { " (found: " (seen) ")" } }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Stores judgements that a reviewer gave on a call as it is now: what was found is written down with each.
+pub(crate) async fn store(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    mut given: Vec<NewJudgement>,
+) -> Result<Vec<String>, WebError> {
+    caller.may(Role::Reviewer)?;
+    let (.., call) = app.call_as_it_is(id).await?;
+    let mut seen_of = Vec::new();
+    for judgement in &mut given {
+        let found = seen(&call, judgement.question, &judgement.subject);
+        if judgement.verdict == Verdict::Agree && judgement.question != Question::Done {
+            if judgement.question != Question::Event {
+                judgement.value.clone_from(&found);
+            }
+            if found.is_none() {
+                return Err(WebError::BadRequest("there is nothing to agree with".to_owned()));
+            }
+        }
+        judgement.check(call.turns.len(), call.events.len())?;
+        if judgement.question == Question::Scorecard {
+            check_item(app, judgement)?;
+        }
+        seen_of.push(found);
+    }
+    let given: Vec<(NewJudgement, Option<String>)> = given.into_iter().zip(seen_of).collect();
+    let lineage = &call.record.lineage;
+    let by = [lineage.rules_sha256.as_str(), lineage.pipeline_version.as_str()];
+    let ids = app.reviews.judge(id, &caller.user.user_id, &given, by).await?;
+    let what: Vec<&str> = given.iter().map(|(judgement, _)| judgement.question.as_str()).collect();
+    app.reviews.audit(Some(&caller.user), "judged", Some(id), Some(&what.join(" "))).await?;
+    Ok(ids)
+}
+
+/// An answer has to be one that an item of a card that there is can have.
+fn check_item(app: &App, judgement: &NewJudgement) -> Result<(), WebError> {
+    let wrong = |reason: &str| Err(WebError::BadRequest(format!("scorecard: {reason}")));
+    let item = app
+        .cards
+        .iter()
+        .flat_map(|card| card.items().map(move |item| (card, item)))
+        .find(|(card, item)| card.subject(item) == judgement.subject);
+    let Some((_, item)) = item else { return wrong("there is no such item in this version of it") };
+    match judgement.value.as_deref() {
+        _ if judgement.verdict == Verdict::Withdraw => Ok(()),
+        Some("yes" | "no") => Ok(()),
+        Some("na") if item.not_applicable => Ok(()),
+        // Filled in beforehand where the value is not known.
+        Some("na") if item.prefill.is_some() => Ok(()),
+        _ => wrong("answer yes, no or, where it may not apply, na"),
+    }
+}
+
+/// What the page's script gets back, or where a browser without it goes.
+async fn answer(app: &App, posted: &Posted, id: &str) -> Result<Response, WebError> {
+    let queue = posted.fields.get("queue");
+    if !posted.by_script {
+        let address =
+            format!("/calls/{}?queue={}#review", text::percent_encode(id), text::percent_encode(queue));
+        return Ok(Redirect::to(&address).into_response());
+    }
+    let opened = Opened::of(app, &posted.caller, id).await?;
+    let next = next_call(app, &posted.caller, &opened.row, queue).await?;
+    Ok(Html(panel(app, &posted.caller, &opened, queue, next.as_deref()).into_string()).into_response())
+}
+
+pub(crate) async fn judge(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, WebError> {
+    let given =
+        if posted.fields.some("turn").is_some() { of_turn(&posted)? } else { vec![of_finding(&posted)?] };
+    store(&app, &posted.caller, &id, given).await?;
+    answer(&app, &posted, &id).await
+}
+
+fn of_finding(posted: &Posted) -> Result<NewJudgement, WebError> {
+    let fields = &posted.fields;
+    let question = Question::parse(fields.get("question"));
+    let verdict = Verdict::parse(fields.get("verdict"));
+    let (Some(question), Some(verdict)) = (question, verdict) else {
+        return Err(WebError::BadRequest("question or verdict is none that there is".to_owned()));
+    };
+    let value = match (verdict, question) {
+        (Verdict::Correct, Question::Event) => Some("no".to_owned()),
+        (Verdict::Correct, Question::ResolvedAtMs) => Some(milliseconds(fields.get("value"))?),
+        (Verdict::Correct, _) => fields.some("value").map(str::to_owned),
+        _ => None,
+    };
+    let note = fields.some("note").map(str::to_owned);
+    Ok(NewJudgement { question, subject: fields.get("subject").to_owned(), verdict, value, note })
+}
+
+/// `m:ss`, `h:mm:ss`, seconds, or `never`.
+fn milliseconds(value: &str) -> Result<String, WebError> {
+    let value = value.trim();
+    if matches!(value, "never" | "none") {
+        return Ok("none".to_owned());
+    }
+    let parts: Option<Vec<f64>> =
+        value.split(':').map(|part| part.parse::<f64>().ok().filter(|n| (0.0..1e5).contains(n))).collect();
+    let parts = parts
+        .filter(|parts| parts.len() <= 3)
+        .ok_or_else(|| WebError::BadRequest("value: write a time as m:ss, or never".to_owned()))?;
+    let seconds = parts.iter().fold(0.0, |sum, part| sum * 60.0 + part);
+    Ok(((seconds * 1_000.0).round() as u64).to_string())
+}
+
+/// What was said of a turn: an event that was missed, who speaks, what is said.
+fn of_turn(posted: &Posted) -> Result<Vec<NewJudgement>, WebError> {
+    let fields = &posted.fields;
+    let turn = fields.get("turn").trim();
+    let words = fields.some("words").unwrap_or("0-0");
+    let note = fields.some("note").map(str::to_owned);
+    let judgement = |question, subject: String, value: &str| NewJudgement {
+        question,
+        subject,
+        verdict: Verdict::Correct,
+        value: Some(value.to_owned()),
+        note: note.clone(),
+    };
+    let mut given = Vec::new();
+    if let Some(kind) = fields.some("missed") {
+        given.push(judgement(Question::Missed, format!("{turn}:{words}"), kind));
+    }
+    if let Some(who) = fields.some("speaker") {
+        given.push(judgement(Question::Speaker, turn.to_owned(), who));
+    }
+    if let Some(said) = fields.some("said") {
+        given.push(judgement(Question::Words, turn.to_owned(), said));
+    }
+    if given.is_empty() {
+        return Err(WebError::BadRequest("say what is there, who speaks, or what is said".to_owned()));
+    }
+    Ok(given)
+}
+
+pub(crate) async fn score_card(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, WebError> {
+    let name = posted.fields.get("card");
+    let card = app.cards.iter().find(|card| card.name == name).ok_or(WebError::NotFound("scorecard"))?;
+    let given = posted.fields.beginning("item.").filter_map(|(item, value)| {
+        let item = card.items().find(|known| known.id == item)?;
+        Some(NewJudgement {
+            question: Question::Scorecard,
+            subject: card.subject(item),
+            verdict: Verdict::Correct,
+            value: Some(value.to_owned()),
+            note: None,
+        })
+    });
+    let given: Vec<NewJudgement> = given.collect();
+    if given.is_empty() {
+        return Err(WebError::BadRequest("answer one item at least".to_owned()));
+    }
+    store(&app, &posted.caller, &id, given).await?;
+    answer(&app, &posted, &id).await
+}
+
+pub(crate) async fn done(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Response, WebError> {
+    let verdict = if posted.fields.some("undo").is_some() { Verdict::Withdraw } else { Verdict::Agree };
+    let given =
+        NewJudgement { question: Question::Done, subject: String::new(), verdict, value: None, note: None };
+    store(&app, &posted.caller, &id, vec![given]).await?;
+    answer(&app, &posted, &id).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::milliseconds;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        for (written, read) in
+            [("1:05", "65000"), ("90", "90000"), ("1:00:01.5", "3601500"), ("never", "none")]
+        {
+            assert_eq!(milliseconds(written).unwrap(), read);
+        }
+        for wrong in ["", "soon", "-1", "1:2:3:4", "1:-5", "NaN"] {
+            assert!(milliseconds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

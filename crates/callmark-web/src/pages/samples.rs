@@ -1,0 +1,207 @@
+//! Samples: which calls are to be reviewed, drawn by a plan; and how far reviewers agree on them.
+
+use super::layout::{csrf, page};
+use super::queue::{Parameters, read_filter};
+use crate::access::{Caller, Posted};
+use crate::agreement::{SCORES, agreements};
+use crate::app::App;
+use crate::catalogue::Row;
+use crate::error::WebError;
+use crate::reviews::{NewSample, Role, SampleKind, User, random_token};
+use crate::text;
+use axum::extract::{Query, State};
+use axum::response::{Html, Redirect};
+use maud::{Markup, html};
+use std::sync::Arc;
+
+/// Calls on which two differ, that are shown.
+const SHOWN_APART: usize = 10;
+
+pub(crate) async fn samples_page(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Query(parameters): Parameters,
+) -> Result<Html<String>, WebError> {
+    let filter = read_filter(&parameters)?;
+    let samples = app.reviews.samples().await?;
+    let done = app.reviews.done_calls(None).await?;
+    let mut rows = Vec::new();
+    for sample in samples {
+        let calls = app.reviews.sample_calls(&sample.name).await?.unwrap_or_default();
+        let reviewed = calls.iter().filter(|id| done.contains(*id)).count();
+        rows.push((sample, reviewed));
+    }
+    let users = app.reviews.users().await?;
+    let content = html! {
+        h1 { "Samples" }
+        @if rows.is_empty() { p.empty { "No sample has been drawn yet." } }
+        @else {
+            div.scroll tabindex="0" role="region" aria-label="Samples" {
+                table {
+                    thead { tr { @for title in ["Sample", "Picked", "Of", "Reviewed", "Kind", "Drawn"] { th scope="col" { (title) } } } }
+                    tbody {
+                        @for (sample, reviewed) in &rows {
+                            tr {
+                                th scope="row" { a href={ "/calls?sample=" (text::percent_encode(&sample.name)) } { (sample.name) } }
+                                td { (SampleKind::ALL.iter().find(|(kind, ..)| *kind == sample.kind).map_or("", |(.., shown)| shown)) }
+                                td { a href={ "/calls?" (sample.query) } { (if sample.query.is_empty() { "all calls" } else { sample.query.as_str() }) } }
+                                td.number { (reviewed) " of " (sample.calls) }
+                                td {
+                                    @if sample.random { span.chip.good title="Labels of it correct the comparison" { "stands for all calls" } " " }
+                                    @if sample.blind { span.chip { "blind, twice" } }
+                                }
+                                td { (sample.made_by) " · " (text::minute(sample.at_ms)) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        @if caller.user.role >= Role::Lead { (draw_form(&caller, &filter.query(), filter.is_impartial(), &users)) }
+    };
+    Ok(page(&caller, "/samples", "Samples", &content))
+}
+
+fn draw_form(caller: &Caller, query: &str, impartial: bool, users: &[User]) -> Markup {
+    html! {
+        form.card.stack method="post" action="/samples" id="draw" {
+            h2 { "Draw a sample" }
+            (csrf(caller))
+            input type="hidden" name="query" value=(query);
+            p {
+                "Of " strong { (if query.is_empty() { "all calls".to_owned() } else { format!("the calls of {query}") }) } ". "
+                @if impartial { "Picked by chance, its labels correct the comparison of AI and people." }
+                @else { "These conditions pick certain calls: labels of such a sample are not used to correct the comparison." }
+            }
+            label { "Name" input name="name" required maxlength="100"; }
+            label { "Picked" select name="kind" { @for (_, name, shown) in SampleKind::ALL { option value=(name) { (shown) } } } }
+            label { "Calls" input type="number" name="size" value="50" min="1" max="10000" required; }
+            fieldset {
+                legend { "Reviewers" }
+                @for user in users.iter().filter(|user| user.active && user.role >= Role::Reviewer) {
+                    label.choice { input type="checkbox" name="reviewer" value=(user.name) checked[user.name == caller.user.name]; (user.name) }
+                }
+            }
+            label.choice { input type="checkbox" name="blind" value="1"; "Blind: each reviews all of them, and sees the others' judgements when done" }
+            button { "Draw" }
+        }
+    }
+}
+
+pub(crate) async fn draw_sample(State(app): State<Arc<App>>, posted: Posted) -> Result<Redirect, WebError> {
+    let Posted { caller, fields, .. } = posted;
+    caller.may(Role::Lead)?;
+    let kind = SampleKind::parse(fields.get("kind"))
+        .ok_or_else(|| WebError::BadRequest("kind: use one of the list".to_owned()))?;
+    let names: Vec<&str> = fields.all("reviewer").collect();
+    draw(
+        &app,
+        &caller,
+        fields.get("name"),
+        kind,
+        fields.get("query"),
+        fields.get("size"),
+        &names,
+        fields.some("blind").is_some(),
+    )
+    .await?;
+    Ok(Redirect::to("/samples"))
+}
+
+/// Draws a sample and hands its calls out.
+#[allow(clippy::too_many_arguments, reason = "what a form or a request says, as it says it")]
+pub(crate) async fn draw(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    kind: SampleKind,
+    query: &str,
+    size: &str,
+    reviewers: &[&str],
+    blind: bool,
+) -> Result<(), WebError> {
+    let size = size
+        .trim()
+        .parse::<usize>()
+        .ok()
+        .filter(|size| (1..=crate::reviews::MOST_SAMPLE_CALLS).contains(size));
+    let size = size.ok_or_else(|| WebError::BadRequest("size: use a number from 1 to 10000".to_owned()))?;
+    let parameters: Vec<(String, String)> =
+        form_urlencoded::parse(query.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+    let filter = read_filter(&parameters)?;
+    let mut people = Vec::new();
+    for name in reviewers {
+        match app.reviews.user_by_name(name).await? {
+            Some((user, _)) if user.active && user.role >= Role::Reviewer => people.push(user),
+            _ => return Err(WebError::BadRequest("reviewers: name people who may review".to_owned())),
+        }
+    }
+    let catalogue = app.catalogue();
+    let sets = app.sets(&catalogue, &filter, &caller.user).await?;
+    let seed =
+        u64::from_str_radix(&random_token()?[..16], 16).map_err(|e| WebError::Internal(e.to_string()))?;
+    let meets = filter.test(&catalogue, app.options.limits);
+    let rows: Vec<(u32, &Row)> = catalogue
+        .rows
+        .iter()
+        .enumerate()
+        .map(|(number, row)| (number as u32, row))
+        .filter(|(number, row)| sets.iter().all(|set| set.contains(*number)) && meets(*number, row))
+        .collect();
+    let picked = crate::reviews::draw(&rows, kind, size, seed);
+    let calls: Vec<&str> = picked.iter().map(|row| &*catalogue.rows[*row as usize].id).collect();
+    let sample = NewSample {
+        name,
+        kind,
+        query: &filter.query(),
+        random: kind.is_random() && filter.is_impartial(),
+        reviewers: &people,
+        blind,
+        calls: &calls,
+    };
+    app.reviews.add_sample(&sample, &caller.user).await?;
+    app.reviews.audit(Some(&caller.user), "sample", None, Some(name)).await?;
+    Ok(())
+}
+
+pub(crate) async fn agreement_page(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Html<String>, WebError> {
+    caller.may(Role::Lead)?;
+    let all = app.reviews.all_judgements().await?;
+    let found = tokio::task::spawn_blocking(move || agreements(&all)).await;
+    let found = found.map_err(|e| WebError::Internal(e.to_string()))?;
+    let content = html! {
+        h1 { "Agreement" }
+        p {
+            "How far two agree on the same calls, beyond chance (Cohen's kappa: 1 is always, 0 is no more than chance). "
+            "“" (SCORES) "” stands for what was found automatically. Only calls that a reviewer is done with count. "
+            "Sentiment is compared by its sign."
+        }
+        @if found.is_empty() { p.empty { "Nothing has been judged twice yet." } }
+        @else {
+            div.scroll tabindex="0" role="region" aria-label="Agreement" {
+                table {
+                    thead { tr { @for title in ["Question", "Between", "Calls", "Agreed", "Kappa", "Apart on"] { th scope="col" { (title) } } } }
+                    tbody {
+                        @for pair in &found {
+                            tr {
+                                th scope="row" { (text::words(pair.question)) }
+                                td { (pair.between.0) " and " (pair.between.1) }
+                                td.number { (pair.calls) }
+                                td.number { (text::percent(pair.agreed)) }
+                                td.number { (pair.kappa.map_or_else(|| "always the same".to_owned(), |kappa| format!("{kappa:.2}"))) }
+                                td {
+                                    @for id in pair.apart.iter().take(SHOWN_APART) { a href={ "/calls/" (text::percent_encode(id)) } { (id) } " " }
+                                    @if pair.apart.len() > SHOWN_APART { "and " (pair.apart.len() - SHOWN_APART) " more" }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    };
+    Ok(page(&caller, "/agreement", "Agreement", &content))
+}

@@ -1,0 +1,167 @@
+//! Comments and disputes.
+
+use super::call::Opened;
+use super::layout::{csrf, page};
+use crate::access::{Caller, Posted};
+use crate::app::App;
+use crate::error::WebError;
+use crate::reviews::{Dispute, DisputeAction, Question, Role};
+use crate::text;
+use axum::extract::{Path, State};
+use axum::response::{Html, Redirect};
+use maud::{Markup, html};
+use std::sync::Arc;
+
+/// What a dispute may be about.
+const DISPUTED: [Question; 7] = [
+    Question::Outcome,
+    Question::HumanRequest,
+    Question::Honoured,
+    Question::ResolvedAtMs,
+    Question::Sentiment,
+    Question::Event,
+    Question::Scorecard,
+];
+
+pub(crate) fn panel(caller: &Caller, opened: &Opened) -> Markup {
+    let address = format!("/calls/{}", text::percent_encode(opened.call.record.call_id.as_str()));
+    let may = caller.user.role >= Role::Reviewer;
+    html! {
+        section.card id="talk" aria-label="Comments and disputes" {
+            h2 { "Comments" }
+            @if opened.comments.is_empty() { p.muted { "None yet." } }
+            ol.talk {
+                @for comment in &opened.comments {
+                    li { p.muted { (comment.author) " · " (text::minute(comment.at_ms)) } p.body { (comment.body) } }
+                }
+            }
+            @if may {
+                form.stack method="post" action={ (address) "/comment" } {
+                    (csrf(caller))
+                    label { "Comment" textarea id="comment" name="body" rows="2" maxlength="4000" required {} }
+                    button { "Add the comment" }
+                }
+            }
+            @for dispute in &opened.disputes { (dispute_item(caller, dispute, false)) }
+            @if may {
+                details {
+                    summary { "Dispute a judgement" }
+                    form.stack method="post" action={ (address) "/dispute" } {
+                        (csrf(caller))
+                        label { "About" select name="question" { @for question in DISPUTED { option value=(question.as_str()) { (text::words(question.as_str())) } } } }
+                        label { "Why" textarea name="body" rows="2" maxlength="4000" required {} }
+                        button { "Raise the dispute" }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn dispute_item(caller: &Caller, dispute: &Dispute, with_call: bool) -> Markup {
+    let may = caller.user.role >= Role::Reviewer;
+    let own = dispute.raised_by == caller.user.name;
+    html! {
+        article.dispute {
+            h3 {
+                "Dispute about " (text::words(&dispute.question)) " "
+                @if dispute.open { span.chip.warn { "open" } } @else { span.chip { "settled" } }
+            }
+            @if with_call { p { a href={ "/calls/" (text::percent_encode(&dispute.call_id)) "#talk" } { (dispute.call_id) } } }
+            ol.talk {
+                @for step in &dispute.steps {
+                    li {
+                        p.muted { (step.author) " · " (text::words(step.action.as_str())) " · " (text::minute(step.at_ms)) }
+                        p.body { (step.body) }
+                    }
+                }
+            }
+            @if dispute.open && may {
+                form.stack method="post" action={ "/disputes/" (dispute.dispute_id) } {
+                    (csrf(caller))
+                    input type="hidden" name="call" value=(dispute.call_id);
+                    label { "Your word" textarea name="body" rows="2" maxlength="4000" required {} }
+                    div.row {
+                        button.quiet name="action" value="answer" { "Answer" }
+                        @if caller.user.role >= Role::Lead {
+                            button name="action" value="uphold" { "What was judged stands" }
+                            button name="action" value="overturn" { "It does not stand" }
+                        }
+                        @if own { button.quiet name="action" value="take_back" { "Take it back" } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+pub(crate) async fn comment(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Redirect, WebError> {
+    posted.caller.may(Role::Reviewer)?;
+    app.call_as_it_is(&id).await?;
+    app.reviews.comment(&id, &posted.caller.user, posted.fields.get("body")).await?;
+    app.reviews.audit(Some(&posted.caller.user), "commented", Some(&id), None).await?;
+    Ok(back_to(&id))
+}
+
+fn back_to(id: &str) -> Redirect {
+    Redirect::to(&format!("/calls/{}#talk", text::percent_encode(id)))
+}
+
+pub(crate) async fn raise(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Redirect, WebError> {
+    posted.caller.may(Role::Reviewer)?;
+    app.call_as_it_is(&id).await?;
+    let question = Question::parse(posted.fields.get("question"))
+        .ok_or_else(|| WebError::BadRequest("question: use one of the list".to_owned()))?;
+    app.reviews.raise(&id, &posted.caller.user, question.as_str(), posted.fields.get("body")).await?;
+    app.reviews.audit(Some(&posted.caller.user), "disputed", Some(&id), None).await?;
+    Ok(back_to(&id))
+}
+
+pub(crate) async fn go_on(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Redirect, WebError> {
+    posted.caller.may(Role::Reviewer)?;
+    let action = DisputeAction::parse(posted.fields.get("action")).ok_or_else(|| {
+        WebError::BadRequest("action: use answer, uphold, overturn or take_back".to_owned())
+    })?;
+    app.reviews.go_on(&id, &posted.caller.user, action, posted.fields.get("body")).await?;
+    app.reviews.audit(Some(&posted.caller.user), "dispute", None, Some(action.as_str())).await?;
+    match posted.fields.some("call") {
+        Some(call) => Ok(back_to(call)),
+        None => Ok(Redirect::to("/disputes")),
+    }
+}
+
+pub(crate) async fn disputes_page(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+) -> Result<Html<String>, WebError> {
+    let mut disputes = app.reviews.disputes(None).await?;
+    if caller.user.role < Role::Lead {
+        // What others say of a call that somebody reviews blindly is not shown here either.
+        let mut shown = Vec::new();
+        for dispute in disputes {
+            let own = dispute.raised_by == caller.user.name;
+            if own || !app.reviews.is_blind(&dispute.call_id, &caller.user.user_id).await? {
+                shown.push(dispute);
+            }
+        }
+        disputes = shown;
+    }
+    let content = html! {
+        h1 { "Open disputes" }
+        @if disputes.is_empty() { p.empty { "None is open." } }
+        @for dispute in &disputes { div.card { (dispute_item(&caller, dispute, true)) } }
+    };
+    Ok(page(&caller, "/disputes", "Disputes", &content))
+}

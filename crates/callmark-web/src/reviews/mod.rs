@@ -1,0 +1,182 @@
+//! What people say of calls: judgements, comments, samples, disputes, who may do what, and who saw what.
+//!
+//! One code path for SQLite (the default, a file beside the search index) and PostgreSQL (by URL, where several servers
+//! share reviews). A judgement names what it is about, what its author saw there, and by which version; the newest of one
+//! person on one question counts, the older ones stay.
+
+mod judgements;
+mod people;
+mod samples;
+mod schema;
+mod talk;
+
+pub use judgements::{Judgement, NewJudgement, Question, Verdict};
+pub use people::{Role, User};
+pub use samples::{Sample, SampleKind};
+pub use talk::{Comment, Dispute, DisputeAction};
+
+pub(crate) use judgements::standing;
+pub(crate) use people::Session;
+pub(crate) use people::random_token;
+pub(crate) use samples::{MOST_CALLS as MOST_SAMPLE_CALLS, NewSample, SavedView, draw};
+
+use sqlx::any::{AnyPoolOptions, AnyRow};
+use sqlx::{AnyPool, Executor as _, Row as _};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Connections to the database.
+const CONNECTIONS: u32 = 8;
+/// How long a question waits for one of them.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest text that a person may write into one field, in bytes.
+const MOST_TEXT_BYTES: usize = 4_000;
+/// Name of the database's file.
+const FILE: &str = "reviews.sqlite";
+
+/// Why something was not stored or found.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviewError {
+    /// The database cannot be reached or refuses.
+    #[error("the database of reviews: {0}")]
+    Database(String),
+    /// What was sent is not valid.
+    #[error("{field}: {reason}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// Why.
+        reason: String,
+    },
+    /// There is no such thing.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// It is somebody else's.
+    #[error("only {0} may do that")]
+    NotYours(&'static str),
+}
+
+impl From<sqlx::Error> for ReviewError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::Database(e) if e.is_unique_violation() => {
+                Self::Invalid { field: "name", reason: "is taken".to_owned() }
+            }
+            // What a driver says may quote what was to be stored.
+            sqlx::Error::Database(e) => Self::Database(format!("refused ({})", e.code().unwrap_or_default())),
+            other => Self::Database(other.to_string()),
+        }
+    }
+}
+
+type Done<T> = Result<T, ReviewError>;
+
+/// The database of reviews.
+#[derive(Debug, Clone)]
+pub struct Reviews {
+    pool: AnyPool,
+}
+
+impl Reviews {
+    /// Opens the database at `url` (`postgres://…`), or a file in `folder`; brings it to this version.
+    ///
+    /// # Errors
+    /// Where it cannot be reached, or is of a newer version.
+    pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, ReviewError> {
+        sqlx::any::install_default_drivers();
+        let is_file = url.is_none();
+        let url = url.map_or_else(
+            || format!("sqlite://{}?mode=rwc", crate::text::percent_encode_path(&folder.join(FILE))),
+            str::to_owned,
+        );
+        let options = AnyPoolOptions::new().max_connections(CONNECTIONS).acquire_timeout(PATIENCE);
+        let options = options.after_connect(move |connection, _| {
+            Box::pin(async move {
+                if is_file {
+                    // Full: what is acknowledged outlives a power cut.
+                    connection.execute("pragma journal_mode = wal").await?;
+                    connection.execute("pragma synchronous = full").await?;
+                    connection.execute("pragma busy_timeout = 10000").await?;
+                    connection.execute("pragma foreign_keys = on").await?;
+                    connection.execute("pragma secure_delete = on").await?;
+                }
+                Ok(())
+            })
+        });
+        let pool = options.connect(&url).await.map_err(|e| match e {
+            // The message could hold the URL, and that a password.
+            sqlx::Error::Configuration(_) => ReviewError::Database(
+                "cannot be opened: use postgres://USER@HOST/NAME, or no --database".into(),
+            ),
+            other => ReviewError::Database(format!("cannot be opened: {other}")),
+        })?;
+        let migrated = schema::migrator().run(&pool).await;
+        migrated.map_err(|e| ReviewError::Database(format!("cannot be brought to this version: {e}")))?;
+        Ok(Self { pool })
+    }
+
+    /// Takes everything about these calls out: judgements, comments, disputes, assignments, what the audit log says of them.
+    pub async fn erase(&self, call_ids: &[String]) -> Done<u64> {
+        let mut transaction = self.pool.begin().await?;
+        let mut rows = 0;
+        for id in call_ids {
+            for statement in [
+                "delete from judgements where call_id = $1",
+                "delete from comments where call_id = $1",
+                "delete from dispute_steps where dispute_id in (select dispute_id from disputes where call_id = $1)",
+                "delete from disputes where call_id = $1",
+                "delete from assignments where call_id = $1",
+                "update audit set call_id = null where call_id = $1",
+            ] {
+                rows += sqlx::query(statement)
+                    .bind(id.as_str())
+                    .execute(&mut *transaction)
+                    .await?
+                    .rows_affected();
+            }
+        }
+        transaction.commit().await?;
+        Ok(rows)
+    }
+}
+
+/// An id that begins with the time, so that ids sort as things happened.
+fn new_id() -> Done<String> {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let mut random = [0_u8; 10];
+    getrandom::fill(&mut random).map_err(|e| ReviewError::Database(format!("no random numbers: {e}")))?;
+    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(format!("{:014x}{random}", since_1970.as_micros() as u64))
+}
+
+pub(crate) fn now_ms() -> i64 {
+    callmark_types::Timestamp::now().epoch_millis()
+}
+
+/// A text that a person wrote: without control characters, not empty, not too long.
+fn checked(field: &'static str, text: &str) -> Done<String> {
+    let text: String = text.replace("\r\n", "\n").trim().to_owned();
+    let invalid = |reason: String| Err(ReviewError::Invalid { field, reason });
+    if text.is_empty() {
+        return invalid("is empty".to_owned());
+    }
+    if text.len() > MOST_TEXT_BYTES {
+        return invalid(format!("is longer than {MOST_TEXT_BYTES} bytes"));
+    }
+    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        return invalid("has control characters in it".to_owned());
+    }
+    Ok(text)
+}
+
+fn text(row: &AnyRow, at: usize) -> Done<String> {
+    Ok(row.try_get(at)?)
+}
+
+fn optional(row: &AnyRow, at: usize) -> Done<Option<String>> {
+    Ok(row.try_get(at)?)
+}
+
+fn number(row: &AnyRow, at: usize) -> Done<i64> {
+    Ok(row.try_get(at)?)
+}

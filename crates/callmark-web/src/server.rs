@@ -1,0 +1,169 @@
+//! Listening: how many may come at once, how long they may take, and what every answer carries.
+
+use crate::app::App;
+use crate::error::WebError;
+use crate::options::{ServeError, ServeOptions};
+use crate::{api, pages};
+use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tower::ServiceExt as _;
+
+/// Connections at the same time; further ones wait to be taken.
+const MOST_CONNECTIONS: usize = 512;
+/// The head of a request has to be there after this; an idle connection is closed after it.
+const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// Longest head of a request, in bytes.
+const MOST_HEAD_BYTES: usize = 32 << 10;
+/// A connection is closed after this, whatever it does: who reads slowly holds it no longer.
+const LONGEST_CONNECTION: Duration = Duration::from_secs(3_600);
+/// Requests under way are waited for so long when the server is stopped.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// A server that listens.
+pub struct Server {
+    app: Arc<App>,
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Reads the dataset, opens reviews and index, and listens.
+    ///
+    /// # Errors
+    /// Where the options do not fit together, the dataset or the database cannot be read, or the address is taken.
+    pub async fn bind(options: ServeOptions) -> Result<Self, ServeError> {
+        let listen = options.listen;
+        let app = App::open(options).await?;
+        let listener = TcpListener::bind(listen).await.map_err(|source| ServeError::Io {
+            what: format!("cannot listen on {listen} (--listen ADDRESS:PORT takes another)"),
+            source,
+        })?;
+        Ok(Self { app, listener })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    /// Where the system cannot tell.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// Calls in the dataset.
+    pub fn calls(&self) -> usize {
+        self.app.catalogue().rows.len()
+    }
+
+    /// Answers until `stop` is ready, then finishes what is under way.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { app, listener } = self;
+        let beside = tokio::spawn(Arc::clone(&app).keep_up());
+        let router = router(app);
+        let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let graceful = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let permit = tokio::select! {
+                // It is never closed.
+                permit = Arc::clone(&connections).acquire_owned() => permit.ok(),
+                () = &mut stop => break,
+            };
+            let (stream, peer) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    // Out of descriptors, or a peer that is gone already: others may still come.
+                    Err(_) => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                },
+                () = &mut stop => break,
+            };
+            // An answer is often two small pieces. Without it each waits for the other side.
+            let _ = stream.set_nodelay(true);
+            let service =
+                router.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+                    request.extensions_mut().insert(ConnectInfo(peer));
+                    request.map(axum::body::Body::new)
+                });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_WITHIN)
+                .max_buf_size(MOST_HEAD_BYTES)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            let watched = graceful.watch(connection);
+            tokio::spawn(async move {
+                // How a connection ends is its peer's business.
+                let _ = tokio::time::timeout(LONGEST_CONNECTION, watched).await;
+                drop(permit);
+            });
+        }
+        beside.abort();
+        let _ = tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await;
+    }
+}
+
+fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .merge(pages::routes())
+        .nest("/api/v1", api::routes())
+        .route(
+            "/assets/style.css",
+            get(|| asset("text/css; charset=utf-8", include_str!("../assets/style.css"))),
+        )
+        .route(
+            "/assets/page.js",
+            get(|| asset("text/javascript; charset=utf-8", include_str!("../assets/page.js"))),
+        )
+        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("../assets/icon.svg"))))
+        .fallback(|| async { WebError::NotFound("page") })
+        .method_not_allowed_fallback(|| async { WebError::MethodNotAllowed })
+        .with_state(app)
+        .layer(middleware::from_fn(finish))
+}
+
+async fn asset(kind: &'static str, text: &'static str) -> Response {
+    let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=3600")];
+    (headers, text).into_response()
+}
+
+/// No script but the server's own files, no styles in the page, nothing from elsewhere, in nobody's frame.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self'; \
+    connect-src 'self'; frame-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+
+const HEADERS: [(HeaderName, &str); 7] = [
+    (header::CONTENT_SECURITY_POLICY, POLICY),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+    (header::REFERRER_POLICY, "same-origin"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    // What was said on a call is kept in no cache, unless an answer says otherwise.
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// Makes a page of what went wrong where a person asked, and adds what every answer carries.
+async fn finish(uri: Uri, method: Method, request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let is_api = uri.path().starts_with("/api/v1");
+    if let Some(error) = response.extensions_mut().remove::<WebError>()
+        && !is_api
+    {
+        response = pages::error_page(&error, &uri, &method);
+    }
+    for (name, value) in HEADERS {
+        response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
