@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use callmark_compare::cohort::{Cohort, FollowUp, Labels};
 use callmark_compare::config::CompareConfig;
 use callmark_compare::report::{Report, html, json, markdown};
-use callmark_compare::simulate::{Scenario, Truth, simulate};
+use callmark_compare::simulate::{Scenario, Spoken, Truth, simulate};
 use callmark_compare::{analysis, cohort};
 use callmark_query::Tables;
 use std::path::{Path, PathBuf};
@@ -44,7 +44,7 @@ fn compare_with(dataset: &Path, config: &CompareConfig, labels: &Labels) -> Repo
 /// Calls of a scenario, to be changed before they are compared.
 fn simulated_calls(name: &str, scenario: &str, calls: u64) -> Cohort {
     let dataset = folder(name);
-    simulate(&Scenario::named(scenario).unwrap(), calls, 3, &dataset).unwrap();
+    simulate(&Scenario::named(scenario).unwrap(), calls, 3, Spoken::Nothing, &dataset).unwrap();
     calls_of(&dataset, &config(), &Labels::default())
 }
 
@@ -61,7 +61,7 @@ fn reason(report: &Report, id: &str) -> String {
 
 fn simulated(scenario: &str, calls: u64) -> (Report, Truth) {
     let dataset = folder(scenario);
-    let truth = simulate(&Scenario::named(scenario).unwrap(), calls, 3, &dataset).unwrap();
+    let truth = simulate(&Scenario::named(scenario).unwrap(), calls, 3, Spoken::Nothing, &dataset).unwrap();
     (compare(&dataset), truth)
 }
 
@@ -181,7 +181,7 @@ fn every_figure_has_its_inputs_and_every_id_is_one_place_on_the_page() {
 #[test]
 fn who_calls_again_is_looked_for_in_all_calls_of_the_dataset() {
     let dataset = folder("again-anywhere");
-    simulate(&Scenario::named("null").unwrap(), 6000, 3, &dataset).unwrap();
+    simulate(&Scenario::named("null").unwrap(), 6000, 3, Spoken::Nothing, &dataset).unwrap();
     let all = compare(&dataset);
     let narrowed = |text: &str| {
         let config = CompareConfig::parse(&format!("replicates = 40\n{text}")).unwrap();
@@ -307,7 +307,7 @@ fn two_hundred_kinds_of_issue_are_compared_in_seconds() {
 #[test]
 fn the_same_dataset_gives_the_same_report() {
     let dataset = folder("again");
-    simulate(&Scenario::named("null").unwrap(), 1500, 3, &dataset).unwrap();
+    simulate(&Scenario::named("null").unwrap(), 1500, 3, Spoken::Nothing, &dataset).unwrap();
     assert_eq!(json(&compare(&dataset)), json(&compare(&dataset)));
 }
 
@@ -323,7 +323,7 @@ fn parquet_file(path: &Path, columns: Vec<(&str, ArrayRef)>) {
 #[test]
 fn a_survey_is_tested_against_its_own_margin_and_silence_is_counted() {
     let dataset = folder("survey");
-    simulate(&Scenario::named("confounded").unwrap(), 2000, 3, &dataset).unwrap();
+    simulate(&Scenario::named("confounded").unwrap(), 2000, 3, Spoken::Nothing, &dataset).unwrap();
     let answered: Vec<u32> = (0..2000).filter(|i| i % 4 == 0).collect();
     let file = dataset.join("survey.parquet");
     let ids = answered.iter().map(|i| format!("sim-confounded-3-{i:08}")).collect::<Vec<_>>();
@@ -349,7 +349,7 @@ fn a_survey_is_tested_against_its_own_margin_and_silence_is_counted() {
 #[test]
 fn labels_of_calls_that_were_not_picked_by_chance_are_left_out_and_wrong_ones_refused() {
     let dataset = folder("labels");
-    simulate(&Scenario::named("confounded").unwrap(), 500, 3, &dataset).unwrap();
+    simulate(&Scenario::named("confounded").unwrap(), 500, 3, Spoken::Nothing, &dataset).unwrap();
     let file = dataset.join("reviews.parquet");
     let ids = || {
         let ids: Vec<String> = (0..100).map(|i| format!("sim-confounded-3-{i:08}")).collect();
@@ -412,7 +412,7 @@ fn labels_of_calls_that_were_not_picked_by_chance_are_left_out_and_wrong_ones_re
 #[test]
 fn a_roll_out_without_effect_is_found_to_have_none() {
     let dataset = folder("roll-out");
-    simulate(&Scenario::named("exact-null").unwrap(), 6000, 3, &dataset).unwrap();
+    simulate(&Scenario::named("exact-null").unwrap(), 6000, 3, Spoken::Nothing, &dataset).unwrap();
     let text = "replicates = 40\n[treatment_start]\nbilling = '2026-04-06'\nbiling = '2026-04-06'\n";
     let report = compare_with(&dataset, &CompareConfig::parse(text).unwrap(), &Labels::default());
     for id in ["roll_out_effect", "roll_out_check"] {
@@ -425,7 +425,7 @@ fn a_roll_out_without_effect_is_found_to_have_none() {
 #[test]
 fn the_order_of_files_changes_nothing() {
     let dataset = folder("order");
-    simulate(&Scenario::named("confounded").unwrap(), 1500, 3, &dataset).unwrap();
+    simulate(&Scenario::named("confounded").unwrap(), 1500, 3, Spoken::Nothing, &dataset).unwrap();
     let before = json(&compare(&dataset));
     for day in std::fs::read_dir(dataset.join("calls")).unwrap() {
         for file in std::fs::read_dir(day.unwrap().path()).unwrap() {

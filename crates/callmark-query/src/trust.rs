@@ -148,6 +148,10 @@ pub async fn report_trust(
     })
 }
 
+/// The rules by which requests were found, call by call.
+const FIRED: &str = "(select call_id, array_agg(distinct rule_id) as rules from events \
+    where type = 'human_request' and rule_id is not null group by call_id)";
+
 async fn agreement(tables: &Tables, reviews: &Path) -> Result<Vec<Agreement>, QueryError> {
     let columns = tables.add_file("reviews", reviews).await?;
     if !columns.iter().any(|c| c == "call_id") {
@@ -167,9 +171,7 @@ async fn agreement(tables: &Tables, reviews: &Path) -> Result<Vec<Agreement>, Qu
                 .map_err(|e| QueryError::Failed(e.to_string()))?;
             for id in ids.as_string::<i32>().iter().flatten() {
                 let quoted = id.replace('\'', "''");
-                let fired = format!(
-                    "c.call_id in (select call_id from events where type = 'human_request' and rule_id = '{quoted}')"
-                );
+                let fired = format!("coalesce(list_contains(f.rules, '{quoted}'), false)");
                 questions.push((format!("human_request: {id}"), fired, "r.human_request".to_owned()));
             }
         }
@@ -195,7 +197,8 @@ async fn agreement(tables: &Tables, reviews: &Path) -> Result<Vec<Agreement>, Qu
         let sql = format!(
             "select count(*) as n, count(*) filter (where s and p) as both, count(*) filter (where s) as scored, \
              count(*) filter (where p) as said, count(*) filter (where s = p) as agreed from \
-             (select {scored} as s, {said} as p from reviews r join calls c on c.call_id = r.call_id) \
+             (select {scored} as s, {said} as p from reviews r join calls c on c.call_id = r.call_id \
+             left join {FIRED} f on f.call_id = c.call_id) \
              where s is not null and p is not null"
         );
         let rows = tables.query(&sql).await?;

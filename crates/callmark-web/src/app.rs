@@ -120,6 +120,12 @@ impl App {
         let renewed = renewed.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
         let is_new = renewed.is_some();
         if let Some(renewed) = renewed {
+            let old = self.catalogue();
+            let has: std::collections::HashSet<_> = renewed.files.iter().collect();
+            if !old.files.iter().all(|file| has.contains(file)) {
+                // Something was erased: sound that was made of it goes too. The index sees it by itself.
+                self.recordings.forget().map_err(|e| format!("cannot delete decoded recordings: {e}"))?;
+            }
             *self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(renewed);
         }
         if !is_new && !first {

@@ -111,12 +111,22 @@ impl Search {
 
     /// The calls that meet the question.
     pub(crate) async fn said(&self, question: &str, catalogue: &Catalogue) -> Result<RowSet, SearchError> {
-        let expression = expression(question).map_err(SearchError::Question)?;
-        self.rows(expression, catalogue).await
+        let everything = || (0..catalogue.rows.len() as u32).collect();
+        match expression(question).map_err(SearchError::Question)? {
+            Asked::Nothing => Ok(everything()),
+            Asked::Those(expression) => self.rows(expression, catalogue).await,
+            Asked::AllBut(expression) => {
+                let unwanted = self.rows(expression, catalogue).await?;
+                Ok((0..catalogue.rows.len() as u32).filter(|row| !unwanted.contains(*row)).collect())
+            }
+        }
     }
 
     /// The calls in which all of these events or rules were found.
     pub(crate) async fn found(&self, marks: &[String], catalogue: &Catalogue) -> Result<RowSet, SearchError> {
+        if marks.is_empty() {
+            return Ok((0..catalogue.rows.len() as u32).collect());
+        }
         let each = marks.iter().map(|mark| format!("marks : {}", mark_token(mark)));
         self.rows(each.collect::<Vec<_>>().join(" AND "), catalogue).await
     }
@@ -349,8 +359,16 @@ fn mark_token(mark: &str) -> String {
     token
 }
 
-/// The question in the language of the index.
-fn expression(question: &str) -> Result<String, &'static str> {
+/// A question in the language of the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Asked {
+    /// There is no word in it.
+    Nothing,
+    Those(String),
+    AllBut(String),
+}
+
+fn expression(question: &str) -> Result<Asked, &'static str> {
     let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
     let mut rest = question.trim();
     while !rest.is_empty() {
@@ -382,10 +400,11 @@ fn expression(question: &str) -> Result<String, &'static str> {
         return Err("asks for more than 128 words");
     }
     if wanted.is_empty() {
-        return Err("give at least one word to look for");
+        let any: Vec<String> = unwanted.iter().map(|term| format!("({term})")).collect();
+        return Ok(if any.is_empty() { Asked::Nothing } else { Asked::AllBut(any.join(" OR ")) });
     }
     let unwanted: String = unwanted.iter().map(|term| format!(" NOT ({term})")).collect();
-    Ok(format!("({}){unwanted}", wanted.join(" AND ")))
+    Ok(Asked::Those(format!("({}){unwanted}", wanted.join(" AND "))))
 }
 
 #[cfg(test)]
@@ -394,7 +413,10 @@ mod tests {
 
     #[test]
     fn a_question_becomes_an_expression_that_cannot_be_anything_else() {
-        let of = |question| expression(question).unwrap();
+        let of = |question| match expression(question).unwrap() {
+            Asked::Those(expression) => expression,
+            other => panic!("{other:?}"),
+        };
         assert_eq!(of("refund"), r#"({customer agent} : "refund")"#);
         assert_eq!(
             of(r#"customer:"speak to" agent:trans* -robot"#),
@@ -405,9 +427,11 @@ mod tests {
             r#"({customer agent} : "a)" AND {customer agent} : "OR" AND {customer agent} : "marks:b")"#
         );
         assert_eq!(of(r#""unfinished"#), r#"({customer agent} : "unfinished")"#);
-        for none in ["", "  ", "-robot", "!!!", "\"\""] {
-            assert!(expression(none).is_err(), "{none}");
+        for none in ["", "  ", "!!!", "\"\"", "* - \""] {
+            assert_eq!(expression(none), Ok(Asked::Nothing), "{none}");
         }
+        let but = r#"({customer agent} : "robot") OR ({agent} : "menu")"#;
+        assert_eq!(expression("-robot -agent:menu"), Ok(Asked::AllBut(but.to_owned())));
         assert!(expression(&"a ".repeat(140)).is_err());
     }
 

@@ -322,6 +322,9 @@ pub(crate) struct SimulateArguments {
     /// What the data are like
     #[arg(long, value_name = "NAME", default_value = "confounded")]
     pub(crate) scenario: String,
+    /// Also write what might have been said: some ten turns a call
+    #[arg(long)]
+    pub(crate) conversations: bool,
     /// Also review so many calls of each arm, in reviews.parquet beside the tables
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) reviews: usize,

@@ -7,10 +7,11 @@
 
 mod model;
 mod truth;
+mod words;
 mod write;
 
 pub use model::{ISSUES, LANGUAGES, Potential, QUEUES, Scenario, SimulatedCall, draw};
 pub use truth::{
     exact_effects, exact_means_of_arm, expected_outcomes, outcomes, sample_effects, sample_return_effect,
 };
-pub use write::{SimulateError, Truth, simulate, write_reviews};
+pub use write::{SimulateError, Spoken, Truth, simulate, write_reviews};

@@ -2,6 +2,7 @@
 
 use super::model::{ISSUES, LANGUAGES, QUEUES, Scenario, SimulatedCall, draw};
 use super::truth::{sample_effects, sample_return_effect};
+use super::words;
 use crate::cohort::Ended;
 use arrow::array::{ArrayRef, BooleanArray, Float64Array, RecordBatch, StringArray};
 use callmark_store::{Batch, Dataset, SourceKey, StoreError};
@@ -69,8 +70,23 @@ pub struct Truth {
     pub repeat_7d_difference: f64,
 }
 
+/// What is said on simulated calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spoken {
+    /// One turn that only says that it is simulated.
+    Nothing,
+    /// Some ten turns that fit the call.
+    Conversations,
+}
+
 /// Writes `calls` calls of `scenario` into the dataset at `out`, with the truth beside them in `truth.json`.
-pub fn simulate(scenario: &Scenario, calls: u64, seed: u64, out: &Path) -> Result<Truth, SimulateError> {
+pub fn simulate(
+    scenario: &Scenario,
+    calls: u64,
+    seed: u64,
+    spoken: Spoken,
+    out: &Path,
+) -> Result<Truth, SimulateError> {
     let calls = calls.min(scenario.most_calls);
     let (mut dataset, _) = Dataset::open_for_writing(out)?;
     for first in (0..calls).step_by(CALLS_PER_COMMIT as usize) {
@@ -81,7 +97,13 @@ pub fn simulate(scenario: &Scenario, calls: u64, seed: u64, out: &Path) -> Resul
         }
         let scored = numbers.filter_map(|number| {
             let call_id = CallId::new(id(scenario, seed, number)).ok()?;
-            Some((key(number), row(call_id, &draw(scenario, seed, calls, number))))
+            let call = draw(scenario, seed, calls, number);
+            let mut scored = row(call_id, &call);
+            if spoken == Spoken::Conversations {
+                let end = scored.record.audio.total_conversation_duration.unwrap_or(Millis::ZERO);
+                (scored.turns, scored.turn_sentiment) = words::turns(&call, number, end).into_iter().unzip();
+            }
+            Some((key(number), scored))
         });
         dataset.commit(&Batch::of_files(scored.collect(), Vec::new()))?;
     }

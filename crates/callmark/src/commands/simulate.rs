@@ -2,7 +2,7 @@
 
 use crate::cli::SimulateArguments;
 use crate::exit::{Exit, UsageError, say};
-use callmark_compare::simulate::{Scenario, simulate as write_dataset, write_reviews};
+use callmark_compare::simulate::{Scenario, Spoken, simulate as write_dataset, write_reviews};
 use std::io::Write;
 
 /// Name of the file with reviews, in the dataset's folder.
@@ -13,7 +13,8 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
         let known: Vec<&str> = Scenario::ALL.iter().map(|s| s.name).collect();
         UsageError(format!("no scenario {:?}: there are {}", arguments.scenario, known.join(", ")))
     })?;
-    let truth = write_dataset(&scenario, arguments.calls, arguments.seed, &arguments.out)?;
+    let spoken = if arguments.conversations { Spoken::Conversations } else { Spoken::Nothing };
+    let truth = write_dataset(&scenario, arguments.calls, arguments.seed, spoken, &arguments.out)?;
     say(&format!("{} calls written to {}: {}", truth.calls, arguments.out.display(), scenario.purpose));
     if arguments.reviews > 0 {
         let path = arguments.out.join(REVIEWS_FILE);
