@@ -102,12 +102,12 @@ pub(crate) async fn call_page(
             section.transcript aria-label="Transcript" {
                 h2 { "Transcript" }
                 (transcript(&opened.call))
+                (measures(&opened.call.record, &app.norms()))
+                (lineage(&opened.call.record))
             }
             div.side {
                 div id="review" { (review::panel(&app, &caller, &opened, &place.queue, next.as_deref())) }
                 (talk::panel(&caller, &opened))
-                (measures(&opened.call.record, &app.norms()))
-                (lineage(&opened.call.record))
             }
         }
         (help())

@@ -165,7 +165,7 @@ fn filter_form(catalogue: &Catalogue, filter: &Filter) -> Markup {
             form.filters method="get" action="/calls" id="filters" {
                 div.bar {
                     label.grow { "Words said or written"
-                        input type="search" name="q" value=(filter.given("q")) placeholder="refund -voucher &quot;speak to someone&quot; customer:agent"; }
+                        input type="search" name="q" value=(filter.given("q")) placeholder="refund -voucher \"speak to someone\""; }
                     label { "First taken by" (options(filter, "handler", "anyone", &HANDLERS)) }
                     label { "Queue" (options(filter, "queue", "any", &named(&catalogue.queues.sorted()))) }
                     label { "Issue" (options(filter, "issue", "any", &named(&catalogue.issues.sorted()))) }
@@ -300,7 +300,9 @@ pub(crate) fn mood(score: f32) -> Markup {
         s if s >= 0.5 => ("good", "content"),
         _ => ("neutral", "neither"),
     };
-    html! { span class={ "mood " (class) } title=(word) { (format!("{score:+.1}")) span.sr { " " (word) } } }
+    // Nothing is said by a minus before zero.
+    let shown = format!("{score:+.1}").replace("-0.0", "0.0").replace("+0.0", "0.0");
+    html! { span class={ "mood " (class) } title=(word) { (shown) span.sr { " " (word) } } }
 }
 
 fn request(row: &Row) -> Markup {

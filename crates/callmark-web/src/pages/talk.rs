@@ -58,15 +58,19 @@ pub(crate) fn panel(caller: &Caller, opened: &Opened) -> Markup {
     }
 }
 
+fn dispute_title(dispute: &Dispute) -> Markup {
+    html! {
+        "Dispute about " (text::words(&dispute.question)) " "
+        @if dispute.open { span.chip.warn { "open" } } @else { span.chip { "settled" } }
+    }
+}
+
 fn dispute_item(caller: &Caller, dispute: &Dispute, with_call: bool) -> Markup {
     let may = caller.user.role >= Role::Reviewer;
     let own = dispute.raised_by == caller.user.name;
     html! {
         article.dispute {
-            h3 {
-                "Dispute about " (text::words(&dispute.question)) " "
-                @if dispute.open { span.chip.warn { "open" } } @else { span.chip { "settled" } }
-            }
+            @if with_call { h2 { (dispute_title(dispute)) } } @else { h3 { (dispute_title(dispute)) } }
             @if with_call { p { a href={ "/calls/" (text::percent_encode(&dispute.call_id)) "#talk" } { (dispute.call_id) } } }
             ol.talk {
                 @for step in &dispute.steps {
