@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use support::{CHATS, callmark, write};
 
@@ -31,9 +32,11 @@ impl Drop for Served {
 
 impl Served {
     fn start(dataset: &Path, more: &[&str]) -> Self {
+        let database = database(dataset);
         let mut process = Command::new(assert_cmd::cargo::cargo_bin!("callmark"))
             .args(["serve", dataset.to_str().unwrap(), "--listen", "127.0.0.1:0"])
             .args(["--scorecards", concat!(env!("CARGO_MANIFEST_DIR"), "/../../pipelines/scorecards")])
+            .args(&database)
             .args(more)
             .stderr(Stdio::piped())
             .spawn()
@@ -143,13 +146,50 @@ fn dataset(folder: &Path) -> PathBuf {
     let ran =
         callmark(&["score", chats.to_str().unwrap(), "--text-model", "none", "--out", out.to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
+    make_database(folder);
     out
+}
+
+/// Where CALLMARK_TEST_POSTGRES names a server, each dataset's reviews are in a database of their own there: the same tests
+/// then run on PostgreSQL (`make test-web`).
+fn make_database(folder: &Path) {
+    let Ok(server) = std::env::var("CALLMARK_TEST_POSTGRES") else { return };
+    let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let sql = format!("create database {name}");
+    let made = Command::new("psql")
+        .args(["--quiet", "-d", &format!("{server}/postgres"), "-c", &sql])
+        .status()
+        .unwrap();
+    assert!(made.success());
+    write(folder, DATABASE_URL_FILE, format!("{server}/{name}\n"));
+}
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+/// Beside a dataset: where its reviews are.
+const DATABASE_URL_FILE: &str = "database-url";
+
+/// The flags that name the database of a dataset's reviews.
+fn database(dataset: &Path) -> Vec<String> {
+    let file = dataset.with_file_name(DATABASE_URL_FILE);
+    if file.exists() {
+        vec!["--database-url-file".to_owned(), file.to_str().unwrap().to_owned()]
+    } else {
+        Vec::new()
+    }
+}
+
+/// Runs a command about the reviews of a dataset.
+fn about_reviews(arguments: &[&str], dataset: &Path) -> support::Ran {
+    let database = database(dataset);
+    let all: Vec<&str> = arguments.iter().copied().chain(database.iter().map(String::as_str)).collect();
+    callmark(&all)
 }
 
 fn add_user(dataset: &Path, name: &str, role: &str) {
     let added = assert_cmd::Command::cargo_bin("callmark")
         .unwrap()
         .args(["users", "add", dataset.to_str().unwrap(), name, "--role", role])
+        .args(database(dataset))
         .write_stdin(format!("{PASSWORD}\n"))
         .output()
         .unwrap();
@@ -311,7 +351,7 @@ fn a_session_is_a_new_one_after_a_login_and_over_after_a_logout() {
     assert_eq!(served.get("/api/v1/calls", &cookie).status, 401);
     // An account that is closed ends its sessions.
     let cookie = served.log_in("reviewer");
-    let closed = callmark(&["users", "close", dataset.to_str().unwrap(), "reviewer"]);
+    let closed = about_reviews(&["users", "close", dataset.to_str().unwrap(), "reviewer"], &dataset);
     assert_eq!(closed.code, 0, "{}", closed.stderr);
     assert_eq!(served.get("/api/v1/calls", &cookie).status, 401);
     assert_eq!(served.post_form("/login", "", &[("name", "reviewer"), ("password", PASSWORD)]).status, 403);
@@ -542,7 +582,10 @@ fn corrections_are_seen_in_the_export_and_in_kappa() {
     // Nobody is done with this one.
     judge("chat-3", json!([{"question": "human_request", "verdict": "agree"}]));
     let file = folder.path().join("reviews.parquet");
-    let ran = callmark(&["export", "reviews", dataset.to_str().unwrap(), "--out", file.to_str().unwrap()]);
+    let ran = about_reviews(
+        &["export", "reviews", dataset.to_str().unwrap(), "--out", file.to_str().unwrap()],
+        &dataset,
+    );
     assert!(ran.code == 0 && ran.stderr.contains("2 reviewed calls"), "{}", ran.stderr);
     let ran = callmark(&[
         "trust",
@@ -567,6 +610,60 @@ fn corrections_are_seen_in_the_export_and_in_kappa() {
     assert!(rules.into_iter().any(|rule| rule["precision"] == 1.0), "{report}");
 }
 
+/// Labels of a random sample reach the comparison, and are taken for what they are.
+#[test]
+fn corrections_are_seen_in_the_comparison() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = folder.path().join("simulated");
+    let made =
+        callmark(&["simulate", "--calls", "1500", "--conversations", "--out", dataset.to_str().unwrap()]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    make_database(folder.path());
+    let served = Served::start(&dataset, &[]);
+    let sample = json!({"name": "labels", "kind": "stratified", "size": 120, "reviewers": ["me"]});
+    let drawn = served.post_json("/api/v1/samples", "", &sample);
+    assert_eq!(drawn.status, 201, "{}", drawn.body);
+    let calls = served.get("/api/v1/calls?sample=labels&limit=500", "").json();
+    let calls = calls["items"].as_array().unwrap();
+    assert_eq!(calls.len(), 120);
+    assert_eq!(calls.iter().filter(|c| c["first_handler"] == "ai").count(), 60);
+    for (at, call) in calls.iter().enumerate() {
+        // Every fifth is corrected.
+        let outcome = if at % 5 == 0 {
+            let other = if call["outcome"] == "resolved" { "unresolved" } else { "resolved" };
+            json!({"question": "outcome", "verdict": "correct", "value": other})
+        } else {
+            json!({"question": "outcome", "verdict": "agree"})
+        };
+        let given = json!({"judgements": [outcome, {"question": "done", "verdict": "agree"}]});
+        let path = format!("/api/v1/calls/{}/judgements", call["call_id"].as_str().unwrap());
+        assert_eq!(served.post_json(&path, "", &given).status, 201);
+    }
+    let file = folder.path().join("reviews.parquet");
+    let ran = about_reviews(
+        &["export", "reviews", dataset.to_str().unwrap(), "--out", file.to_str().unwrap()],
+        &dataset,
+    );
+    assert!(ran.stderr.contains("120 reviewed calls"), "{}", ran.stderr);
+    let config = write(folder.path(), "compare.toml", "replicates = 40\n");
+    let ran = callmark(&[
+        "compare",
+        dataset.to_str().unwrap(),
+        "--config",
+        config.to_str().unwrap(),
+        "--reviews",
+        file.to_str().unwrap(),
+        "--format",
+        "json",
+    ]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let figures = serde_json::from_str::<Value>(&ran.stdout).unwrap()["figures"].clone();
+    assert_eq!(
+        (&figures["reviews_given"]["value"], &figures["reviews_not_random"]["value"]),
+        (&json!(120.0), &json!(0.0))
+    );
+}
+
 #[test]
 fn two_who_write_at_once_lose_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -589,15 +686,18 @@ fn two_who_write_at_once_lose_nothing() {
     drop(served);
     let rows = folder.path().join("judgements.parquet");
     let out = folder.path().join("reviews.parquet");
-    let ran = callmark(&[
-        "export",
-        "reviews",
-        dataset.to_str().unwrap(),
-        "--out",
-        out.to_str().unwrap(),
-        "--judgements",
-        rows.to_str().unwrap(),
-    ]);
+    let ran = about_reviews(
+        &[
+            "export",
+            "reviews",
+            dataset.to_str().unwrap(),
+            "--out",
+            out.to_str().unwrap(),
+            "--judgements",
+            rows.to_str().unwrap(),
+        ],
+        &dataset,
+    );
     assert!(ran.stderr.contains("200 judgements"), "{}", ran.stderr);
 }
 

@@ -70,6 +70,9 @@ pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, W
         if found.iter().any(|(known, _)| *known == name) {
             return Err(WebError::BadRequest(format!("parameter {name} is there twice")));
         }
+        if value.is_empty() {
+            return Err(WebError::BadRequest(format!("parameter {name} is empty: leave it out")));
+        }
         found.push((name.into_owned(), value.into_owned()));
     }
     Ok(found)

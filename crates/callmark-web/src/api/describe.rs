@@ -51,7 +51,7 @@ pub(crate) fn description() -> Value {
         "from" | "until" => {
             json!({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})
         }
-        _ => json!({"type": "string", "maxLength": 200, "pattern": "^[^\\u0000]*$"}),
+        _ => json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\u0000]*$"}),
     };
     let mut parameters: Vec<Value> = PARAMETERS
         .iter()

@@ -31,7 +31,7 @@ pub(crate) struct NewJudgements {
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewComment {
     /// What to say.
-    #[schema(min_length = 1, max_length = 1000, pattern = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
     body: String,
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct NewDispute {
     /// What it is about.
     question: Question,
     /// Why.
-    #[schema(min_length = 1, max_length = 1000, pattern = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
+    #[schema(min_length = 1, max_length = 4000, pattern = r"^[\x20-\x7e]*[\x21-\x7e][\x20-\x7e]*$")]
     body: String,
 }
 
@@ -59,8 +59,8 @@ pub(crate) struct NewSampleRequest {
     #[serde(default)]
     query: String,
     /// How many calls.
-    #[schema(minimum = 1, maximum = 10000)]
-    size: u32,
+    #[schema(minimum = 1, maximum = 10000, value_type = u32)]
+    size: f64,
     /// Who reviews them, by name.
     #[schema(min_items = 1, max_items = 50)]
     reviewers: Vec<String>,
@@ -301,7 +301,9 @@ pub(crate) async fn add_sample(
     no_parameters(query.as_deref())?;
     posted.caller.may(Role::Lead)?;
     let wanted = &posted.value;
-    if wanted.size == 0 || wanted.size as usize > crate::reviews::MOST_SAMPLE_CALLS {
+    // JSON knows one kind of number: 1.0 is 1.
+    let is_count = wanted.size.fract() == 0.0 && wanted.size >= 1.0;
+    if !is_count || wanted.size > crate::reviews::MOST_SAMPLE_CALLS as f64 {
         return Err(WebError::BadRequest("size: use a number from 1 to 10000".to_owned()));
     }
     let reviewers: Vec<&str> = wanted.reviewers.iter().map(String::as_str).collect();
