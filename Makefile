@@ -30,6 +30,7 @@ BUILD_DEPS := cc:build-essential c++:build-essential cmake clang libclang-dev pk
 TEST_DEPS := python3 python3-venv java:default-jre-headless
 DEMO_DEPS := python3 flite sox ffmpeg
 KAFKA_DEPS := python3 mvn:maven java:default-jre-headless
+WEB_DEPS := chromium node:nodejs npm:npm postgresql
 
 ##@ Use
 
@@ -49,6 +50,10 @@ build: deps ## Build the command, target/release/callmark
 model: build ## Fetch and verify the speech model (MODEL=base) and the sentence model
 	$(CALLMARK) models pull $(MODEL)
 	$(CALLMARK) models pull minilm
+
+.PHONY: serve
+serve: run ## Open the review page on the demo calls, http://127.0.0.1:8480
+	$(CALLMARK) serve $(OUT)/demo --audio pipelines/demo/audio
 
 .PHONY: report
 report: run ## Compare AI with people: on the demo calls, and on 100,000 simulated ones; writes OUT/report-*
@@ -72,7 +77,7 @@ kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KA
 ##@ Check
 
 .PHONY: test
-test: lint test-unit test-readers test-compare test-kill test-kafka-short ## Everything that CI runs
+test: lint test-unit test-readers test-compare test-kill test-web test-kafka-short ## Everything that CI runs
 
 .PHONY: lint
 lint: deps ## Formatting, lints, documentation, licences
@@ -116,6 +121,17 @@ simulation-study: test-build ## Bias and coverage of the comparison's estimators
 test-kill: test-build test-deps ## Kill the command ten times over the demo calls: none lost, none twice
 	python=$$($(VENV) .make/requirements.txt) && $$python .make/kill_test.py --callmark $(CALLMARK) \
 	  --input pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --work $(OUT)/kill
+
+WEB_TESTS := crates/callmark-web/tests
+.PHONY: test-web
+test-web: test-build test-deps ## The review page: reviews on PostgreSQL, a reviewer's hour in chromium, axe-core, schemathesis
+	@.make/deps.sh $(WEB_DEPS)
+	python3 .make/postgres.py exec cargo test $(CARGO_FLAGS) --workspace --test review --test review_security
+	[[ -e $(OUT)/web-demo/_commits ]] || $(CALLMARK) score pipelines/demo/audio --calls pipelines/demo/calls.csv --model $(MODEL) --out $(OUT)/web-demo
+	cd $(WEB_TESTS)/browser && npm ci --silent --no-audit --no-fund
+	node $(WEB_TESTS)/browser/review_hour.mjs $(CALLMARK) $(OUT)/web-demo pipelines/demo/audio $(OUT)/screens
+	python=$$($(VENV) $(WEB_TESTS)/api/requirements.txt) && \
+	  $$python $(WEB_TESTS)/api/contract.py $(CALLMARK) $(OUT)/web-demo pipelines/demo/audio
 
 .PHONY: test-s3
 test-s3: test-build test-deps ## Commits on a real S3 server: the store's suite, crashes, races, refused connections
@@ -161,6 +177,11 @@ bench-asr: test-build test-deps ## Transcription beside faster-whisper and whisp
 .PHONY: bench-compare
 bench-compare: test-build test-deps ## Time and memory of comparing simulated calls (CALLS="1000000 10000000"; kept in OUT)
 	python3 benches/compare.py $(CALLMARK) $(OUT)/bench-compare $(or $(CALLS),1000000)
+
+.PHONY: bench-web
+bench-web: test-build test-deps ## The review page on a million calls: answers, memory, fifty at once for a minute
+	@.make/deps.sh wrk
+	python3 benches/web.py $(CALLMARK) $(OUT)/bench-web $(or $(CALLS),1000000)
 
 .PHONY: bench-kafka
 bench-kafka: test-build test-deps ## Throughput without recognition beside a bare consumer; memory while 20,000 messages wait

@@ -14,6 +14,8 @@ use tokio::sync::Semaphore;
 
 /// Decoded recordings that are kept, in bytes: about 18 hours of two channels.
 const MOST_KEPT_BYTES: u64 = 4 << 30;
+/// Folder of decoded recordings, beside the reviews.
+pub(crate) const KEPT: &str = "audio";
 /// Recordings that are decoded at the same time; each is in memory as a whole.
 const DECODED_AT_ONCE: usize = 2;
 /// Steps of a waveform.
@@ -67,7 +69,7 @@ impl Recordings {
             Err(e) => Err(format!("--audio {}: {e}", root.display())),
         };
         let roots = roots.iter().map(real).collect::<Result<_, _>>()?;
-        Ok(Self { roots, kept: folder.join("audio"), turns: Semaphore::new(DECODED_AT_ONCE) })
+        Ok(Self { roots, kept: folder.join(KEPT), turns: Semaphore::new(DECODED_AT_ONCE) })
     }
 
     /// The recording of a call; `original` leaves personal data in it.
@@ -248,6 +250,90 @@ fn percent_decode(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use callmark_types::{Event, SourcePosition};
+
+    fn wav(path: &Path, value: i16) {
+        let spec = hound::WavSpec {
+            channels: 1,
+            sample_rate: PIPELINE_SAMPLE_RATE_HZ,
+            bits_per_sample: 16,
+            sample_format: hound::SampleFormat::Int,
+        };
+        let mut writer = hound::WavWriter::create(path, spec).unwrap();
+        (0..32_000).for_each(|_| writer.write_sample(value).unwrap());
+        writer.finalize().unwrap();
+    }
+
+    fn recorded(uri: &str) -> ScoredCall {
+        let mut call = crate::tests::call("c");
+        call.record.audio.channels = Some(1);
+        call.record.source = SourcePosition { uri: Some(uri.to_owned()), ..SourcePosition::default() };
+        call
+    }
+
+    fn recordings(folder: &Path) -> Recordings {
+        fs::create_dir(folder.join("allowed")).unwrap();
+        wav(&folder.join("allowed/a.wav"), 1_000);
+        wav(&folder.join("secret.wav"), 2_000);
+        std::os::unix::fs::symlink(folder.join("secret.wav"), folder.join("allowed/link.wav")).unwrap();
+        Recordings::new(&[folder.join("allowed")], &folder.join("state")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn only_what_lies_in_an_allowed_folder_is_played() {
+        let folder = tempfile::tempdir().unwrap();
+        let recordings = recordings(folder.path());
+        let root = folder.path().display().to_string();
+        for own in [
+            format!("{root}/allowed/a.wav"),
+            format!("file://{root}/allowed/a.wav"),
+            "a.wav".into(),
+            "/moved/a.wav".into(),
+        ] {
+            let playable = recordings.playable(&recorded(&own), false).await.unwrap();
+            assert_eq!(playable.peaks.len(), 1, "{own}");
+        }
+        for other in [
+            format!("{root}/secret.wav"),
+            format!("{root}/allowed/../secret.wav"),
+            "../secret.wav".into(),
+            "link.wav".into(),
+            format!("file://{root}/allowed/%2e%2e/secret.wav"),
+            "file:///etc/passwd".into(),
+            "/etc/passwd".into(),
+            "s3://bucket/a.wav".into(),
+            "http://127.0.0.1/a.wav".into(),
+        ] {
+            let refused = recordings.playable(&recorded(&other), true).await.unwrap_err();
+            assert!(matches!(refused, AudioError::Outside | AudioError::Gone), "{other}: {refused:?}");
+        }
+        let nowhere = Recordings::new(&[], folder.path()).unwrap();
+        assert_eq!(nowhere.playable(&recorded("a.wav"), false).await.unwrap_err(), AudioError::NoFolder);
+        assert_eq!(
+            recordings.playable(&crate::tests::call("c"), false).await.unwrap_err(),
+            AudioError::Written
+        );
+    }
+
+    #[tokio::test]
+    async fn personal_data_is_silent_unless_the_original_is_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let recordings = recordings(folder.path());
+        let mut call = recorded("a.wav");
+        call.events.push(Event::lasting(EventKind::Pii, Span::of_ms(500, 1_000)));
+        let samples = |playable: Playable| -> Vec<i16> {
+            hound::WavReader::open(playable.wav).unwrap().samples::<i16>().map(Result::unwrap).collect()
+        };
+        let silenced = samples(recordings.playable(&call, false).await.unwrap());
+        let quiet: Vec<usize> = (0..silenced.len()).filter(|at| silenced[*at] == 0).collect();
+        assert_eq!((quiet.first(), quiet.last()), (Some(&(440 * 16)), Some(&(1_060 * 16 - 1))));
+        assert!(
+            samples(recordings.playable(&call, true).await.unwrap()).iter().all(|sample| *sample == 1_000)
+        );
+        recordings.forget().unwrap();
+        assert!(!folder.path().join("state/audio").exists());
+    }
 
     #[test]
     fn codes_in_paths_are_read_or_refused() {

@@ -24,6 +24,7 @@ mod app;
 mod audio;
 mod calls;
 mod catalogue;
+mod erase;
 mod error;
 mod labels;
 mod norms;
@@ -37,6 +38,7 @@ mod server;
 mod text;
 
 pub use catalogue::{CatalogueError, FilterError};
+pub use erase::forget_calls;
 pub use labels::{ExportError, Label, export_judgements, export_labels};
 pub use options::{Access, ServeError, ServeOptions};
 pub use reviews::{

@@ -219,7 +219,8 @@ impl Search {
         written.await.map_err(|e| self.wrong(e))
     }
 
-    async fn make_empty(&self) -> Result<(), SearchError> {
+    /// Takes everything out, in every byte of the file.
+    pub(crate) async fn make_empty(&self) -> Result<(), SearchError> {
         let made = async {
             let mut connection = self.pool.acquire().await?;
             // What is dropped is overwritten, and what the log still holds goes with it.

@@ -331,6 +331,7 @@ fn over_time(groups: &Groups) -> Markup {
         div.charts {
             (chart("Settled, week by week", |c| c.settled))
             (chart("Asked for a person, week by week", |c| c.asked))
+            (throughput(groups, first, last, &marks))
         }
     }
 }
@@ -352,7 +353,7 @@ fn segments(
         section.card {
             h2 { "By " (title.to_lowercase()) }
             div.scroll tabindex="0" role="region" aria-label={ "By " (title.to_lowercase()) } {
-                table {
+                table.numbers {
                     thead { tr { @for head in [title, "Calls", "First AI", "Settled", "Asked for a person", "Honoured", "Sentiment"] { th scope="col" { (head) } } } }
                     tbody {
                         @for (name, counts) in rows.iter().take(MOST_SEGMENTS) {
@@ -375,8 +376,7 @@ fn segments(
 }
 
 async fn report(app: &Arc<App>) -> Result<Report, WebError> {
-    let labelled = app.reviews.done_calls(None).await?.len();
-    let state = format!("{} {labelled}", app.catalogue().rows.len());
+    let state = format!("{} {}", app.catalogue().rows.len(), app.reviews.revision().await?);
     Ok(Reports::of(app, &state))
 }
 

@@ -4,6 +4,7 @@ mod account;
 mod call;
 mod dashboard;
 mod findings;
+mod judging;
 mod layout;
 mod queue;
 mod review;
@@ -13,8 +14,8 @@ mod talk;
 mod timeline;
 
 pub(crate) use call::{Opened, audio_of};
+pub(crate) use judging::store;
 pub(crate) use layout::error_page;
-pub(crate) use review::store;
 pub(crate) use samples::draw as draw_of;
 
 use crate::app::App;
@@ -26,6 +27,7 @@ use std::sync::Arc;
 pub(crate) fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(|| async { Redirect::to("/calls") }))
+        .route("/healthz", get(|| async { "ok" }))
         .route("/login", get(account::login_page).post(account::log_in))
         .route("/logout", post(account::log_out))
         .route("/users", get(account::users_page).post(account::change_user))
@@ -38,9 +40,9 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/calls/{id}", get(call::call_page))
         .route("/calls/{id}/audio.wav", get(call::audio))
         .route("/calls/{id}/waveform.svg", get(call::waveform))
-        .route("/calls/{id}/judge", post(review::judge))
-        .route("/calls/{id}/scorecard", post(review::score_card))
-        .route("/calls/{id}/done", post(review::done))
+        .route("/calls/{id}/judge", post(judging::judge))
+        .route("/calls/{id}/scorecard", post(judging::score_card))
+        .route("/calls/{id}/done", post(judging::done))
         .route("/calls/{id}/comment", post(talk::comment))
         .route("/calls/{id}/dispute", post(talk::raise))
         .route("/disputes", get(talk::disputes_page))

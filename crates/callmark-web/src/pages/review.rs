@@ -1,20 +1,16 @@
-//! The review of a call: agree, correct, add what was missed, fill in the scorecard, be done.
+//! The part of a call's page where a reviewer agrees, corrects, adds what was missed, fills in the scorecard, is done.
 
-use super::call::{Opened, next_call, speaker};
-use super::findings::{Answer, Evidence, Finding, JUDGED, findings, seen};
+use super::call::{Opened, speaker};
+use super::findings::{Answer, Evidence, Finding, JUDGED, findings};
 use super::layout::csrf;
-use crate::access::{Caller, Posted};
+use crate::access::Caller;
 use crate::app::App;
-use crate::error::WebError;
-use crate::reviews::{Judgement, NewJudgement, Question, Role, Verdict, standing};
+use crate::reviews::{Judgement, Question, Role, Verdict, standing};
 use crate::scorecard::Scorecard;
 use crate::text;
-use axum::extract::{Path, State};
-use axum::response::{Html, IntoResponse, Redirect, Response};
 use callmark_types::{ScoredCall, Speaker};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 const OUTCOMES: [&str; 6] =
     ["resolved", "escalated_resolved", "transferred", "unresolved", "abandoned", "unknown"];
@@ -332,199 +328,6 @@ fn history(judgements: &[Judgement]) -> Markup {
                     }
                 }
             }
-        }
-    }
-}
-
-/// Stores judgements that a reviewer gave on a call as it is now: what was found is written down with each.
-pub(crate) async fn store(
-    app: &App,
-    caller: &Caller,
-    id: &str,
-    mut given: Vec<NewJudgement>,
-) -> Result<Vec<String>, WebError> {
-    caller.may(Role::Reviewer)?;
-    let (.., call) = app.call_as_it_is(id).await?;
-    let mut seen_of = Vec::new();
-    for judgement in &mut given {
-        let found = seen(&call, judgement.question, &judgement.subject);
-        if judgement.verdict == Verdict::Agree && judgement.question != Question::Done {
-            if judgement.question != Question::Event {
-                judgement.value.clone_from(&found);
-            }
-            if found.is_none() {
-                return Err(WebError::BadRequest("there is nothing to agree with".to_owned()));
-            }
-        }
-        judgement.check(call.turns.len(), call.events.len())?;
-        if judgement.question == Question::Scorecard {
-            check_item(app, judgement)?;
-        }
-        seen_of.push(found);
-    }
-    let given: Vec<(NewJudgement, Option<String>)> = given.into_iter().zip(seen_of).collect();
-    let lineage = &call.record.lineage;
-    let by = [lineage.rules_sha256.as_str(), lineage.pipeline_version.as_str()];
-    let ids = app.reviews.judge(id, &caller.user.user_id, &given, by).await?;
-    let what: Vec<&str> = given.iter().map(|(judgement, _)| judgement.question.as_str()).collect();
-    app.reviews.audit(Some(&caller.user), "judged", Some(id), Some(&what.join(" "))).await?;
-    Ok(ids)
-}
-
-/// An answer has to be one that an item of a card that there is can have.
-fn check_item(app: &App, judgement: &NewJudgement) -> Result<(), WebError> {
-    let wrong = |reason: &str| Err(WebError::BadRequest(format!("scorecard: {reason}")));
-    let item = app
-        .cards
-        .iter()
-        .flat_map(|card| card.items().map(move |item| (card, item)))
-        .find(|(card, item)| card.subject(item) == judgement.subject);
-    let Some((_, item)) = item else { return wrong("there is no such item in this version of it") };
-    match judgement.value.as_deref() {
-        _ if judgement.verdict == Verdict::Withdraw => Ok(()),
-        Some("yes" | "no") => Ok(()),
-        Some("na") if item.not_applicable => Ok(()),
-        // Filled in beforehand where the value is not known.
-        Some("na") if item.prefill.is_some() => Ok(()),
-        _ => wrong("answer yes, no or, where it may not apply, na"),
-    }
-}
-
-/// What the page's script gets back, or where a browser without it goes.
-async fn answer(app: &App, posted: &Posted, id: &str) -> Result<Response, WebError> {
-    let queue = posted.fields.get("queue");
-    if !posted.by_script {
-        let address =
-            format!("/calls/{}?queue={}#review", text::percent_encode(id), text::percent_encode(queue));
-        return Ok(Redirect::to(&address).into_response());
-    }
-    let opened = Opened::of(app, &posted.caller, id).await?;
-    let next = next_call(app, &posted.caller, &opened.row, queue).await?;
-    Ok(Html(panel(app, &posted.caller, &opened, queue, next.as_deref()).into_string()).into_response())
-}
-
-pub(crate) async fn judge(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    posted: Posted,
-) -> Result<Response, WebError> {
-    let given =
-        if posted.fields.some("turn").is_some() { of_turn(&posted)? } else { vec![of_finding(&posted)?] };
-    store(&app, &posted.caller, &id, given).await?;
-    answer(&app, &posted, &id).await
-}
-
-fn of_finding(posted: &Posted) -> Result<NewJudgement, WebError> {
-    let fields = &posted.fields;
-    let question = Question::parse(fields.get("question"));
-    let verdict = Verdict::parse(fields.get("verdict"));
-    let (Some(question), Some(verdict)) = (question, verdict) else {
-        return Err(WebError::BadRequest("question or verdict is none that there is".to_owned()));
-    };
-    let value = match (verdict, question) {
-        (Verdict::Correct, Question::Event) => Some("no".to_owned()),
-        (Verdict::Correct, Question::ResolvedAtMs) => Some(milliseconds(fields.get("value"))?),
-        (Verdict::Correct, _) => fields.some("value").map(str::to_owned),
-        _ => None,
-    };
-    let note = fields.some("note").map(str::to_owned);
-    Ok(NewJudgement { question, subject: fields.get("subject").to_owned(), verdict, value, note })
-}
-
-/// `m:ss`, `h:mm:ss`, seconds, or `never`.
-fn milliseconds(value: &str) -> Result<String, WebError> {
-    let value = value.trim();
-    if matches!(value, "never" | "none") {
-        return Ok("none".to_owned());
-    }
-    let parts: Option<Vec<f64>> =
-        value.split(':').map(|part| part.parse::<f64>().ok().filter(|n| (0.0..1e5).contains(n))).collect();
-    let parts = parts
-        .filter(|parts| parts.len() <= 3)
-        .ok_or_else(|| WebError::BadRequest("value: write a time as m:ss, or never".to_owned()))?;
-    let seconds = parts.iter().fold(0.0, |sum, part| sum * 60.0 + part);
-    Ok(((seconds * 1_000.0).round() as u64).to_string())
-}
-
-/// What was said of a turn: an event that was missed, who speaks, what is said.
-fn of_turn(posted: &Posted) -> Result<Vec<NewJudgement>, WebError> {
-    let fields = &posted.fields;
-    let turn = fields.get("turn").trim();
-    let words = fields.some("words").unwrap_or("0-0");
-    let note = fields.some("note").map(str::to_owned);
-    let judgement = |question, subject: String, value: &str| NewJudgement {
-        question,
-        subject,
-        verdict: Verdict::Correct,
-        value: Some(value.to_owned()),
-        note: note.clone(),
-    };
-    let mut given = Vec::new();
-    if let Some(kind) = fields.some("missed") {
-        given.push(judgement(Question::Missed, format!("{turn}:{words}"), kind));
-    }
-    if let Some(who) = fields.some("speaker") {
-        given.push(judgement(Question::Speaker, turn.to_owned(), who));
-    }
-    if let Some(said) = fields.some("said") {
-        given.push(judgement(Question::Words, turn.to_owned(), said));
-    }
-    if given.is_empty() {
-        return Err(WebError::BadRequest("say what is there, who speaks, or what is said".to_owned()));
-    }
-    Ok(given)
-}
-
-pub(crate) async fn score_card(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    posted: Posted,
-) -> Result<Response, WebError> {
-    let name = posted.fields.get("card");
-    let card = app.cards.iter().find(|card| card.name == name).ok_or(WebError::NotFound("scorecard"))?;
-    let given = posted.fields.beginning("item.").filter_map(|(item, value)| {
-        let item = card.items().find(|known| known.id == item)?;
-        Some(NewJudgement {
-            question: Question::Scorecard,
-            subject: card.subject(item),
-            verdict: Verdict::Correct,
-            value: Some(value.to_owned()),
-            note: None,
-        })
-    });
-    let given: Vec<NewJudgement> = given.collect();
-    if given.is_empty() {
-        return Err(WebError::BadRequest("answer one item at least".to_owned()));
-    }
-    store(&app, &posted.caller, &id, given).await?;
-    answer(&app, &posted, &id).await
-}
-
-pub(crate) async fn done(
-    State(app): State<Arc<App>>,
-    Path(id): Path<String>,
-    posted: Posted,
-) -> Result<Response, WebError> {
-    let verdict = if posted.fields.some("undo").is_some() { Verdict::Withdraw } else { Verdict::Agree };
-    let given =
-        NewJudgement { question: Question::Done, subject: String::new(), verdict, value: None, note: None };
-    store(&app, &posted.caller, &id, vec![given]).await?;
-    answer(&app, &posted, &id).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::milliseconds;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        for (written, read) in
-            [("1:05", "65000"), ("90", "90000"), ("1:00:01.5", "3601500"), ("never", "none")]
-        {
-            assert_eq!(milliseconds(written).unwrap(), read);
-        }
-        for wrong in ["", "soon", "-1", "1:2:3:4", "1:-5", "NaN"] {
-            assert!(milliseconds(wrong).is_err(), "{wrong}");
         }
     }
 }

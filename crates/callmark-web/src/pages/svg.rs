@@ -15,9 +15,9 @@ pub(crate) struct Bar {
 }
 
 const ROW: usize = 26;
-const LABEL: usize = 190;
+const LABEL: usize = 150;
 const WIDTH: usize = 640;
-const PLOT: f64 = 330.0;
+const PLOT: f64 = 360.0;
 
 /// A bar chart that lies on its side.
 pub(crate) fn bars(title: &str, bars: &[Bar]) -> Markup {
@@ -79,7 +79,8 @@ pub(crate) fn lines(
                 text.value x=(LEFT - 6.0) y=(format!("{:.1}", y(value) + 4.0)) text-anchor="end" { (shown(value)) }
             }
             @for (at, name) in marks {
-                text.value x=(format!("{:.1}", x(*at))) y=(LINES_HEIGHT - 6.0) text-anchor="middle" { (name) }
+                @let anchor = if *at <= 0.0 { "start" } else if *at >= end { "end" } else { "middle" };
+                text.value x=(format!("{:.1}", x(*at))) y=(LINES_HEIGHT - 6.0) text-anchor=(anchor) { (name) }
             }
             @for line in lines {
                 @let upper = path(&mut line.points.iter().map(|p| (p.0, p.3)));

@@ -75,6 +75,8 @@ type Done<T> = Result<T, ReviewError>;
 #[derive(Debug, Clone)]
 pub struct Reviews {
     pool: AnyPool,
+    /// Whether it is a SQLite file.
+    is_file: bool,
 }
 
 impl Reviews {
@@ -112,7 +114,7 @@ impl Reviews {
         })?;
         let migrated = schema::migrator().run(&pool).await;
         migrated.map_err(|e| ReviewError::Database(format!("cannot be brought to this version: {e}")))?;
-        Ok(Self { pool })
+        Ok(Self { pool, is_file })
     }
 
     /// Takes everything about these calls out: judgements, comments, disputes, assignments, what the audit log says of them.
@@ -136,7 +138,19 @@ impl Reviews {
             }
         }
         transaction.commit().await?;
+        if self.is_file {
+            // What is deleted is overwritten; and what the log still holds goes, too.
+            let mut connection = self.pool.acquire().await?;
+            connection.execute("vacuum").await?;
+            connection.execute("pragma wal_checkpoint(truncate)").await?;
+        }
         Ok(rows)
+    }
+
+    /// Another text whenever somebody has said something more.
+    pub(crate) async fn revision(&self) -> Done<String> {
+        let asked = sqlx::query("select coalesce(max(judgement_id), '') from judgements");
+        text(&asked.fetch_one(&self.pool).await?, 0)
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub(crate) mod server;
+
 use assert_cmd::Command;
 use std::path::{Path, PathBuf};
 
