@@ -1,7 +1,9 @@
 //! The flags, as raw as they come.
 
+mod erase;
 mod scoring;
 
+pub(crate) use erase::EraseArguments;
 pub(crate) use scoring::{
     ClassifyArguments, ClassifyTask, ProfileArguments, RepeatsArguments, RescoreArguments, RulesCommand,
     ScoringArguments, TrustArguments,
@@ -59,6 +61,8 @@ pub(crate) enum Command {
     /// See what could not be processed and why, and try again
     #[command(subcommand)]
     DeadLetters(DeadLetterCommand),
+    /// Take every trace of a customer's calls out of a dataset, and prove it
+    Erase(EraseArguments),
     /// Fetch, convert and verify model weights
     #[command(subcommand)]
     Models(ModelCommand),

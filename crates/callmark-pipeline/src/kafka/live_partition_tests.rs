@@ -204,7 +204,7 @@ fn a_call_that_goes_on_holds_the_commit_back_and_a_finished_one_goes_before_it()
     let alerted: HashSet<String> = world.alerts.iter().map(|alert| alert.alert_id.clone()).collect();
     assert_eq!(alerted.len(), 2);
     let committed = HashSet::from([CallId::new("b").unwrap()]);
-    let mut next = World::new(Opened { next: None, events_next: Some(0), committed, alerted });
+    let mut next = World::new(Opened { events_next: Some(0), committed, alerted, ..Opened::default() });
     next.tell("open", 1_000, STARTED);
     next.tell("b", 60_000, STARTED);
     next.tell("b", 60_000 + next.said_ms(), ENDED);

@@ -133,7 +133,8 @@ impl StoreThread {
             Some(alerts) => self.persist(|_| Ok(alerts.open(partition, epoch, [next, events_next])?))?,
             None => HashSet::new(),
         };
-        Ok(Opened { next, events_next, committed: open.committed_calls().cloned().collect(), alerted })
+        let (committed, erased) = (open.committed_calls().cloned().collect(), open.erased().clone());
+        Ok(Opened { next, events_next, committed, erased, alerted })
     }
 
     fn try_open(&self, partition: PartitionNumber) -> Result<StreamPartition, Trouble> {
@@ -148,6 +149,9 @@ impl StoreThread {
                 removed = recovery.removed_attempts,
                 "what a worker left in the dataset is put right"
             );
+        }
+        if recovery.finished_erasure {
+            tracing::info!("an erasure that was cut short is finished");
         }
         if open.is_new() && self.settings.start == Start::Latest {
             // Where it begins is written down, so that nothing is passed over when the worker starts again.
@@ -303,14 +307,23 @@ fn position_name(events_topic: &str, partition: PartitionNumber) -> String {
     format!("{events_topic}/{partition}")
 }
 
-/// Sorts a batch: a call that the dataset has already is passed over, one with other content under the same id is a
-/// dead letter.
+/// Sorts a batch: a call that the dataset has already, or that was erased from it, is passed over, one with other content
+/// under the same id is a dead letter.
 fn settle(open: &StreamPartition, last: i64, results: Vec<Finished>) -> Settled {
     let mut settled =
         Settled { last, positions: BTreeMap::new(), calls: Vec::new(), dead: Vec::new(), repeats: 0 };
     let mut ids: HashMap<CallId, SourceKey> = HashMap::new();
+    let erased = open.erased();
     for finished in results {
         match finished {
+            Finished::Dead(dead) if dead.letter.call_id.as_ref().is_some_and(|id| erased.has_call(id)) => {
+                settled.repeats += 1;
+            }
+            Finished::Scored { key, call, .. }
+                if erased.has_key(&key) || erased.has_call(&call.record.call_id) =>
+            {
+                settled.repeats += 1;
+            }
             Finished::Dead(dead) => settled.dead.push(*dead),
             Finished::Scored { key, call, original } => {
                 let id = call.record.call_id.clone();
