@@ -202,13 +202,18 @@ pub fn erase(
     let directory = open(&dir.into())?;
     let _lock = directory.folder().map(WriterLock::acquire).transpose()?;
     let finished_earlier = plan::resume(&*directory, hook)?.finished;
-    recovery::recover(&*directory, &mut (Box::new(|_| {}) as crate::commit::StepHook))?;
+    let no_steps: &mut crate::commit::StepHook = &mut (Box::new(|_| {}) as _);
+    recovery::recover(&*directory, no_steps)?;
     stream::beat_all_attempts(&directory.root())?;
     hook(EraseStep::PutRight);
     let mut survey = survey::survey(&*directory, selection)?;
     survey.erased.finished_earlier = finished_earlier;
     if survey.erased.is_empty() {
         return Ok(survey.erased);
+    }
+    for commit in &survey.commits {
+        // Of a worker that is between its commit and this step: nothing may wait in staging for a place that is gone.
+        crate::commit::publish(&*directory, &commit.record, no_steps)?;
     }
     let plan = stage::stage(&*directory, &survey, hook)?;
     elsewhere(&survey.erased).map_err(|source| StoreError::NotErased { source })?;

@@ -13,7 +13,7 @@ use crate::place::Location;
 use crate::schema::Table;
 use callmark_types::CallId;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -49,7 +49,7 @@ pub struct Searched {
     pub short_names: u64,
     /// Files, relative to the dataset, in which one of them stands.
     pub found: Vec<PathBuf>,
-    /// Files that could not be searched, links to folders among them.
+    /// Files and folders that could not be searched, links that lead nowhere among them.
     pub unread: Vec<PathBuf>,
 }
 
@@ -95,7 +95,8 @@ pub fn search(
         }
     }
     let root = directory.root();
-    Search { matcher: &matcher, root: &root, searched: &mut searched }.folder(&root, 0);
+    Search { matcher: &matcher, root: &root, searched: &mut searched, folders: HashSet::new() }
+        .folder(&root, 0);
     Ok(searched)
 }
 
@@ -139,10 +140,19 @@ struct Search<'a> {
     matcher: &'a Matcher,
     root: &'a Path,
     searched: &'a mut Searched,
+    /// Folders looked into, so that links to them make no circle.
+    folders: HashSet<PathBuf>,
 }
 
 impl Search<'_> {
     fn folder(&mut self, folder: &Path, depth: usize) {
+        let Ok(canonical) = fs::canonicalize(folder) else { return self.unread(folder) };
+        if depth > MAX_DEPTH {
+            return self.unread(folder);
+        }
+        if !self.folders.insert(canonical) {
+            return;
+        }
         let entries = fs::read_dir(folder).and_then(Iterator::collect::<std::io::Result<Vec<_>>>);
         let Ok(mut entries) = entries else { return self.unread(folder) };
         entries.sort_by_key(fs::DirEntry::file_name);
@@ -151,10 +161,10 @@ impl Search<'_> {
             if self.matcher.is_in_text(entry.file_name().as_encoded_bytes()) {
                 self.found(&path);
             }
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() && depth < MAX_DEPTH => self.folder(&path, depth + 1),
-                // Of a link, what it leads to; a folder behind one is not the dataset's.
-                Ok(_) if path.is_file() => self.file(&path),
+            // Of a link, what it leads to.
+            match fs::metadata(&path) {
+                Ok(found) if found.is_dir() => self.folder(&path, depth + 1),
+                Ok(found) if found.is_file() => self.file(&path),
                 _ => self.unread(&path),
             }
         }

@@ -329,6 +329,13 @@ fn a_name_that_is_left_is_found_wherever_it_stands() {
         assert_eq!(proof.found, [Path::new(name)]);
         fs::remove_file(path).unwrap();
     }
+    std::os::unix::fs::symlink(dir.join("calls"), dir.join("notes/again")).unwrap();
+    assert!(search(dir, &all, &keys).unwrap().is_clean(), "a folder behind a link is looked into once");
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("f"), "customer-1").unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), dir.join("notes/more")).unwrap();
+    assert_eq!(search(dir, &all, &keys).unwrap().found, [Path::new("notes/more/f")]);
+    fs::remove_file(dir.join("notes/more")).unwrap();
     parquet(&dir.join("notes/e.parquet"), vec![("anything", texts(["a customer-1 b"]))]);
     assert_eq!(search(dir, &all, &keys).unwrap().found, [Path::new("notes/e.parquet")]);
     fs::write(dir.join("notes/e.parquet"), b"PAR1 half").unwrap();
@@ -363,6 +370,28 @@ fn a_number_or_a_spoken_word_is_no_trace_of_a_short_id() {
     assert_eq!((proof.names, proof.short_names), (2, 2));
     fs::write(dir.path().join("left.json"), "{\"customer\":\"7\", \"n\": 7}").unwrap();
     assert_eq!(search(dir.path(), &ids, &selection.customer_keys).unwrap().found, [Path::new("left.json")]);
+}
+
+/// A worker is stopped between its commit and the moves of its files, while another process erases a call of that commit.
+#[test]
+fn a_commit_whose_files_are_not_in_place_yet_is_erased_from_too() {
+    let dir = build();
+    let path = dir.path().to_path_buf();
+    let mut erased = false;
+    let hook = move |step: CommitStep| {
+        if step == CommitStep::RecordSynced && !erased {
+            erased = true;
+            assert_eq!(erase_calls(&path, &selection()).calls.len(), ERASED.len() + 2);
+        }
+    };
+    let (mut worker, _) = StreamPartition::open_with_step_hook(dir.path(), stream(), hook).unwrap();
+    let calls = [25, 26].map(|number| (sample_key(number), sample_call(number))).to_vec();
+    worker.commit(StreamBatch { last: 5, calls, dead_letters: Vec::new() }).unwrap();
+    let proof = search(dir.path(), &ids(ERASED.into_iter().chain([25])), &selection().customer_keys).unwrap();
+    assert!(proof.is_clean(), "{proof:?}");
+    assert!(read_dataset(dir.path()).contains(&sample_call(26)));
+    let report = check(dir.path()).unwrap();
+    assert!(report.is_consistent(), "{:?}", report.problems);
 }
 
 proptest! {

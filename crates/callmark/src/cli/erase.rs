@@ -1,11 +1,11 @@
 //! Flags of `callmark erase`.
 
 use super::Format;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
-#[group(id = "whose", required = true, multiple = true, args = ["customer_keys", "call_ids"])]
+#[command(group = ArgGroup::new("whose").args(["customer_keys", "call_ids"]).required(true).multiple(true))]
 #[command(after_help = "\
 Examples:
   callmark erase dataset/ --customer-key C-4711 --audio-root recordings/ --audio-root silenced/ --dry-run
