@@ -23,11 +23,12 @@ pub struct ErasedAudio {
     pub left: Vec<(String, String)>,
 }
 
-/// Removes the recordings (`source_uri` of each call) and silenced copies that lie inside one of `roots`, which are canonical
-/// paths. Copies are looked for in the roots themselves, under the names that redaction gives them. What is in
-/// `kept_sources` stays. With `dry_run` nothing is removed.
-pub fn remove_audio<'a>(
-    calls: impl IntoIterator<Item = (&'a CallId, Option<&'a str>)>,
+/// Removes the recordings (`sources`: paths and URLs) and the silenced copies of calls that lie inside one of `roots`, which
+/// are canonical paths. Copies are looked for in the roots themselves, under the names that redaction gives them. What is
+/// in `kept_sources` stays. With `dry_run` nothing is removed.
+pub fn remove_audio(
+    call_ids: &[CallId],
+    sources: &BTreeSet<String>,
     kept_sources: &BTreeSet<String>,
     roots: &[PathBuf],
     dry_run: bool,
@@ -39,12 +40,10 @@ pub fn remove_audio<'a>(
         seen: HashSet::new(),
         done: ErasedAudio::default(),
     };
-    for (call_id, source) in calls {
-        if let Some(uri) = source
-            && removal.seen.insert(PathBuf::from(uri))
-        {
-            removal.source(uri, kept_sources.contains(uri));
-        }
+    for uri in sources {
+        removal.source(uri, kept_sources.contains(uri));
+    }
+    for call_id in call_ids {
         for root in roots {
             let copy = root.join(format!("{}.wav", file_name(call_id)));
             removal.copy(&copy);
@@ -79,12 +78,21 @@ impl Removal<'_> {
         };
         let Ok(target) = fs::canonicalize(&path) else {
             return match line_of(&path) {
-                Some(_) => self.leave(uri, "it is a line of a file of conversations: take the line out"),
+                Some(_) => {
+                    self.leave(
+                        uri,
+                        "it is a line of a file of conversations or call metadata: take the line out",
+                    );
+                }
                 None if fs::symlink_metadata(&path).is_ok() => self
                     .leave(uri, "it cannot be looked at: check its folder's rights, or where the link leads"),
                 None => self.done.gone += 1,
             };
         };
+        // Two spellings of one file; in a dry run it is still there.
+        if self.seen.contains(&target) {
+            return;
+        }
         if is_kept || self.kept.contains(&target) {
             return self.leave(uri, "a call that stays has the same recording: decide what becomes of both");
         }
@@ -102,7 +110,7 @@ impl Removal<'_> {
                 return self.leave(uri, &format!("it cannot be removed ({kind}): remove it by hand"));
             }
             Ok(()) if names > 1 => {
-                self.leave(uri, "the same bytes have another name on this disk (hard link)")
+                self.leave(uri, "the same bytes have another name on this disk (hard link)");
             }
             Ok(()) => self.done.removed += 1,
         }
@@ -199,17 +207,17 @@ mod tests {
         let copy = write(&world.base.join("audio/c%2F1.wav"));
         let outside = write(&world.base.join("audio-private/b.wav"));
         let url = Url::from_file_path(&inside).unwrap().to_string();
-        let (one, two) = (id("c/1"), id("c2"));
-        let calls = [(&one, Some(url.as_str())), (&two, Some(outside.as_str()))];
-        let would = remove_audio(calls, &BTreeSet::new(), &world.roots, true);
+        let ids = [id("c/1"), id("c2")];
+        let sources = BTreeSet::from([url, inside.clone(), outside.clone()]);
+        let told = remove_audio(&ids, &sources, &BTreeSet::new(), &world.roots, true);
         assert!(Path::new(&inside).exists() && Path::new(&copy).exists());
-        let done = remove_audio(calls, &BTreeSet::new(), &world.roots, false);
-        assert_eq!(would, done);
-        assert_eq!((done.removed, done.gone, done.left.len()), (2, 0, 1));
+        let done = remove_audio(&ids, &sources, &BTreeSet::new(), &world.roots, false);
+        assert_eq!((told.removed, told.left), (done.removed, done.left.clone()));
+        assert_eq!((done.removed, done.left.len()), (2, 1));
         assert_eq!(done.left[0].0, outside);
         assert!(!Path::new(&inside).exists() && !Path::new(&copy).exists() && Path::new(&outside).exists());
-        let again = remove_audio(calls, &BTreeSet::new(), &world.roots, false);
-        assert_eq!((again.removed, again.gone, again.left.len()), (0, 1, 1));
+        let again = remove_audio(&ids, &sources, &BTreeSet::new(), &world.roots, false);
+        assert_eq!((again.removed, again.gone, again.left.len()), (0, 2, 1));
     }
 
     #[test]
@@ -217,10 +225,14 @@ mod tests {
         let world = world();
         let path = write(&world.base.join("audio/a.wav"));
         let spelled = world.base.join("audio/../audio/a.wav").to_str().unwrap().to_owned();
-        let one = id("c1");
         for kept in [path.clone(), spelled, format!("file://{path}")] {
-            let done =
-                remove_audio([(&one, Some(path.as_str()))], &BTreeSet::from([kept]), &world.roots, false);
+            let done = remove_audio(
+                &[],
+                &BTreeSet::from([path.clone()]),
+                &BTreeSet::from([kept]),
+                &world.roots,
+                false,
+            );
             assert_eq!((done.removed, done.left.len()), (0, 1));
             assert!(Path::new(&path).exists());
         }
@@ -235,9 +247,9 @@ mod tests {
         let inside = write(&world.base.join("audio/i.wav"));
         let into = world.base.join("audio/into.wav");
         symlink(&inside, &into).unwrap();
-        let (one, two) = (id("c1"), id("c2"));
-        let calls = [(&one, out.to_str()), (&two, into.to_str())];
-        let done = remove_audio(calls, &BTreeSet::new(), &world.roots, false);
+        let ids = [];
+        let sources = [&out, &into].map(|path| path.to_str().unwrap().to_owned()).into();
+        let done = remove_audio(&ids, &sources, &BTreeSet::new(), &world.roots, false);
         assert_eq!((done.removed, done.left.len()), (1, 1), "{done:?}");
         assert!(Path::new(&secret).exists() && !Path::new(&inside).exists());
         assert!(fs::symlink_metadata(&into).is_err(), "the link goes with what it led to");
@@ -248,14 +260,14 @@ mod tests {
         let world = world();
         let chats = write(&world.base.join("audio/chats.jsonl"));
         let line = format!("{chats}:3");
-        let (one, two, three) = (id("c1"), id("c2"), id("c3"));
-        let calls = [(&one, Some(line.as_str())), (&two, Some("s3://bucket/c2.wav")), (&three, None)];
-        let done = remove_audio(calls, &BTreeSet::new(), &world.roots, false);
+        let ids = [];
+        let sources = BTreeSet::from([line, "s3://bucket/c2.wav".to_owned()]);
+        let done = remove_audio(&ids, &sources, &BTreeSet::new(), &world.roots, false);
         assert_eq!((done.removed, done.gone, done.left.len()), (0, 0, 2));
         assert!(done.left[0].1.contains("line") && Path::new(&chats).exists());
         let hard = write(&world.base.join("audio/h.wav"));
         fs::hard_link(&hard, world.base.join("other.wav")).unwrap();
-        let done = remove_audio([(&one, Some(hard.as_str()))], &BTreeSet::new(), &world.roots, false);
+        let done = remove_audio(&[], &BTreeSet::from([hard.clone()]), &BTreeSet::new(), &world.roots, false);
         assert!(done.left[0].1.contains("hard link") && !Path::new(&hard).exists());
     }
 }

@@ -83,7 +83,7 @@ pub use commit::{CommitStep, Receipt};
 pub use dataset::{Dataset, Totals};
 pub use dead_letters::{DeadLetter, DeadLetterId};
 pub use envelope::Envelope;
-pub use erase::{EraseStep, Erased, ErasedCall, ErasedCalls, Searched, Selection, erase};
+pub use erase::{EraseStep, Erased, ErasedCalls, Searched, Selection, erase};
 pub use error::StoreError;
 pub use layout::{
     CommitRecord, FileEntry, NULL_DATE_PARTITION, committed_files, is_dataset, read_commits,

@@ -195,7 +195,7 @@ fn filter_bit(prefix: [u8; PREFIX_BYTES]) -> usize {
 fn forms(name: &str) -> BTreeSet<Vec<u8>> {
     let mut forms = BTreeSet::from([name.as_bytes().to_vec()]);
     if let Ok(json) = serde_json::to_string(name) {
-        forms.insert(json[1..json.len() - 1].as_bytes().to_vec());
+        forms.insert(json.as_bytes()[1..json.len() - 1].to_vec());
     }
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     if !name.bytes().all(is_plain) {

@@ -64,15 +64,6 @@ pub struct Selection {
     pub call_ids: BTreeSet<CallId>,
 }
 
-/// A call that goes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ErasedCall {
-    /// Its id.
-    pub call_id: CallId,
-    /// Where its recording or transcript came from, as `calls.source_uri` has it.
-    pub source_uri: Option<String>,
-}
-
 /// Rows of each table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct RowCounts {
@@ -87,9 +78,11 @@ pub struct RowCounts {
 /// What an erasure takes away, or would.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Erased {
-    /// The calls in the tables, and those of which there is only a dead letter, in order of id.
-    pub calls: Vec<ErasedCall>,
-    /// `source_uri` of every call that stays: a recording that is named here is not the erased call's alone.
+    /// Ids of the calls in the tables, and of those of which there is only a dead letter, in order.
+    pub call_ids: Vec<CallId>,
+    /// Where their recordings and transcripts came from, as `calls.source_uri` and dead letters have it: paths and URLs.
+    pub sources: BTreeSet<String>,
+    /// `source_uri` of every call that stays: a recording that is named here is not the erased calls' alone.
     pub kept_sources: BTreeSet<String>,
     /// Rows that go.
     pub rows: RowCounts,
@@ -115,14 +108,9 @@ pub struct Erased {
 }
 
 impl Erased {
-    /// The ids of the calls, in order.
-    pub fn call_ids(&self) -> impl Iterator<Item = &CallId> {
-        self.calls.iter().map(|call| &call.call_id)
-    }
-
     /// Whether there is nothing to take away.
     pub fn is_empty(&self) -> bool {
-        self.calls.is_empty() && self.dead_letters.is_empty()
+        self.call_ids.is_empty() && self.dead_letters.is_empty()
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::StoreError;
 use crate::writer;
 use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
-use arrow::compute::filter_record_batch;
+use arrow::compute::{cast, filter_record_batch};
 use arrow::datatypes::DataType;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, ProjectionMask};
@@ -50,12 +50,12 @@ pub(super) fn for_each_caller(path: &Path, mut tell: impl FnMut(Caller)) -> Resu
         let batch = batch.map_err(|e| StoreError::parquet("read", path, e.into()))?;
         let (ids, customers) = (column(&batch, CALL_ID), column(&batch, "customer_key"));
         let uris = column(&batch, "source_uri");
-        let text = |column: Option<&StringArray>, row: usize| {
-            column.filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
+        let text = |column: &Option<StringArray>, row: usize| {
+            column.as_ref().filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
         };
         for row in 0..batch.num_rows() {
-            if let Some(call_id) = text(ids, row) {
-                tell(Caller { call_id, customer_key: text(customers, row), source_uri: text(uris, row) });
+            if let Some(call_id) = text(&ids, row) {
+                tell(Caller { call_id, customer_key: text(&customers, row), source_uri: text(&uris, row) });
             }
         }
     }
@@ -108,8 +108,10 @@ fn staying_rows(batch: &RecordBatch, goes: &dyn Fn(&str) -> bool) -> BooleanArra
     }
 }
 
-fn column<'a>(batch: &'a RecordBatch, name: &str) -> Option<&'a StringArray> {
-    batch.column_by_name(name)?.as_string_opt::<i32>()
+/// A column of texts, however the file's writer encoded them.
+fn column(batch: &RecordBatch, name: &str) -> Option<StringArray> {
+    let texts = cast(batch.column_by_name(name)?, &DataType::Utf8).ok()?;
+    texts.as_string_opt::<i32>().cloned()
 }
 
 /// Tells of every text and every byte string in a column, within lists, structs and dictionaries too, until `tell`

@@ -4,7 +4,7 @@ use super::beside::{self, Beside};
 use super::calls::{ErasedCalls, read_erased};
 use super::matcher::{Kind, Matcher};
 use super::rows;
-use super::{Erased, ErasedCall, Selection};
+use super::{Erased, Selection};
 use crate::dead_letters::{self, StoredDeadLetter};
 use crate::error::StoreError;
 use crate::layout::{self, CommitRecord, FileEntry};
@@ -65,9 +65,14 @@ pub(super) fn survey(directory: &dyn Backend, selection: &Selection) -> Result<S
     let (letters, ids) = letters_of(directory, &committed, &tables.kept_ids, selection)?;
 
     let mut erased = Erased {
-        calls: ids
-            .iter()
-            .map(|id| ErasedCall { call_id: id.clone(), source_uri: tables.going.get(id).cloned().flatten() })
+        call_ids: ids.iter().cloned().collect(),
+        sources: tables
+            .going
+            .values()
+            .flatten()
+            .chain(letters.iter().filter_map(|letter| letter.uri.as_ref()))
+            .filter(|uri| !uri.is_empty())
+            .cloned()
             .collect(),
         kept_sources: tables.kept_sources,
         unknown_customers: (selection.customer_keys.len() - tables.customers.len()) as u64,
@@ -93,8 +98,8 @@ pub(super) fn survey(directory: &dyn Backend, selection: &Selection) -> Result<S
             list.add(&entry.call_id, Some(entry.key), entry.place);
         }
     }
-    for call in &erased.calls {
-        list.add(&call.call_id, None, None);
+    for id in &erased.call_ids {
+        list.add(id, None, None);
     }
     let beside = if erased.is_empty() {
         Vec::new()

@@ -69,6 +69,11 @@ fn parquet(path: &Path, columns: Vec<(&str, ArrayRef)>) {
     writer.close().unwrap();
 }
 
+/// As other writers encode it.
+fn large_texts<const N: usize>(texts: [&str; N]) -> ArrayRef {
+    Arc::new(arrow::array::LargeStringArray::from(texts.to_vec()))
+}
+
 fn texts<const N: usize>(texts: [&str; N]) -> ArrayRef {
     Arc::new(StringArray::from(texts.to_vec()))
 }
@@ -113,7 +118,10 @@ pub(crate) fn build() -> TempDir {
     );
     parquet(&dir.path().join("repeats/part-2.parquet"), vec![("call_id", texts([&three, &three]))]);
     let scores = Arc::new(Int64Array::from(vec![5, 7]));
-    parquet(&dir.path().join("reviews.parquet"), vec![("call_id", texts([&one, &three])), ("score", scores)]);
+    parquet(
+        &dir.path().join("reviews.parquet"),
+        vec![("call_id", large_texts([&one, &three])), ("score", scores)],
+    );
     dir
 }
 
@@ -150,7 +158,7 @@ fn the_calls_go_from_every_file_and_the_rest_is_as_it_was() {
     assert_ne!(untouched, tree(dir));
 
     let expected: BTreeSet<CallId> = all.iter().cloned().chain(CallId::new("call-7001").ok()).collect();
-    assert_eq!(erased.call_ids().cloned().collect::<BTreeSet<_>>(), expected);
+    assert_eq!(erased.call_ids.iter().cloned().collect::<BTreeSet<_>>(), expected);
     let turns = |numbers: &[u32]| numbers.iter().map(|n| sample_call(*n).turns.len() as u64).sum::<u64>();
     let events = |numbers: &[u32]| numbers.iter().map(|n| sample_call(*n).events.len() as u64).sum::<u64>();
     assert_eq!(
@@ -159,6 +167,9 @@ fn the_calls_go_from_every_file_and_the_rest_is_as_it_was() {
     );
     assert!(erased.rewritten_files > 0 && erased.removed_files > 0, "{erased:?}");
     assert_eq!((erased.dead_letters.len(), letters_left(dir)), (3, 1));
+    let uris = ERASED.iter().map(|n| sample_call(*n).record.source.uri.unwrap());
+    let failed = [1, 2, 3].map(|n| format!("/in/{n}.json"));
+    assert_eq!(erased.sources, uris.chain(failed).collect());
     assert_eq!(erased.rewritten_beside, ["_rescore/changes.jsonl", "reviews.parquet"]);
     assert_eq!(erased.removed_beside, ["_spool/aa.json", "_rescore/report.half", "repeats/part-1.parquet"]);
 
@@ -244,7 +255,7 @@ fn nobodys_key_changes_nothing_and_a_second_erasure_knows_of_the_first() {
     let again = erase_calls(dir, &selection());
     assert_eq!((again.is_empty(), again.erased_before, again.unknown_customers), (true, 1, 1));
     let more = Selection { call_ids: ids([3]), ..Selection::default() };
-    assert_eq!(erase_calls(dir, &more).calls.len(), 1);
+    assert_eq!(erase_calls(dir, &more).call_ids.len(), 1);
     let (dataset, _) = Dataset::open_for_writing(dir).unwrap();
     assert!(dataset.is_committed(&sample_key(3)) && dataset.is_committed(&sample_key(1)));
 }
@@ -319,7 +330,7 @@ fn a_name_that_is_left_is_found_wherever_it_stands() {
         ("notes/c.json", b"{\"envelope\":\"637573746f6d65722d31\"}"),
         ("customer-1.log", b"empty"),
         ("_commits/x.json", b"{\"a\":[{\"b\":\"customer-1\"}]}"),
-        ("_staging/d", &[&[b'x'; (1 << 20) - 5][..], b"customer-1", &[b'x'; 99]].concat()),
+        ("_staging/d", &[&vec![b'x'; (1 << 20) - 5][..], b"customer-1", &[b'x'; 99]].concat()),
     ];
     for (name, bytes) in places {
         let path = dir.join(name);
@@ -363,7 +374,7 @@ fn a_number_or_a_spoken_word_is_no_trace_of_a_short_id() {
     drop(dataset);
     let selection = Selection { customer_keys: BTreeSet::from(["7".to_owned()]), ..Selection::default() };
     let erased = erase_calls(dir.path(), &selection);
-    let ids: BTreeSet<CallId> = erased.call_ids().cloned().collect();
+    let ids: BTreeSet<CallId> = erased.call_ids.iter().cloned().collect();
     assert_eq!(ids.len(), 1);
     let proof = search(dir.path(), &ids, &selection.customer_keys).unwrap();
     assert!(proof.is_clean(), "{proof:?}");
@@ -381,7 +392,7 @@ fn a_commit_whose_files_are_not_in_place_yet_is_erased_from_too() {
     let hook = move |step: CommitStep| {
         if step == CommitStep::RecordSynced && !erased {
             erased = true;
-            assert_eq!(erase_calls(&path, &selection()).calls.len(), ERASED.len() + 2);
+            assert_eq!(erase_calls(&path, &selection()).call_ids.len(), ERASED.len() + 2);
         }
     };
     let (mut worker, _) = StreamPartition::open_with_step_hook(dir.path(), stream(), hook).unwrap();
@@ -418,7 +429,7 @@ proptest! {
             .collect();
         let selection = Selection { call_ids: going.clone(), ..Selection::default() };
         let erased = erase_calls(dir.path(), &selection);
-        prop_assert_eq!(erased.calls.len(), going.len());
+        prop_assert_eq!(erased.call_ids.len(), going.len());
         let kept: Vec<ScoredCall> =
             before.into_iter().filter(|call| !going.contains(&call.record.call_id)).collect();
         prop_assert_eq!(read_dataset(dir.path()), kept);

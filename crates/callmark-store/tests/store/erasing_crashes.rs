@@ -141,7 +141,7 @@ fn whoever_dies_at_any_step_leaves_the_old_dataset_or_the_new_one() {
     let before = tree(original.path());
     let undisturbed = {
         let dir = copy_of(&before);
-        assert_eq!(erase_here(dir.path()).calls.len(), ERASED.len() + 1, "one is a dead letter only");
+        assert_eq!(erase_here(dir.path()).call_ids.len(), ERASED.len() + 1, "one is a dead letter only");
         tree(dir.path())
     };
     for step in EraseStep::ALL {

@@ -42,13 +42,14 @@ pub(crate) fn erase(arguments: &EraseArguments) -> anyhow::Result<Exit> {
     }
     let mut audio = ErasedAudio::default();
     let mut elsewhere = |going: &Erased| {
-        // Whatever else holds something of the calls outside the tables is told here, before their ids are forgotten.
+        // Whoever else keeps rows of its own of these calls is told of `going.call_ids` here, before they are
+        // forgotten; after a crash it may be told of them again. An error stops the erasure.
         audio = recordings_of(going, &roots, false);
         Ok(())
     };
     let mut step = |at| reached(&format!("{at:?}"));
     let erased = callmark_store::erase(dataset, &selection, &mut elsewhere, &mut step)?;
-    let ids: BTreeSet<CallId> = erased.call_ids().chain(&selection.call_ids).cloned().collect();
+    let ids: BTreeSet<CallId> = erased.call_ids.iter().chain(&selection.call_ids).cloned().collect();
     let searched = search(dataset, &ids, &selection.customer_keys)?;
     report(arguments, &erased, &audio, Some(&searched))?;
     for file in &searched.found {
@@ -87,8 +88,7 @@ fn roots_of(roots: &[PathBuf]) -> Result<Vec<PathBuf>, UsageError> {
 }
 
 fn recordings_of(erased: &Erased, roots: &[PathBuf], dry_run: bool) -> ErasedAudio {
-    let calls = erased.calls.iter().map(|call| (&call.call_id, call.source_uri.as_deref()));
-    remove_audio(calls, &erased.kept_sources, roots, dry_run)
+    remove_audio(&erased.call_ids, &erased.sources, &erased.kept_sources, roots, dry_run)
 }
 
 /// Whether there is neither anything to take away nor anything to prove.
@@ -113,7 +113,7 @@ fn agreed(found: &Erased) -> anyhow::Result<bool> {
     write!(
         err,
         "{} calls and {} dead letters are erased for good, with their recordings inside every --audio-root. Go on? [y/N] ",
-        found.calls.len(),
+        found.call_ids.len(),
         found.dead_letters.len()
     )?;
     err.flush()?;
@@ -161,7 +161,7 @@ fn as_json(
     json!({
         "dataset": dataset.display().to_string(),
         "dry_run": searched.is_none(),
-        "calls": erased.calls.len(),
+        "calls": erased.call_ids.len(),
         "rows": {"calls": erased.rows.calls, "turns": erased.rows.turns, "events": erased.rows.events},
         "files_rewritten": erased.rewritten_files,
         "files_removed": erased.removed_files,
@@ -192,7 +192,7 @@ fn lines(erased: &Erased, audio: &ErasedAudio, searched: Option<&Searched>) -> V
     }
     lines.push(format!(
         "{} calls {are} erased: {} rows of calls, {} of turns, {} of events; {} files of tables written anew, {} removed",
-        erased.calls.len(),
+        erased.call_ids.len(),
         erased.rows.calls,
         erased.rows.turns,
         erased.rows.events,
