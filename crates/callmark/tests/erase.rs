@@ -145,9 +145,10 @@ fn a_dead_letter_and_the_next_ones_go_too() {
     assert!(holds(&out, "call-zz-9"));
     let erase = ["erase", out.to_str().unwrap(), "--call-id", "call-zz-9", "--yes", "--format", "json"];
     let ran = callmark(&erase);
-    assert_eq!(ran.code, 0, "{}{}", ran.stdout, ran.stderr);
+    assert_eq!(ran.code, 1, "the line itself is left: {}{}", ran.stdout, ran.stderr);
     let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!((&report["calls"], &report["dead_letters"]), (&1.into(), &1.into()));
+    assert!(report["audio_left"][0]["source"].as_str().is_some_and(|uri| uri.ends_with("chats.jsonl:4")));
     let again = callmark(&score);
     assert_eq!(again.code, 0, "{}", again.stderr);
     assert!(again.stdout.contains("1 erased earlier"), "{}", again.stdout);
