@@ -221,6 +221,19 @@ fn a_call_that_goes_on_holds_the_commit_back_and_a_finished_one_goes_before_it()
 }
 
 #[test]
+fn an_erased_call_that_is_sent_again_is_not_heard_again() {
+    let erased = std::iter::once(&CallId::new("b").unwrap()).collect();
+    let mut world = World::new(Opened { erased, ..Opened::default() });
+    world.tell("b", 60_000, STARTED);
+    world.say("b", 60_000);
+    world.tell("b", 60_000 + world.said_ms(), ENDED);
+    world.caught_up();
+    world.pass(Duration::from_secs(4));
+    assert!(world.scored.is_empty() && world.alerts.is_empty());
+    assert!(world.commit().is_none_or(|batch| batch.results.is_empty()));
+}
+
+#[test]
 fn what_cannot_be_read_is_a_dead_letter_and_holds_nothing_up() {
     let mut world = World::new(Opened { next: Some(40), events_next: Some(9), ..Opened::default() });
     let g729 = [("codec", "g729".to_owned()), ("rate", "8000".to_owned())];

@@ -343,3 +343,53 @@ fn settle(open: &StreamPartition, last: i64, results: Vec<Finished>) -> Settled 
     }
     settled
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::compose_written;
+    use crate::hear::StageError;
+    use crate::kafka::partition::Original;
+    use crate::transcripts::parse_conversation;
+    use callmark_analytics::Ruleset;
+    use callmark_store::{Selection, erase};
+    use callmark_types::{Lineage, SourcePosition};
+
+    fn call(id: &str) -> ScoredCall {
+        let line = format!(r#"{{"call_id":"{id}","turns":[{{"speaker":"customer","text":"hello"}}]}}"#);
+        let written = parse_conversation(line.as_bytes()).unwrap();
+        compose_written(&Ruleset::built_in(), written, SourcePosition::default(), Lineage::default())
+    }
+
+    fn finished(id: &str, content: &str) -> Finished {
+        let call = call(id);
+        let key = SourceKey::of_file(&call.record.call_id, content);
+        Finished::Scored { key, call: Box::new(call), original: Box::default() }
+    }
+
+    #[test]
+    fn a_message_of_an_erased_call_is_passed_over_whatever_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = || SourceId::new("calls.recordings", "0").unwrap();
+        let mut open = StreamPartition::open(folder.path(), source()).unwrap().0;
+        let settled = settle(&open, 1, vec![finished("gone", "1"), finished("stays", "1")]);
+        let batch = StreamBatch { last: 1, calls: settled.calls, dead_letters: Vec::new() };
+        open.commit(batch).unwrap();
+        let gone = CallId::new("gone").unwrap();
+        let selection = Selection { call_ids: [gone.clone()].into(), ..Selection::default() };
+        erase(folder.path(), &selection, &mut |_| Ok(()), &mut |_| {}).unwrap();
+
+        let open = StreamPartition::open(folder.path(), source()).unwrap().0;
+        let error = StageError::new("decode", "no sound");
+        let letter = dead(SourcePosition::default(), Some(gone), error, 1, Original::default());
+        let again = vec![
+            finished("gone", "1"),
+            finished("gone", "other"),
+            Finished::Dead(Box::new(letter)),
+            finished("stays", "1"),
+            finished("new", "1"),
+        ];
+        let settled = settle(&open, 6, again);
+        assert_eq!((settled.repeats, settled.calls.len(), settled.dead.len()), (4, 1, 0));
+    }
+}

@@ -62,6 +62,13 @@ impl ErasedCalls {
     }
 }
 
+impl<'a> FromIterator<&'a CallId> for ErasedCalls {
+    /// Calls known by their ids alone.
+    fn from_iter<I: IntoIterator<Item = &'a CallId>>(ids: I) -> Self {
+        Self { ids: ids.into_iter().map(digest).collect(), ..Self::default() }
+    }
+}
+
 /// What stands for an id that must not stand anywhere.
 fn digest(id: &CallId) -> SourceKey {
     SourceKey::of_parts(&["erased call", id.as_str()])
