@@ -47,7 +47,7 @@
 //!
 //! A committed file changes for one reason only: calls are erased ([`erase`]). Under the lock everything that changes is
 //! written beside the old, then a plan of what takes whose place is given its name: **this is the erasure**. Then
-//! records and files are replaced under the names they have, and whoever opens the dataset next finishes what a crash
+//! files and records are replaced under the names they have, and whoever opens the dataset next finishes what a crash
 //! cut short. A record of which calls were erased no longer names them and has format 2; `erased.json` keeps digests of
 //! their ids, and their keys, so that no input brings them back. On an object store nothing is erased.
 //!

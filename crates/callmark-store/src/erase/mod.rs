@@ -13,10 +13,11 @@
 //!    that name them, the list of erased calls, notes beside the tables.
 //! 3. The caller removes what lies elsewhere (recordings), told of the calls and not yet able to forget them.
 //! 4. `_erasure/plan.json` gets its name: **this is the erasure**. It says what takes the place of what, in order.
-//! 5. The plan is done: commit records, then files of `calls`, `turns`, `events`, each replaced under the name it has, or
-//!    removed. A reader of a plain glob sees of each file the old one or the new one, whole, every other call once at any
-//!    moment, and a row of `calls` only as long as its turns and events are there. Who opens one file more than once
-//!    while it is replaced may fail and has to read again.
+//! 5. The plan is done, a commit at a time: files of `calls`, `turns`, `events` are replaced under the names they have,
+//!    then the record that names them, and files in which nothing is left are removed. A reader of a plain glob sees of
+//!    each file the old one or the new one, whole, every other call once at any moment, and a row of `calls` only as long
+//!    as its turns and events are there. Who opens one file more than once while it is replaced may fail and has to read
+//!    again.
 //! 6. The plan goes.
 //!
 //! Whoever dies before 4 has changed no table; whoever dies after it is finished by the next to open the dataset for

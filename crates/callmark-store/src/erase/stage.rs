@@ -42,6 +42,11 @@ pub(super) fn stage(
     Ok(Plan::new(stage.steps))
 }
 
+fn in_order(mut steps: Vec<(Table, Step)>) -> impl Iterator<Item = Step> {
+    steps.sort_by_key(|(table, _)| ORDER.iter().position(|of| of == table));
+    steps.into_iter().map(|(_, step)| step)
+}
+
 struct Stage<'a> {
     directory: &'a dyn Backend,
     hook: EraseHook<'a>,
@@ -67,12 +72,12 @@ impl Stage<'_> {
     /// The files of a commit without the calls, and the record that names them.
     fn commit(&mut self, commit: &ChangedCommit, ids: &HashSet<String>) -> Result<(), StoreError> {
         let mut files = Vec::new();
-        let mut moves = Vec::new();
+        let (mut moves, mut removals) = (Vec::new(), Vec::new());
         for (file, change) in commit.record.files.iter().zip(&commit.files) {
             match change {
                 FileChange::Stays => files.push(file.clone()),
                 FileChange::Removed => {
-                    moves.push((file.table, Step::Remove { path: file.path.clone() }));
+                    removals.push((file.table, Step::Remove { path: file.path.clone() }));
                 }
                 FileChange::Rewritten => {
                     let (from, entry) = self.table_file(file, commit.staying, ids)?;
@@ -81,14 +86,13 @@ impl Stage<'_> {
                 }
             }
         }
+        // Whoever goes by the record finds under a digest that changed the file that has it, and each file that it names.
+        self.steps.extend(in_order(moves));
         let mut record = CommitRecord { format: ERASED_FORMAT, files, ..commit.record.clone() };
         record.entries.retain(|entry| !ids.contains(entry.call_id.as_str()));
         let path = record.record_path();
         self.bytes(&to_json(&record, &self.directory.path(&path))?, &path)?;
-        for table in ORDER {
-            let of_table = moves.iter().filter(|(of, _)| *of == table);
-            self.steps.extend(of_table.map(|(_, step)| step.clone()));
-        }
+        self.steps.extend(in_order(removals));
         Ok(())
     }
 
