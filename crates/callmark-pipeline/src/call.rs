@@ -32,6 +32,8 @@ pub(crate) enum Outcome {
     Scored { key: SourceKey, call: Box<ScoredCall> },
     /// In the dataset already.
     Skipped,
+    /// Erased from the dataset, and not to come back.
+    Erased,
     /// Lost, with the reason.
     Dead(Box<DeadLetter>),
 }
@@ -131,6 +133,9 @@ pub(crate) fn dead_letter(
 }
 
 fn attempt(context: &CallContext<'_>, task: &Task, subject: &mut Subject) -> Result<Outcome, StageError> {
+    if is_erased(context, subject) {
+        return Ok(Outcome::Erased);
+    }
     match task {
         Task::Refused { stage, reason, .. } => Err(StageError::new(stage, reason.as_str())),
         Task::Recording { path, metadata, .. } => recording(context, path, metadata, subject),
@@ -151,8 +156,8 @@ fn recording(
         digest_file(path).map_err(|e| StageError::new("read", format!("cannot read the recording: {e}")))?;
     subject.sha256 = Some(sha256.clone());
     let key = SourceKey::of_file(&metadata.call_id, &sha256);
-    if is_done(context, &key, &metadata.call_id, &position(subject))? {
-        return Ok(Outcome::Skipped);
+    if let Some(outcome) = known(context, &key, &metadata.call_id, &position(subject))? {
+        return Ok(outcome);
     }
     let heard = if let Some(heard) = context.spool.load(&key, metadata) {
         heard
@@ -183,6 +188,9 @@ fn written(
     let sha256 = hex(&Sha256::digest(line.trim_ascii()));
     subject.sha256 = Some(sha256.clone());
     subject.call_id = call_id_of_line(&line);
+    if is_erased(context, subject) {
+        return Ok(Outcome::Erased);
+    }
     let mut conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
     let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
     if !conversation.misspelt.is_empty() {
@@ -190,8 +198,8 @@ fn written(
         let room = MISSPELT_FIELDS_NAMED.saturating_sub(misspelt.len());
         misspelt.extend(conversation.misspelt.iter().take(room).cloned());
     }
-    if is_done(context, &key, &conversation.metadata.call_id, &position(subject))? {
-        return Ok(Outcome::Skipped);
+    if let Some(outcome) = known(context, &key, &conversation.metadata.call_id, &position(subject))? {
+        return Ok(outcome);
     }
     context.redaction.written(&mut conversation);
     // No recogniser had a part in it.
@@ -211,23 +219,34 @@ fn check_size(path: &Path, max_bytes: u64) -> Result<(), StageError> {
     }
 }
 
-/// Whether the dataset has the call already. Other content under the same id is an error, not a second row, and so is the
-/// same recording under another id.
-fn is_done(
+/// Whether a call of this id was erased: then nothing of it is read, and no letter is written of it.
+fn is_erased(context: &CallContext<'_>, subject: &Subject) -> bool {
+    let dataset = context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
+    subject.call_id.as_ref().is_some_and(|id| dataset.erased().has_call(id))
+}
+
+/// What the dataset knows of the call; `None` where it is new. Other content under the same id is an error, not a second
+/// row, and so is the same recording under another id.
+fn known(
     context: &CallContext<'_>,
     key: &SourceKey,
     call_id: &CallId,
     source: &SourcePosition,
-) -> Result<bool, StageError> {
+) -> Result<Option<Outcome>, StageError> {
     let dataset = context.dataset.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = SourceKey::of_place(source);
+    let erased = dataset.erased();
+    if erased.has_key(key) || place.is_some_and(|place| erased.has_place(&place)) {
+        return Ok(Some(Outcome::Erased));
+    }
     if dataset.is_committed(key) {
-        return Ok(true);
+        return Ok(Some(Outcome::Skipped));
     }
     if dataset.committed_call(call_id).is_some() {
         return Err(id_is_taken(call_id));
     }
-    match SourceKey::of_place(source).and_then(|place| dataset.call_at(&place)) {
-        None => Ok(false),
+    match place.and_then(|place| dataset.call_at(&place)) {
+        None => Ok(None),
         Some(owner) => Err(StageError::new(
             "input",
             format!(

@@ -44,7 +44,7 @@ impl<'a> Committer<'a> {
     pub(crate) fn note_finished(&self, task: &Task, outcome: &Outcome) {
         let audio = match outcome {
             Outcome::Scored { call, .. } => duration(call),
-            Outcome::Skipped | Outcome::Dead(_) => Millis::ZERO,
+            Outcome::Skipped | Outcome::Erased | Outcome::Dead(_) => Millis::ZERO,
         };
         if let Outcome::Dead(letter) = outcome {
             (self.progress)(Progress::Lost { reason: lost_call(letter) });
@@ -56,6 +56,7 @@ impl<'a> Committer<'a> {
     pub(crate) fn take(&mut self, outcome: Outcome) -> Result<(), RunError> {
         match outcome {
             Outcome::Skipped => self.report.skipped += 1,
+            Outcome::Erased => self.report.erased += 1,
             Outcome::Dead(letter) => self.bury(*letter),
             Outcome::Scored { key, call } => match self.owner_of(&call.record.call_id) {
                 None => {

@@ -12,6 +12,7 @@ mod call;
 mod committer;
 mod compose;
 mod config;
+mod erase_audio;
 mod frontier;
 mod hear;
 mod inputs;
@@ -28,6 +29,9 @@ mod spool;
 mod transcripts;
 
 pub use config::{ConfigError, DEFAULT_BATCH_CALLS, DeviceChoice, EngineChoice, MAX_BATCH_CALLS, Pipeline};
+pub use erase_audio::{ErasedAudio, remove_audio};
+#[doc(hidden)]
+pub use kafka::reached;
 pub use kafka::{
     FeedOptions, FeedReport, KafkaFinding, KafkaPipeline, LiveFeed, Properties, Start, StreamError,
     StreamKind, StreamReport, examine_kafka, feed, resend, run_stream,

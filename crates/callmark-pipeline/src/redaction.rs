@@ -155,7 +155,7 @@ fn write_wav(path: &Path, channels: &[Pcm], spans: &[Span]) -> Result<(), hound:
 }
 
 /// A call's id as the name of a file: two ids never share one.
-fn file_name(call_id: &CallId) -> String {
+pub(crate) fn file_name(call_id: &CallId) -> String {
     use std::fmt::Write as _;
     let mut name = String::new();
     for byte in call_id.as_str().bytes() {

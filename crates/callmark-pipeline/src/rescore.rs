@@ -109,6 +109,9 @@ pub fn rescore(
         }
         let mut batch: Vec<(SourceKey, ScoredCall)> = Vec::new();
         for (key, old) in read_calls(from, commit)? {
+            if dataset.erased().has_call(&old.record.call_id) {
+                continue;
+            }
             let Lineage { pipeline_version, rules_sha256, text_model_sha256, .. } =
                 old.record.lineage.clone();
             *lineages.entry(ScoredBy { pipeline_version, rules_sha256, text_model_sha256 }).or_default() += 1;

@@ -123,6 +123,8 @@ pub struct RunReport {
     pub scored: usize,
     /// Calls that the dataset had already.
     pub skipped: usize,
+    /// Calls that were erased from the dataset and stay so.
+    pub erased: usize,
     /// Calls that became dead letters.
     pub dead_letters: usize,
     /// Length of the calls scored.
@@ -203,7 +205,7 @@ pub fn run_with(
     report.elapsed = started.elapsed();
     report.scoring = Duration::from_nanos(scoring_nanos.load(Ordering::Relaxed));
     report.stopped = stop.load(Ordering::Relaxed)
-        && report.scored + report.skipped + report.dead_letters < plan.tasks.len();
+        && report.scored + report.skipped + report.erased + report.dead_letters < plan.tasks.len();
     if let (Some(table), Some(uri), false) = (&table, &metadata_uri, report.stopped) {
         forget_mended_rows(&pipeline.out, &letters, table, uri, &plan.tasks)?;
     }
@@ -359,6 +361,9 @@ fn recovered(recovery: &Recovery) -> Vec<String> {
     }
     if recovery.removed_leftovers > 0 {
         notes.push(format!("{} leftovers of an interrupted run were removed", recovery.removed_leftovers));
+    }
+    if recovery.finished_erasure {
+        notes.push("an erasure that was cut short is finished; `callmark erase` again proves it".to_owned());
     }
     for file in &recovery.missing_files {
         notes.push(format!(

@@ -1,5 +1,6 @@
 //! Whether a dataset is what its commits say: what `callmark doctor` asks.
 
+use crate::erase;
 use crate::error::StoreError;
 use crate::hex;
 use crate::layout::{self, CommitRecord, FileEntry, Intent, STAGING};
@@ -62,6 +63,9 @@ pub enum Problem {
         /// The file.
         path: String,
     },
+    /// An erasure is decided and not done; opening the dataset for writing, or erasing again, finishes it. Files that it
+    /// is about to change are not held to their records.
+    UnfinishedErasure,
     /// A call has more than one row, or is in more than one commit.
     DuplicateCall {
         /// The call.
@@ -94,6 +98,12 @@ impl fmt::Display for Problem {
             Self::Leftover { path } => {
                 write!(f, "{path} was left by a writer that died: the next run into this dataset removes it")
             }
+            Self::UnfinishedErasure => {
+                write!(
+                    f,
+                    "an erasure was cut short: the same `callmark erase` again, or the next run into this dataset, finishes it"
+                )
+            }
             Self::DuplicateCall { call_id } => write!(f, "call {call_id} is in the dataset more than once"),
             Self::StrayRow { path, call_id } => {
                 write!(f, "{path} has a row of call {call_id}, which its commit does not name")
@@ -111,6 +121,8 @@ pub struct ConsistencyReport {
     pub files: u64,
     /// Calls named by commits.
     pub calls: u64,
+    /// Calls that were erased.
+    pub erased: u64,
     /// Whether a process is writing now; leftovers are then its own and are not reported.
     pub writer_active: bool,
     /// What is wrong, in order of path.
@@ -132,6 +144,12 @@ pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> 
     let writer_active = directory.folder().is_some_and(WriterLock::is_held);
     let found = layout::read_commit_files(directory)?;
     let mut report = ConsistencyReport { writer_active, ..ConsistencyReport::default() };
+    report.erased = erase::read_erased(directory)?.len() as u64;
+    let changing = erase::changing_files(directory)?;
+    if changing.is_some() && !writer_active {
+        report.problems.push(Problem::UnfinishedErasure);
+    }
+    let changing = changing.unwrap_or_default();
     let mut named: HashSet<&str> = HashSet::new();
     let mut calls: HashSet<String> = HashSet::new();
     for record in &found.records {
@@ -140,6 +158,9 @@ pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> 
         for file in &record.files {
             named.insert(&file.path);
             report.files += 1;
+            if changing.contains(&file.path) {
+                continue;
+            }
             check_file(directory, file, &entries, &mut calls, &mut report.problems)?;
         }
         report.calls += record.entries.len() as u64;
@@ -148,7 +169,9 @@ pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> 
     let under_way = files_under_way(directory, &found.intents);
     for table in Table::ALL {
         for path in layout::table_file_names(directory, table)? {
-            if !named.contains(path.as_str()) && !under_way.contains(&path) && !writer_active {
+            let is_known =
+                named.contains(path.as_str()) || under_way.contains(&path) || changing.contains(&path);
+            if !is_known && !writer_active {
                 report.problems.push(Problem::OrphanFile { path });
             }
         }
@@ -157,7 +180,8 @@ pub fn check(dir: impl Into<Location>) -> Result<ConsistencyReport, StoreError> 
         let waiting: HashSet<String> = named.iter().map(|path| directory.staging_path(path)).collect();
         let staged = directory.files_in(STAGING)?.into_iter().map(|name| format!("{STAGING}/{name}"));
         let leftovers = staged.filter(|path| !waiting.contains(path));
-        let leftovers = leftovers.chain(found.intents).chain(found.temporaries);
+        let leftovers =
+            leftovers.chain(found.intents).chain(found.temporaries).chain(erase::leftovers(directory)?);
         report.problems.extend(leftovers.map(|path| Problem::Leftover { path }));
     }
     Ok(report)

@@ -4,6 +4,7 @@ use crate::batch::{Batch, SourceId, SourceKey};
 use crate::chain::ChainEnd;
 use crate::commit::{self, CommitStep, Naming, Receipt, StepHook};
 use crate::dead_letters;
+use crate::erase::{self, ErasedCalls};
 use crate::error::StoreError;
 use crate::layout::{self, CommitRecord, Plan};
 use crate::lock::WriterLock;
@@ -60,6 +61,7 @@ pub struct Dataset {
     calls: HashMap<CallId, SourceKey>,
     /// Files by place and content.
     places: HashMap<SourceKey, CallId>,
+    erased: ErasedCalls,
     totals: Totals,
     /// A commit whose files are not all in place yet.
     unpublished: Option<CommitRecord>,
@@ -100,6 +102,7 @@ impl Dataset {
         let lock = directory.folder().map(WriterLock::acquire).transpose()?;
         let mut hook: StepHook = Box::new(hook);
         let Recovered { records, recovery, open_intents } = recovery::recover(&*directory, &mut hook)?;
+        let erased = erase::read_erased(&*directory)?;
         let mut dataset = Self {
             root: directory.root(),
             chain: lock.is_none().then(ChainEnd::default),
@@ -109,6 +112,7 @@ impl Dataset {
             keys: HashSet::new(),
             calls: HashMap::new(),
             places: HashMap::new(),
+            erased,
             totals: Totals::default(),
             unpublished: None,
             must_reopen: false,
@@ -125,9 +129,14 @@ impl Dataset {
         &self.root
     }
 
-    /// Whether the input `key` is in the tables.
+    /// Whether the input `key` is settled: in the tables, or erased from them.
     pub fn is_committed(&self, key: &SourceKey) -> bool {
-        self.keys.contains(key)
+        self.keys.contains(key) || self.erased.has_key(key)
+    }
+
+    /// The calls that were erased: neither they nor dead letters of them are written again.
+    pub fn erased(&self) -> &ErasedCalls {
+        &self.erased
     }
 
     /// The input that call `id` in the tables was made of. Another key than the one at hand means that the call was
@@ -161,13 +170,14 @@ impl Dataset {
         self.publish_pending()?;
         batch.validate()?;
         for entry in &batch.entries {
-            if self.keys.contains(&entry.key) || self.calls.contains_key(&entry.call_id) {
+            if self.is_committed(&entry.key)
+                || self.calls.contains_key(&entry.call_id)
+                || self.erased.has_call(&entry.call_id)
+            {
                 return Err(StoreError::AlreadyCommitted { call_id: entry.call_id.clone() });
             }
         }
-        for letter in &batch.dead_letters {
-            dead_letters::write(&*self.directory, letter)?;
-        }
+        dead_letters::write_all(&*self.directory, &batch.dead_letters, &self.erased)?;
         (self.hook)(CommitStep::DeadLettersWritten);
         let mut receipt = Receipt {
             calls: batch.calls.len() as u64,

@@ -4,6 +4,7 @@
 //! where the input came from, so an input that fails again replaces its letter, and one that succeeds removes it.
 
 use crate::envelope::Envelope;
+use crate::erase::ErasedCalls;
 use crate::error::StoreError;
 use crate::hex;
 use crate::place::{Backend, Location, TEMPORARY_SUFFIX};
@@ -195,12 +196,27 @@ fn record_path(id: &DeadLetterId) -> String {
     format!("{DEAD_LETTERS}/{id}{RECORD_SUFFIX}")
 }
 
+/// The files of a letter: its record, and its bytes where they are kept.
+pub(crate) fn paths(id: &DeadLetterId) -> [String; 2] {
+    [record_path(id), payload_path(id)]
+}
+
 fn payload_path(id: &DeadLetterId) -> String {
     format!("{DEAD_LETTERS}/{id}{PAYLOAD_SUFFIX}")
 }
 
+/// Writes dead letters, but those of calls that were erased.
+pub(crate) fn write_all(
+    directory: &dyn Backend,
+    letters: &[DeadLetter],
+    erased: &ErasedCalls,
+) -> Result<(), StoreError> {
+    let is_erased = |letter: &&DeadLetter| letter.call_id.as_ref().is_some_and(|id| erased.has_call(id));
+    letters.iter().filter(|letter| !is_erased(letter)).try_for_each(|letter| write(directory, letter))
+}
+
 /// Writes or replaces a dead letter; its record comes last, so a letter that is listed is whole.
-pub(crate) fn write(directory: &dyn Backend, letter: &DeadLetter) -> Result<(), StoreError> {
+fn write(directory: &dyn Backend, letter: &DeadLetter) -> Result<(), StoreError> {
     directory.create_directories(DEAD_LETTERS)?;
     let stored = StoredDeadLetter::from(letter);
     match &letter.payload {

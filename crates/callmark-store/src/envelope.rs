@@ -40,12 +40,7 @@ impl TryFrom<HexEnvelope> for Envelope {
 }
 
 fn bytes(text: &str) -> Result<Vec<u8>, String> {
-    let digits = text.as_bytes();
-    let pair = |pair: &[u8]| {
-        let text = std::str::from_utf8(pair).ok().filter(|_| pair.len() == 2)?;
-        u8::from_str_radix(text, 16).ok()
-    };
-    digits.chunks(2).map(|digits| pair(digits).ok_or_else(|| "not hex digits".to_owned())).collect()
+    hex::decode(text).ok_or_else(|| "not hex digits".to_owned())
 }
 
 #[cfg(test)]

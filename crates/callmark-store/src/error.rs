@@ -172,6 +172,12 @@ pub enum StoreError {
         /// The dataset.
         path: PathBuf,
     },
+    /// What an erasure has to remove elsewhere could not be; the tables are as they were.
+    #[error("nothing was erased from the tables: {source}")]
+    NotErased {
+        /// What stopped it.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// There is no such dead letter.
     #[error("there is no dead letter {id} in {}", path.display())]
     NoSuchDeadLetter {
@@ -256,6 +262,7 @@ impl StoreError {
             | Self::AlreadyCommitted { .. }
             | Self::LostRace { .. }
             | Self::MustReopen { .. }
+            | Self::NotErased { .. }
             | Self::NoSuchDeadLetter { .. } => false,
         }
     }

@@ -27,8 +27,11 @@ pub(crate) const STAGING: &str = "_staging";
 pub(crate) const INTENT_SUFFIX: &str = ".intent.json";
 /// Suffix of a commit record's name; also ends an intent's.
 const RECORD_SUFFIX: &str = ".json";
-/// Format of records and intents that this version writes, and the newest it reads.
+/// Format of records and intents that this version writes.
 pub(crate) const RECORD_FORMAT: u32 = 1;
+/// Format of records of which calls were erased, and the newest that this version reads: an older one, which does not
+/// know what was erased, would bring it back.
+pub(crate) const ERASED_FORMAT: u32 = 2;
 
 /// A committed file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -313,9 +316,9 @@ fn parse_record(directory: &dyn Backend, relative: &str, bytes: &[u8]) -> Result
     }
     let damaged = |source| StoreError::DamagedRecord { path: directory.path(relative), source };
     let Format { format } = serde_json::from_slice(bytes).map_err(damaged)?;
-    if format > RECORD_FORMAT {
+    if format > ERASED_FORMAT {
         let path = directory.path(relative);
-        return Err(StoreError::NewerFormat { path, found: format, supported: RECORD_FORMAT });
+        return Err(StoreError::NewerFormat { path, found: format, supported: ERASED_FORMAT });
     }
     serde_json::from_slice(bytes).map_err(damaged)
 }

@@ -10,6 +10,8 @@
 //! DIR/_staging/                                             files not committed yet, or not yet in place
 //! DIR/_dead_letters/<id>.json, <id>.bin                     what could not be processed, and its bytes
 //! DIR/_lock                                                 held by the one writer of files
+//! DIR/_commits/erased.json                                  which calls were erased, as digests
+//! DIR/_erasure/                                             an erasure under way: what changes, and the plan
 //! ```
 //!
 //! # The protocol
@@ -41,6 +43,16 @@
 //!   vanish again when their attempt is beaten, or that stay until the partition is opened next where their writer died.
 //!   A job that must not see them takes its list from the records, or keeps to days that nobody writes any more.
 //!
+//! # Erasing calls
+//!
+//! A committed file changes for one reason only: calls are erased ([`erase`]). Under the lock everything that changes is
+//! written beside the old, then a plan of what takes whose place is given its name: **this is the erasure**. Then
+//! files and records are replaced under the names they have, and whoever opens the dataset next finishes what a crash
+//! cut short. A record of which calls were erased no longer names them and has format 2; `erased.json` keeps digests of
+//! their ids, and their keys, so that no input brings them back. On an object store nothing is erased.
+//!
+//! # Failures
+//!
 //! The store refuses, is overloaded or does not answer: a request is tried again with growing pauses, ten times and for
 //! a minute at most. After that it is a [`StoreError::ObjectStore`], which names the URL and what to do, and the caller
 //! may try the batch again once it has opened the partition anew.
@@ -52,6 +64,7 @@ mod commit;
 mod dataset;
 pub mod dead_letters;
 mod envelope;
+pub mod erase;
 mod error;
 mod hex;
 pub mod json;
@@ -70,6 +83,7 @@ pub use commit::{CommitStep, Receipt};
 pub use dataset::{Dataset, Totals};
 pub use dead_letters::{DeadLetter, DeadLetterId};
 pub use envelope::Envelope;
+pub use erase::{EraseStep, Erased, ErasedCalls, Searched, Selection, erase};
 pub use error::StoreError;
 pub use layout::{
     CommitRecord, FileEntry, NULL_DATE_PARTITION, committed_files, is_dataset, read_commits,

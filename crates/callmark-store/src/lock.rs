@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Name of the lock file. It stays when the lock is released; only the lock on it means anything.
-const LOCK_FILE: &str = "_lock";
+pub(crate) const LOCK_FILE: &str = "_lock";
 /// Tries at the lock, because [`WriterLock::is_held`] holds it for a moment in order to ask.
 const LOCK_ATTEMPTS: u32 = 3;
 /// Pause between them.

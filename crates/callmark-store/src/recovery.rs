@@ -9,6 +9,7 @@
 use crate::batch::SourceId;
 use crate::commit::{self, CommitStep, StepHook};
 use crate::dead_letters;
+use crate::erase;
 use crate::error::StoreError;
 use crate::layout::{self, CommitRecord, STAGING};
 use crate::place::Backend;
@@ -23,6 +24,8 @@ pub struct Recovery {
     pub published_files: u64,
     /// Intents, staged and half-written files of attempts that were never committed.
     pub removed_leftovers: u64,
+    /// An erasure that was cut short is finished.
+    pub finished_erasure: bool,
     /// Committed files that are gone; their calls are not in the tables and are not scored again. On an object store
     /// nobody looks; [`crate::check`] does.
     pub missing_files: Vec<PathBuf>,
@@ -45,8 +48,17 @@ pub(crate) struct Recovered {
 
 /// Recovers the dataset and returns its commits.
 pub(crate) fn recover(directory: &dyn Backend, hook: &mut StepHook) -> Result<Recovered, StoreError> {
+    let erasure = if directory.has_staging() {
+        erase::resume(directory, &mut |_| {})?
+    } else {
+        erase::Resumed::default()
+    };
     let found = layout::read_commit_files(directory)?;
-    let mut recovery = Recovery::default();
+    let mut recovery = Recovery {
+        finished_erasure: erasure.finished,
+        removed_leftovers: erasure.removed,
+        ..Recovery::default()
+    };
     for record in &found.records {
         let (moved, missing) = commit::publish(directory, record, hook)?;
         recovery.published_files += moved;

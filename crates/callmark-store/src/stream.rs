@@ -9,15 +9,20 @@ use crate::batch::{Batch, BatchEntry, SourceId, SourceKey};
 use crate::chain::ChainEnd;
 use crate::commit::{self, CommitStep, Naming, Receipt, StepHook};
 use crate::dead_letters::{self, DeadLetter};
+use crate::erase::{self, ErasedCalls};
 use crate::error::StoreError;
 use crate::layout::{self, CommitRecord, Plan, STAGING};
 use crate::place::{self, Directory, Location, unique_number};
 use callmark_types::{CallId, ScoredCall};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
 
 /// Commits whose calls are remembered, to tell a message that was sent twice: at 500 calls a commit, half a million
 /// calls of the partition.
 pub(crate) const REMEMBERED_COMMITS: usize = 1_000;
+
+/// Tries at beating the attempts under way in a partition, each of which a worker that is quicker may win.
+const BEATING_TRIES: u32 = 5;
 
 /// Positions of companion topics that one partition keeps.
 const MAX_POSITIONS: usize = 1_000;
@@ -41,6 +46,8 @@ pub struct StreamRecovery {
     pub published_files: u64,
     /// Attempts that lost their race and whose files were removed.
     pub removed_attempts: u64,
+    /// An erasure that was cut short is finished.
+    pub finished_erasure: bool,
 }
 
 /// A partition open for writing. It stays valid until a commit fails; then open it again and go on behind
@@ -52,6 +59,7 @@ pub struct StreamPartition {
     end: ChainEnd,
     positions: BTreeMap<String, i64>,
     calls: HashMap<CallId, SourceKey>,
+    erased: ErasedCalls,
     /// Name of the batch and path of intents that were there before and have no record: dead, or only slow.
     open_intents: Vec<(String, String)>,
     /// Commits whose calls are remembered.
@@ -104,11 +112,15 @@ impl StreamPartition {
             end: ChainEnd::default(),
             positions: BTreeMap::new(),
             calls: HashMap::new(),
+            erased: ErasedCalls::default(),
             open_intents: Vec::new(),
             remembered: commits.max(REMEMBERED_COMMITS),
             must_reopen: false,
         };
-        let recovery = partition.recover()?;
+        let finished_erasure = erase::resume_unless_locked(&*partition.directory)?;
+        let recovery = StreamRecovery { finished_erasure, ..partition.recover()? };
+        // After the records: a call that is no longer in them is in this list.
+        partition.erased = erase::read_erased(&*partition.directory)?;
         Ok((partition, recovery))
     }
 
@@ -142,6 +154,12 @@ impl StreamPartition {
     /// commits of this partition.
     pub fn committed_call(&self, id: &CallId) -> Option<&SourceKey> {
         self.calls.get(id)
+    }
+
+    /// The calls that had been erased from the dataset when the partition was opened: neither they nor dead letters of
+    /// them are written again.
+    pub fn erased(&self) -> &ErasedCalls {
+        &self.erased
     }
 
     /// Puts the batch into the tables, whole or not at all, and its dead letters beside them.
@@ -191,9 +209,7 @@ impl StreamPartition {
             let reason = format!("it has {} positions, {MAX_POSITIONS} is the most", batch.positions.len());
             return Err(StoreError::InvalidBatch { first: batch.first, reason });
         }
-        for letter in &batch.dead_letters {
-            dead_letters::write(&*self.directory, letter)?;
-        }
+        dead_letters::write_all(&*self.directory, &batch.dead_letters, &self.erased)?;
         (self.hook)(CommitStep::DeadLettersWritten);
         let plan = Plan::of(&batch, unique_number());
         let record = commit::stage(&*self.directory, &plan, &batch, &mut self.hook)?;
@@ -299,7 +315,47 @@ impl StreamPartition {
         Ok(())
     }
 
+    /// Takes the name that attempts under way are after, with a commit that settles nothing; `false` where there are
+    /// none. Whoever makes one, and may only be slow, finds the name taken and opens the partition again.
+    fn beat_attempts(&mut self) -> Result<bool, StoreError> {
+        let prefix = layout::file_prefix(&self.source);
+        let staged = self.directory.files_in(STAGING)?.iter().any(|name| name.contains(&prefix));
+        if self.open_intents.is_empty() && !staged {
+            return Ok(false);
+        }
+        let last = self.end.first() - 1;
+        self.commit(StreamBatch { last, ..StreamBatch::default() })?;
+        Ok(true)
+    }
+
     fn remember(&mut self, record: &CommitRecord) {
         self.calls.extend(record.entries.iter().map(|entry| (entry.call_id.clone(), entry.key)));
     }
+}
+
+/// Beats every attempt at a commit of a stream of the dataset at `dir`, so that nothing of one is left on disk that is not
+/// committed. Workers may go on meanwhile: what they begin then is theirs.
+pub(crate) fn beat_all_attempts(dir: &Path) -> Result<(), StoreError> {
+    let directory = Location::from(dir).open()?;
+    for source in directory.directories_in(layout::COMMITS)? {
+        for partition in directory.directories_in(&format!("{}/{source}", layout::COMMITS))? {
+            let id = SourceId::new(&source, &partition)?;
+            if id == SourceId::files() {
+                continue;
+            }
+            for attempt in 1.. {
+                // The second opening removes what the first has beaten.
+                match StreamPartition::open(dir, id.clone())?.0.beat_attempts() {
+                    Ok(true) => {
+                        StreamPartition::open(dir, id.clone())?;
+                        break;
+                    }
+                    Ok(false) => break,
+                    Err(StoreError::LostRace { .. }) if attempt < BEATING_TRIES => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+    Ok(())
 }

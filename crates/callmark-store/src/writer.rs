@@ -73,7 +73,8 @@ fn write_rows<R, W: Write + Send>(
     output: W,
 ) -> Result<(W, u64), ParquetError> {
     let schema = schema_of(columns);
-    let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties(columns, calls)?))?;
+    let properties = properties(&paths_of(columns), calls.len() as u64, file_metadata(calls))?;
+    let mut writer = ArrowWriter::try_new(output, schema.clone(), Some(properties))?;
     let mut written = 0;
     let mut step: Vec<R> = Vec::with_capacity(ROWS_PER_STEP);
     loop {
@@ -89,7 +90,25 @@ fn write_rows<R, W: Write + Send>(
     Ok((writer.into_inner()?, written))
 }
 
-fn properties<R>(columns: &[Column<R>], calls: &[&ScoredCall]) -> Result<WriterProperties, ParquetError> {
+/// Paths of the leaves of `table` that are dictionary-encoded.
+pub(crate) fn dictionary_paths(table: Table) -> Vec<Vec<&'static str>> {
+    match table {
+        Table::Calls => paths_of(&calls_columns()),
+        Table::Turns => paths_of(&turns_columns()),
+        Table::Events => paths_of(&events_columns()),
+    }
+}
+
+fn paths_of<R>(columns: &[Column<R>]) -> Vec<Vec<&'static str>> {
+    columns.iter().flat_map(|column| column.dictionary_paths.clone()).collect()
+}
+
+/// How files are written: with `dictionary_paths` encoded as such, for so many `calls`, saying `metadata` of themselves.
+pub(crate) fn properties(
+    dictionary_paths: &[Vec<&'static str>],
+    calls: u64,
+    metadata: Vec<KeyValue>,
+) -> Result<WriterProperties, ParquetError> {
     let call_id = ColumnPath::from("call_id");
     let mut properties = WriterProperties::builder()
         .set_created_by(CREATED_BY.to_owned())
@@ -100,13 +119,11 @@ fn properties<R>(columns: &[Column<R>], calls: &[&ScoredCall]) -> Result<WriterP
         .set_dictionary_enabled(false)
         .set_column_bloom_filter_enabled(call_id.clone(), true)
         .set_column_bloom_filter_fpp(call_id.clone(), BLOOM_FALSE_POSITIVES)
-        .set_column_bloom_filter_max_ndv(call_id, calls.len().max(1) as u64)
-        .set_key_value_metadata(Some(file_metadata(calls)));
-    for column in columns {
-        for path in &column.dictionary_paths {
-            let path = ColumnPath::new(path.iter().map(|&part| part.to_owned()).collect());
-            properties = properties.set_column_dictionary_enabled(path, true);
-        }
+        .set_column_bloom_filter_max_ndv(call_id, calls.max(1))
+        .set_key_value_metadata(Some(metadata));
+    for path in dictionary_paths {
+        let path = ColumnPath::new(path.iter().map(|&part| part.to_owned()).collect());
+        properties = properties.set_column_dictionary_enabled(path, true);
     }
     Ok(properties.build())
 }
@@ -137,21 +154,33 @@ pub(crate) fn write_table_file(
 ) -> Result<FileEntry, StoreError> {
     let staged = directory.staging_path(path);
     let shown = directory.path(&staged);
-    let output = DigestWriter { inner: directory.create(&staged)?, hasher: Sha256::new(), bytes: 0 };
+    let output = DigestWriter::create(directory, &staged)?;
     let buffered = BufWriter::with_capacity(WRITE_BUFFER_BYTES, output);
     let (buffered, rows) =
         write_table(table, calls, buffered).map_err(|e| StoreError::parquet("write", &shown, e))?;
     let output = buffered.into_inner().map_err(|e| StoreError::io("write", &shown, e.into_error()))?;
-    output.inner.finish()?;
-    let sha256 = hex::encode(&output.hasher.finalize());
-    Ok(FileEntry { table, path: path.to_owned(), rows, bytes: output.bytes, sha256 })
+    let (bytes, sha256) = output.finish()?;
+    Ok(FileEntry { table, path: path.to_owned(), rows, bytes, sha256 })
 }
 
 /// Passes bytes on and keeps their digest.
-struct DigestWriter<'a> {
+pub(crate) struct DigestWriter<'a> {
     inner: Box<dyn Output + 'a>,
     hasher: Sha256,
     bytes: u64,
+}
+
+impl<'a> DigestWriter<'a> {
+    /// Begins a file of the dataset.
+    pub(crate) fn create(directory: &'a dyn Backend, relative: &str) -> Result<Self, StoreError> {
+        Ok(Self { inner: directory.create(relative)?, hasher: Sha256::new(), bytes: 0 })
+    }
+
+    /// Makes the file durable but for its name; gives its size and digest.
+    pub(crate) fn finish(self) -> Result<(u64, String), StoreError> {
+        self.inner.finish()?;
+        Ok((self.bytes, hex::encode(&self.hasher.finalize())))
+    }
 }
 
 impl Write for DigestWriter<'_> {

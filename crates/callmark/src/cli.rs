@@ -1,8 +1,10 @@
 //! The flags, as raw as they come.
 
+mod erase;
 mod review;
 mod scoring;
 
+pub(crate) use erase::EraseArguments;
 pub(crate) use review::{
     AccessMode, ExportReviewsArguments, ReviewStoreArguments, RoleName, ServeArguments, UsersCommand,
 };
@@ -68,6 +70,8 @@ pub(crate) enum Command {
     /// See what could not be processed and why, and try again
     #[command(subcommand)]
     DeadLetters(DeadLetterCommand),
+    /// Take every trace of a customer's calls out of a dataset, and prove it
+    Erase(EraseArguments),
     /// Fetch, convert and verify model weights
     #[command(subcommand)]
     Models(ModelCommand),

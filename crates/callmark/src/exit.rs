@@ -11,7 +11,7 @@ use std::process::ExitCode;
 pub(crate) enum Exit {
     /// Everything asked for is done.
     Done = 0,
-    /// Some inputs failed: they are dead letters, the rest is written.
+    /// Some of what was asked for could not be done: inputs that are dead letters now, recordings that are left.
     SomeFailed = 1,
     /// The flags or a configuration file are wrong.
     Usage = 2,

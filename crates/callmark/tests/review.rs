@@ -291,3 +291,51 @@ fn new_calls_appear_while_the_dataset_is_written() {
     let found = served.get("/api/v1/calls?q=parcel", "").json();
     assert_eq!((&found["total"], &found["items"][0]["call_id"]), (&json!(1), &json!("chat-9")));
 }
+
+/// Who is erased is in no file of the dataset any more, reviews, index and a running server included; the others stay.
+#[test]
+fn an_erased_call_is_gone_from_the_review_page_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let served = Served::start(&dataset, &[]);
+    for call in ["chat-1", "chat-2"] {
+        let said = json!({"body": format!("the customer of {call} was right")});
+        assert_eq!(served.post_json(&format!("/api/v1/calls/{call}/comments"), "", &said).status, 201);
+        let given = json!({"judgements": [{"question": "outcome", "verdict": "agree"}, {"question": "done", "verdict": "agree"}]});
+        assert_eq!(served.post_json(&format!("/api/v1/calls/{call}/judgements"), "", &given).status, 201);
+    }
+    let found = |served: &Served, words: &str| {
+        served.get(&format!("/api/v1/calls?q={words}"), "").json()["total"].clone()
+    };
+    let began = Instant::now();
+    while found(&served, "human") != 1 {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    let ran = about_reviews(&["erase", dataset.to_str().unwrap(), "--call-id", "chat-1", "--yes"], &dataset);
+    // The conversation is a line of a file that others are in, too: that file is named, and stays.
+    assert_eq!(ran.code, 1, "{} {}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("none is there"), "{} {}", ran.stdout, ran.stderr);
+    let began = Instant::now();
+    while served.get("/status", "").json()["calls"] != 2 {
+        assert!(began.elapsed() < PATIENCE, "the server goes on showing it");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(served.get("/calls/chat-1", "").status, 404);
+    assert_eq!(served.get("/api/v1/calls/chat-2/comments", "").json().as_array().unwrap().len(), 1);
+    let began = Instant::now();
+    while found(&served, "bill") != 1 || found(&served, "human") != 0 {
+        assert!(began.elapsed() < PATIENCE, "the index goes on finding it");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    drop(served);
+    // And after a start from nothing.
+    let again = Served::start(&dataset, &[]);
+    assert_eq!(again.get("/status", "").json()["calls"], 2);
+    let out = folder.path().join("reviews.parquet");
+    let ran = about_reviews(
+        &["export", "reviews", dataset.to_str().unwrap(), "--out", out.to_str().unwrap()],
+        &dataset,
+    );
+    assert!(ran.stderr.contains("1 reviewed calls"), "{}", ran.stderr);
+}

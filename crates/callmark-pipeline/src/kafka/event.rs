@@ -5,6 +5,7 @@ use super::flow::{Load, Slot};
 use super::live_partition::{LiveDone, LiveJob};
 use super::partition::{BatchToCommit, Finished};
 use callmark_live::Alert;
+use callmark_store::ErasedCalls;
 use callmark_types::CallId;
 use std::collections::{BTreeMap, HashSet};
 
@@ -58,6 +59,8 @@ pub(crate) struct Opened {
     pub(crate) events_next: Option<i64>,
     /// Live calls that are in the dataset.
     pub(crate) committed: HashSet<CallId>,
+    /// Calls that were erased from the dataset, which are not heard again either.
+    pub(crate) erased: ErasedCalls,
     /// Ids of the alerts that were sent of calls which are heard again.
     pub(crate) alerted: HashSet<String>,
 }

@@ -22,8 +22,8 @@ fn failpoint() -> Option<&'static Failpoint> {
     FAILPOINT.get_or_init(read).as_ref()
 }
 
-/// A step of the runtime was reached.
-pub(crate) fn reached(step: &str) {
+/// A step of the program was reached. For tests of crashes.
+pub fn reached(step: &str) {
     if let Some(point) = failpoint().filter(|point| point.step == step)
         && point.left.fetch_sub(1, Ordering::Relaxed) == 1
     {

@@ -15,6 +15,7 @@ use callmark_live::{
     BrokenChunk, CallEvent, Chunk, FinishedCall, LiveOptions, Output, Position, Refusal, Sessions, Source,
     TranscribeJob, Transcribed,
 };
+use callmark_store::ErasedCalls;
 use callmark_types::{CallId, SourcePosition};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -107,6 +108,7 @@ pub(crate) struct LivePartition {
     audio: Queue,
     events: Queue,
     committed_calls: HashSet<CallId>,
+    erased: ErasedCalls,
     alerted: HashSet<String>,
     first_offsets: HashMap<CallId, i64>,
     /// How far the last commit, or the one on its way, goes: audio and events.
@@ -133,7 +135,7 @@ impl LivePartition {
         settings: Arc<LiveSettings>,
         now: Instant,
     ) -> Self {
-        let Opened { next, events_next, committed, alerted } = opened;
+        let Opened { next, events_next, committed, erased, alerted } = opened;
         Self {
             epoch,
             partition,
@@ -142,6 +144,7 @@ impl LivePartition {
             audio: Queue::new(next, now),
             events: Queue::new(events_next, now),
             committed_calls: committed,
+            erased,
             alerted,
             first_offsets: HashMap::new(),
             settled: (next, events_next),
@@ -260,9 +263,12 @@ impl LivePartition {
         self.sessions.on_event(position, self.now_ms(), event)
     }
 
-    /// A call that is in the dataset is not heard again.
+    /// A call that is in the dataset, or was erased from it, is not heard again.
     fn pass_over_committed(&mut self, call_id: &CallId) {
-        if !self.sessions.knows(call_id) && self.committed_calls.contains(call_id) {
+        if self.sessions.knows(call_id) {
+            return;
+        }
+        if self.committed_calls.contains(call_id) || self.erased.has_call(call_id) {
             self.sessions.ignore(call_id);
         }
     }

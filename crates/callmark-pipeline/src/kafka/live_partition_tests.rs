@@ -204,7 +204,7 @@ fn a_call_that_goes_on_holds_the_commit_back_and_a_finished_one_goes_before_it()
     let alerted: HashSet<String> = world.alerts.iter().map(|alert| alert.alert_id.clone()).collect();
     assert_eq!(alerted.len(), 2);
     let committed = HashSet::from([CallId::new("b").unwrap()]);
-    let mut next = World::new(Opened { next: None, events_next: Some(0), committed, alerted });
+    let mut next = World::new(Opened { events_next: Some(0), committed, alerted, ..Opened::default() });
     next.tell("open", 1_000, STARTED);
     next.tell("b", 60_000, STARTED);
     next.tell("b", 60_000 + next.said_ms(), ENDED);
@@ -218,6 +218,19 @@ fn a_call_that_goes_on_holds_the_commit_back_and_a_finished_one_goes_before_it()
     assert_eq!(next.scored.len(), 1, "{:?}", next.scored);
     assert!(next.alerts.is_empty(), "{:?}", next.alerts);
     assert_eq!(next.commit().unwrap().last, next.offsets[0] - 1);
+}
+
+#[test]
+fn an_erased_call_that_is_sent_again_is_not_heard_again() {
+    let erased = std::iter::once(&CallId::new("b").unwrap()).collect();
+    let mut world = World::new(Opened { erased, ..Opened::default() });
+    world.tell("b", 60_000, STARTED);
+    world.say("b", 60_000);
+    world.tell("b", 60_000 + world.said_ms(), ENDED);
+    world.caught_up();
+    world.pass(Duration::from_secs(4));
+    assert!(world.scored.is_empty() && world.alerts.is_empty());
+    assert!(world.commit().is_none_or(|batch| batch.results.is_empty()));
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod workshop;
 
 pub use config::{KafkaPipeline, Start, StreamKind};
 pub use doctor::{KafkaFinding, examine_kafka};
+pub use failpoint::reached;
 pub use failure::StreamError;
 pub use feed::{FeedOptions, FeedReport, LiveFeed, feed, resend};
 pub use properties::Properties;

@@ -133,7 +133,8 @@ impl StoreThread {
             Some(alerts) => self.persist(|_| Ok(alerts.open(partition, epoch, [next, events_next])?))?,
             None => HashSet::new(),
         };
-        Ok(Opened { next, events_next, committed: open.committed_calls().cloned().collect(), alerted })
+        let (committed, erased) = (open.committed_calls().cloned().collect(), open.erased().clone());
+        Ok(Opened { next, events_next, committed, erased, alerted })
     }
 
     fn try_open(&self, partition: PartitionNumber) -> Result<StreamPartition, Trouble> {
@@ -148,6 +149,9 @@ impl StoreThread {
                 removed = recovery.removed_attempts,
                 "what a worker left in the dataset is put right"
             );
+        }
+        if recovery.finished_erasure {
+            tracing::info!("an erasure that was cut short is finished");
         }
         if open.is_new() && self.settings.start == Start::Latest {
             // Where it begins is written down, so that nothing is passed over when the worker starts again.
@@ -303,14 +307,23 @@ fn position_name(events_topic: &str, partition: PartitionNumber) -> String {
     format!("{events_topic}/{partition}")
 }
 
-/// Sorts a batch: a call that the dataset has already is passed over, one with other content under the same id is a
-/// dead letter.
+/// Sorts a batch: a call that the dataset has already, or that was erased from it, is passed over, one with other content
+/// under the same id is a dead letter.
 fn settle(open: &StreamPartition, last: i64, results: Vec<Finished>) -> Settled {
     let mut settled =
         Settled { last, positions: BTreeMap::new(), calls: Vec::new(), dead: Vec::new(), repeats: 0 };
     let mut ids: HashMap<CallId, SourceKey> = HashMap::new();
+    let erased = open.erased();
     for finished in results {
         match finished {
+            Finished::Dead(dead) if dead.letter.call_id.as_ref().is_some_and(|id| erased.has_call(id)) => {
+                settled.repeats += 1;
+            }
+            Finished::Scored { key, call, .. }
+                if erased.has_key(&key) || erased.has_call(&call.record.call_id) =>
+            {
+                settled.repeats += 1;
+            }
             Finished::Dead(dead) => settled.dead.push(*dead),
             Finished::Scored { key, call, original } => {
                 let id = call.record.call_id.clone();
@@ -329,4 +342,54 @@ fn settle(open: &StreamPartition, last: i64, results: Vec<Finished>) -> Settled 
         }
     }
     settled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compose::compose_written;
+    use crate::hear::StageError;
+    use crate::kafka::partition::Original;
+    use crate::transcripts::parse_conversation;
+    use callmark_analytics::Ruleset;
+    use callmark_store::{Selection, erase};
+    use callmark_types::{Lineage, SourcePosition};
+
+    fn call(id: &str) -> ScoredCall {
+        let line = format!(r#"{{"call_id":"{id}","turns":[{{"speaker":"customer","text":"hello"}}]}}"#);
+        let written = parse_conversation(line.as_bytes()).unwrap();
+        compose_written(&Ruleset::built_in(), written, SourcePosition::default(), Lineage::default())
+    }
+
+    fn finished(id: &str, content: &str) -> Finished {
+        let call = call(id);
+        let key = SourceKey::of_file(&call.record.call_id, content);
+        Finished::Scored { key, call: Box::new(call), original: Box::default() }
+    }
+
+    #[test]
+    fn a_message_of_an_erased_call_is_passed_over_whatever_is_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let source = || SourceId::new("calls.recordings", "0").unwrap();
+        let mut open = StreamPartition::open(folder.path(), source()).unwrap().0;
+        let settled = settle(&open, 1, vec![finished("gone", "1"), finished("stays", "1")]);
+        let batch = StreamBatch { last: 1, calls: settled.calls, dead_letters: Vec::new() };
+        open.commit(batch).unwrap();
+        let gone = CallId::new("gone").unwrap();
+        let selection = Selection { call_ids: [gone.clone()].into(), ..Selection::default() };
+        erase(folder.path(), &selection, &mut |_| Ok(()), &mut |_| {}).unwrap();
+
+        let open = StreamPartition::open(folder.path(), source()).unwrap().0;
+        let error = StageError::new("decode", "no sound");
+        let letter = dead(SourcePosition::default(), Some(gone), error, 1, Original::default());
+        let again = vec![
+            finished("gone", "1"),
+            finished("gone", "other"),
+            Finished::Dead(Box::new(letter)),
+            finished("stays", "1"),
+            finished("new", "1"),
+        ];
+        let settled = settle(&open, 6, again);
+        assert_eq!((settled.repeats, settled.calls.len(), settled.dead.len()), (4, 1, 0));
+    }
 }

@@ -7,6 +7,8 @@ mod conformance;
 mod consistency;
 mod crashes;
 mod dead_letters;
+mod erasing;
+mod erasing_crashes;
 mod failures;
 mod reading;
 mod round_trip;

@@ -336,6 +336,30 @@ fn over_time(groups: &Groups) -> Markup {
     }
 }
 
+/// Calls a week, of either kind.
+fn throughput(groups: &Groups, first: i64, last: i64, marks: &[(f64, String)]) -> Markup {
+    let weeks = || groups.by_week.range(first..=last);
+    let most = weeks().flat_map(|(_, arms)| arms.iter().map(|arm| arm.calls)).max().unwrap_or(1) as f64;
+    let line = |arm: usize, name: &str, class| Line {
+        name: name.to_owned(),
+        class,
+        points: weeks()
+            .map(|(week, arms)| {
+                let calls = arms[arm].calls as f64;
+                ((week - first) as f64, calls, calls, calls)
+            })
+            .collect(),
+    };
+    let of = [line(0, "AI", "ai"), line(1, "person or menu", "human")];
+    html! {
+        section.card.chart {
+            h2 { "Calls a week" }
+            (lines("Calls a week", &of, most, |value| text::count(value as usize), marks))
+            p.muted { "The numbers are in the tables beside." }
+        }
+    }
+}
+
 fn segments(
     filter: &Filter,
     title: &str,

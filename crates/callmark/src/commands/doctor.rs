@@ -116,9 +116,11 @@ fn consistency(dataset: &Path) -> Vec<Finding> {
     match check(dataset) {
         Err(e) => vec![finding(false, e.to_string())],
         Ok(report) => {
+            let erased =
+                if report.erased > 0 { format!("; {} were erased", report.erased) } else { String::new() };
             let writer = if report.writer_active { "; a run is writing to it now" } else { "" };
             let summary = format!(
-                "{} calls in {} commits and {} files{writer}",
+                "{} calls in {} commits and {} files{erased}{writer}",
                 report.calls, report.commits, report.files
             );
             let mut findings = vec![finding(report.is_consistent(), summary)];

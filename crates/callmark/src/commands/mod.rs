@@ -4,6 +4,7 @@ mod classify;
 mod compare;
 mod dead_letters;
 mod doctor;
+mod erase;
 mod export;
 mod feed;
 mod models;
@@ -40,6 +41,7 @@ pub(crate) fn dispatch(arguments: Arguments) -> anyhow::Result<Exit> {
         Command::Classify(arguments) => classify::classify(&arguments),
         Command::Rules(command) => rules::rules(&command),
         Command::DeadLetters(command) => dead_letters::dead_letters(command),
+        Command::Erase(arguments) => erase::erase(&arguments),
         Command::Models(command) => models::models(command),
         Command::Doctor(arguments) => doctor::doctor(&arguments),
     }

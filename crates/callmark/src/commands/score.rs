@@ -92,7 +92,7 @@ fn exit_of(report: &RunReport) -> Exit {
     match report {
         _ if report.stopped => Exit::SomeFailed,
         RunReport { dead_letters: 0, .. } => Exit::Done,
-        RunReport { scored: 0, skipped: 0, .. } => Exit::Nothing,
+        RunReport { scored: 0, skipped: 0, erased: 0, .. } => Exit::Nothing,
         _ => Exit::SomeFailed,
     }
 }
@@ -123,6 +123,7 @@ async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> an
                 "dataset": dataset.display().to_string(),
                 "scored": report.scored,
                 "skipped": report.skipped,
+                "erased": report.erased,
                 "dead_letters": report.dead_letters,
                 "audio_ms": report.audio.0,
                 "elapsed_ms": report.elapsed.as_millis() as u64,
@@ -138,6 +139,9 @@ async fn print_summary(dataset: &Path, report: &RunReport, format: Format) -> an
 
 fn report_line(report: &RunReport) -> String {
     let mut parts = vec![format!("{} calls scored", report.scored)];
+    if report.erased > 0 {
+        parts.push(format!("{} erased earlier and left out", report.erased));
+    }
     if report.skipped > 0 {
         parts.push(format!("{} in the dataset already", report.skipped));
     }

@@ -109,15 +109,23 @@ fn database(store: &ReviewStoreArguments) -> anyhow::Result<Option<String>> {
     }
 }
 
+/// Where reviews are kept: the folder, and the database's URL where there is one.
+pub(super) fn review_store(
+    store: &ReviewStoreArguments,
+    dataset: &Path,
+) -> anyhow::Result<(PathBuf, Option<String>)> {
+    Ok((state(store, dataset), database(store)?))
+}
+
 async fn reviews(store: &ReviewStoreArguments, dataset: &Path) -> anyhow::Result<Reviews> {
     if !callmark_store::is_dataset(dataset) {
         return Err(UsageError(format!("{} is no dataset", dataset.display())).into());
     }
-    let folder = state(store, dataset);
     use std::os::unix::fs::DirBuilderExt;
+    let (folder, url) = review_store(store, dataset)?;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| format!("cannot make {}", folder.display()))?;
-    Ok(Reviews::open(database(store)?.as_deref(), &folder).await?)
+    Ok(Reviews::open(url.as_deref(), &folder).await?)
 }
 
 pub(crate) fn users(command: UsersCommand) -> anyhow::Result<Exit> {
