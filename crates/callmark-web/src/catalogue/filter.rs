@@ -8,6 +8,7 @@ use callmark_query::TrustLimits;
 use callmark_types::{Handler, Outcome, Timestamp};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 /// Longest address that is read, in bytes.
 const MOST_QUERY_BYTES: usize = 16_384;
@@ -261,9 +262,9 @@ fn condition(name: &str, value: &str) -> Result<Option<Condition>, FilterError> 
         "asked" => Condition::Asked(yes_or_no(name, value)?),
         "honoured" => Condition::Honoured(yes_or_no(name, value)?),
         "deflected" => Condition::Deflected(yes_or_no(name, value)?),
-        "sentiment_below" => Condition::SentimentBelow(number(name, value)?),
-        "sentiment_above" => Condition::SentimentAbove(number(name, value)?),
-        "longer" => Condition::LongerMs((number(name, value)? * 1_000.0) as i32),
+        "sentiment_below" => Condition::SentimentBelow(number(name, value, SENTIMENT)?),
+        "sentiment_above" => Condition::SentimentAbove(number(name, value, SENTIMENT)?),
+        "longer" => Condition::LongerMs((number(name, value, SECONDS)? * 1_000.0) as i32),
         "trust" => match value {
             "low" => Condition::Doubtful(true),
             "ok" => Condition::Doubtful(false),
@@ -295,10 +296,14 @@ fn yes_or_no(parameter: &str, value: &str) -> Result<bool, FilterError> {
     }
 }
 
-fn number(parameter: &str, value: &str) -> Result<f32, FilterError> {
+/// Bounds of the numbers that are asked for.
+const SENTIMENT: RangeInclusive<f32> = -5.0..=5.0;
+const SECONDS: RangeInclusive<f32> = 0.0..=86_400.0;
+
+fn number(parameter: &str, value: &str, within: RangeInclusive<f32>) -> Result<f32, FilterError> {
     match value.parse::<f32>() {
-        Ok(number) if number.is_finite() && number.abs() < 1e6 => Ok(number),
-        _ => wrong(parameter, "use a number"),
+        Ok(number) if within.contains(&number) => Ok(number),
+        _ => wrong(parameter, format!("use a number from {} to {}", within.start(), within.end())),
     }
 }
 
@@ -433,6 +438,8 @@ mod tests {
             "asked=maybe",
             "from=yesterday",
             "sentiment_below=NaN",
+            "sentiment_above=6",
+            "longer=-1",
             "sort=best",
             "trust=1",
             "from=2026-13-01",
