@@ -55,7 +55,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, WebError> {
         let by_secret = |name: &str| -> String {
             let digest = Sha256::digest(format!("{} {name}", app.secret).as_bytes());
-            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+            crate::text::hex(&digest)
         };
         match &app.options.access {
             Access::ThisMachine => {
@@ -125,10 +125,9 @@ fn is_this_machine(host: &str) -> bool {
 /// Fails where a browser says that another site made the request.
 pub(crate) fn is_from_here(headers: &HeaderMap) -> Result<(), WebError> {
     let elsewhere = || Err(WebError::Forbidden("this request comes from another site".to_owned()));
-    if let Some(site) = headers.get("sec-fetch-site") {
-        if !matches!(site.as_bytes(), b"same-origin" | b"none") {
-            return elsewhere();
-        }
+    let site = headers.get("sec-fetch-site").map(axum::http::HeaderValue::as_bytes);
+    if !matches!(site, None | Some(b"same-origin" | b"none")) {
+        return elsewhere();
     }
     if let Some(origin) = headers.get(header::ORIGIN) {
         let origin = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
@@ -262,7 +261,7 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for PostedJson<T> {
 /// How often somebody may try to log in: by name and address together, by address, and by name.
 const TRIES: [usize; 3] = [5, 30, 100];
 /// Within this time.
-const WITHIN: Duration = Duration::from_secs(15 * 60);
+const WITHIN: Duration = Duration::from_mins(15);
 /// Names and addresses that are remembered.
 const MOST_REMEMBERED: usize = 30_000;
 
@@ -316,8 +315,7 @@ impl LoginLimits {
 
 /// Names are kept as digests: what somebody typed may be their password.
 fn keys(name: &str, peer: Option<IpAddr>) -> [String; 3] {
-    let name: String =
-        Sha256::digest(name.as_bytes()).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let name = crate::text::hex(&Sha256::digest(name.as_bytes())[..8]);
     let peer = peer.map_or_else(String::new, |peer| peer.to_string());
     [format!("{name} {peer}"), format!("from {peer}"), format!("name {name}")]
 }

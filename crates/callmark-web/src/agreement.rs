@@ -21,6 +21,9 @@ pub(crate) struct Agreement {
 /// Stands for what was found, beside the names of people.
 pub(crate) const SCORES: &str = "scores";
 
+/// Answers of two to one question on one call, and the call.
+type Pair = (String, String, String);
+
 /// Questions whose answers are compared.
 const COMPARED: [Question; 4] =
     [Question::Outcome, Question::HumanRequest, Question::Honoured, Question::Sentiment];
@@ -32,7 +35,7 @@ pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
         of_call.entry(&judgement.call_id).or_default().push(judgement.clone());
     }
     // By question and pair: answers of both, and the call.
-    let mut pairs: BTreeMap<(Question, String, String), Vec<(String, String, String)>> = BTreeMap::new();
+    let mut pairs: BTreeMap<(Question, String, String), Vec<Pair>> = BTreeMap::new();
     for (call, said) in &of_call {
         let standing = standing(said);
         let done: BTreeSet<&str> =
@@ -61,9 +64,9 @@ pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
             }
         }
     }
-    let agreement = |((question, a, b), answers): (_, Vec<(String, String, String)>)| {
+    let agreement = |((question, a, b), answers): (_, Vec<Pair>)| {
         let question: Question = question;
-        let (agreed, kappa) = kappa(answers.iter().map(|(a, b, _)| (a.as_str(), b.as_str())));
+        let (agreed, kappa) = kappa(&answers.iter().map(|(a, b, _)| (a.as_str(), b.as_str())));
         Agreement {
             question: question.as_str(),
             between: (a, b),
@@ -93,7 +96,7 @@ fn kind(question: Question, value: &str) -> String {
 }
 
 /// Share of pairs that are alike, and Cohen's kappa.
-fn kappa<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> (f64, Option<f64>) {
+fn kappa<'a>(pairs: &(impl Iterator<Item = (&'a str, &'a str)> + Clone)) -> (f64, Option<f64>) {
     let count = pairs.clone().count() as f64;
     let alike = pairs.clone().filter(|(a, b)| a == b).count() as f64 / count;
     let values: BTreeSet<&str> = pairs.clone().flat_map(|(a, b)| [a, b]).collect();
@@ -120,9 +123,9 @@ mod tests {
                 .into_iter()
                 .flat_map(|(times, pair)| std::iter::repeat_n(pair, times))
                 .collect();
-        let (alike, kappa) = kappa(pairs.iter().copied());
+        let (alike, kappa) = kappa(&pairs.iter().copied());
         assert!((alike - 0.7).abs() < 1e-12 && (kappa.unwrap() - 0.4).abs() < 1e-12);
-        assert_eq!(super::kappa([("y", "y"); 4].into_iter()), (1.0, None));
+        assert_eq!(super::kappa(&[("y", "y"); 4].into_iter()), (1.0, None));
     }
 
     #[test]

@@ -152,7 +152,7 @@ fn name(call: &ScoredCall, silent: &[Span]) -> String {
         digest.update(span.start.0.to_le_bytes());
         digest.update(span.end.0.to_le_bytes());
     }
-    digest.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    crate::text::hex(&digest.finalize()[..16])
 }
 
 fn read_kept(stem: &Path) -> Option<Playable> {

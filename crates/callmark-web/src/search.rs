@@ -378,16 +378,13 @@ fn expression(question: &str) -> Result<Asked, &'static str> {
             .into_iter()
             .find_map(|side| Some((side, after.strip_prefix(side)?.strip_prefix(':')?)));
         let (columns, after) = sided.map_or(("customer agent", after), |(side, after)| (side, after));
-        let (words, is_prefix, after) = match after.strip_prefix('"') {
-            Some(quoted) => {
-                let (words, after) = quoted.split_once('"').unwrap_or((quoted, ""));
-                (words, false, after)
-            }
-            None => {
-                let (word, after) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
-                let stem = word.trim_end_matches('*');
-                (stem, stem.len() < word.len(), after)
-            }
+        let (words, is_prefix, after) = if let Some(quoted) = after.strip_prefix('"') {
+            let (words, after) = quoted.split_once('"').unwrap_or((quoted, ""));
+            (words, false, after)
+        } else {
+            let (word, after) = after.split_once(char::is_whitespace).unwrap_or((after, ""));
+            let stem = word.trim_end_matches('*');
+            (stem, stem.len() < word.len(), after)
         };
         rest = after.trim_start();
         if !words.chars().any(char::is_alphanumeric) {
@@ -404,8 +401,12 @@ fn expression(question: &str) -> Result<Asked, &'static str> {
         let any: Vec<String> = unwanted.iter().map(|term| format!("({term})")).collect();
         return Ok(if any.is_empty() { Asked::Nothing } else { Asked::AllBut(any.join(" OR ")) });
     }
-    let unwanted: String = unwanted.iter().map(|term| format!(" NOT ({term})")).collect();
-    Ok(Asked::Those(format!("({}){unwanted}", wanted.join(" AND "))))
+    let mut expression = format!("({})", wanted.join(" AND "));
+    for term in unwanted {
+        // Writing to a text cannot fail.
+        let _ = write!(expression, " NOT ({term})");
+    }
+    Ok(Asked::Those(expression))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// Longest head of a request, in bytes.
 const MOST_HEAD_BYTES: usize = 32 << 10;
 /// A connection is closed after this, whatever it does: who reads slowly holds it no longer.
-const LONGEST_CONNECTION: Duration = Duration::from_secs(3_600);
+const LONGEST_CONNECTION: Duration = Duration::from_hours(1);
 /// Requests under way are waited for so long when the server is stopped.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -80,13 +80,12 @@ impl Server {
                 () = &mut stop => break,
             };
             let (stream, peer) = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
+                accepted = listener.accept() => if let Ok(accepted) = accepted {
+                    accepted
+                } else {
                     // Out of descriptors, or a peer that is gone already: others may still come.
-                    Err(_) => {
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
                 },
                 () = &mut stop => break,
             };
@@ -120,20 +119,20 @@ fn router(app: Arc<App>) -> Router {
         .nest("/api/v1", api::routes())
         .route(
             "/assets/style.css",
-            get(|| asset("text/css; charset=utf-8", include_str!("../assets/style.css"))),
+            get(async || asset("text/css; charset=utf-8", include_str!("../assets/style.css"))),
         )
         .route(
             "/assets/page.js",
-            get(|| asset("text/javascript; charset=utf-8", include_str!("../assets/page.js"))),
+            get(async || asset("text/javascript; charset=utf-8", include_str!("../assets/page.js"))),
         )
-        .route("/assets/icon.svg", get(|| asset("image/svg+xml", include_str!("../assets/icon.svg"))))
+        .route("/assets/icon.svg", get(async || asset("image/svg+xml", include_str!("../assets/icon.svg"))))
         .fallback(|| async { WebError::NotFound("page") })
         .method_not_allowed_fallback(|| async { WebError::MethodNotAllowed })
         .with_state(app)
         .layer(middleware::from_fn(finish))
 }
 
-async fn asset(kind: &'static str, text: &'static str) -> Response {
+fn asset(kind: &'static str, text: &'static str) -> Response {
     let headers = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "max-age=3600")];
     (headers, text).into_response()
 }

@@ -38,7 +38,7 @@ pub(crate) fn count(number: usize) -> String {
     let digits = number.to_string();
     let mut out = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);
@@ -52,6 +52,16 @@ pub(crate) fn minute(ms: i64) -> String {
         Some(time) => time.to_string().chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect(),
         None => "unknown".to_owned(),
     }
+}
+
+/// Bytes in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// A share in per cent.

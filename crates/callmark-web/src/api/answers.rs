@@ -30,7 +30,7 @@ pub(crate) struct Stored {
 /// The value as JSON; nothing but the status where the caller has it already.
 pub(crate) fn json<T: Serialize>(headers: &HeaderMap, value: &T) -> Result<Response, WebError> {
     let body = serde_json::to_vec(value).map_err(|e| WebError::Internal(e.to_string()))?;
-    let digest: String = Sha256::digest(&body).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let digest = crate::text::hex(&Sha256::digest(&body)[..16]);
     let tag = format!("\"{digest}\"");
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let has =
@@ -63,12 +63,20 @@ pub(crate) fn only_known<'a>(
     }
 }
 
+/// Longest value of a parameter.
+pub(super) const MOST_CHARACTERS: usize = 200;
+
 /// The parameters of an address, each once.
 pub(crate) fn parameters(query: Option<&str>) -> Result<Vec<(String, String)>, WebError> {
     let mut found: Vec<(String, String)> = Vec::new();
     for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
         if found.iter().any(|(known, _)| *known == name) {
             return Err(WebError::BadRequest(format!("parameter {name} is there twice")));
+        }
+        if value.chars().count() > MOST_CHARACTERS {
+            return Err(WebError::BadRequest(format!(
+                "parameter {name} is longer than {MOST_CHARACTERS} characters"
+            )));
         }
         if value.is_empty() {
             return Err(WebError::BadRequest(format!("parameter {name} is empty: leave it out")));

@@ -1,6 +1,6 @@
 //! The API's description, as OpenAPI.
 
-use super::answers::json;
+use super::answers::{MOST_CHARACTERS, json};
 use super::{calls, reviews};
 use crate::access::Caller;
 use crate::catalogue::{PARAMETERS, Sort};
@@ -40,8 +40,10 @@ pub(crate) fn description() -> Value {
     let list = |values: &str| format!("^({values})(,({values}))*$");
     let sorts = Sort::ALL.map(|(_, name, _)| name);
     let schema = |name: &str| match name {
-        "handler" | "last" => json!({"type": "string", "pattern": list("ai|human|ivr")}),
-        "outcome" => json!({"type": "string",
+        "handler" | "last" => {
+            json!({"type": "string", "maxLength": MOST_CHARACTERS, "pattern": list("ai|human|ivr")})
+        }
+        "outcome" => json!({"type": "string", "maxLength": MOST_CHARACTERS,
             "pattern": list("resolved|escalated_resolved|transferred|unresolved|abandoned|unknown")}),
         "asked" | "honoured" | "deflected" => json!({"type": "string", "enum": ["yes", "no"]}),
         "reviewed" => json!({"type": "string", "enum": ["yes", "no", "mine"]}),
@@ -51,7 +53,9 @@ pub(crate) fn description() -> Value {
         "from" | "until" => {
             json!({"type": "string", "format": "date", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"})
         }
-        _ => json!({"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[^\\u0000]*$"}),
+        _ => {
+            json!({"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS, "pattern": "^[^\\u0000]*$"})
+        }
     };
     let mut parameters: Vec<Value> = PARAMETERS
         .iter()

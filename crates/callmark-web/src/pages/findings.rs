@@ -101,45 +101,30 @@ pub(crate) fn findings(call: &ScoredCall) -> Vec<Finding<'_>> {
     found
 }
 
+/// A question about the whole call.
+fn whole<'a>(
+    question: Question,
+    title: &str,
+    (seen, shown): (Option<String>, String),
+    answer: Answer,
+    evidence: Evidence<'a>,
+) -> Finding<'a> {
+    Finding { question, subject: String::new(), title: title.to_owned(), seen, shown, answer, evidence }
+}
+
+fn yes(yes: bool) -> (Option<String>, String) {
+    let word = if yes { "yes" } else { "no" };
+    (Some(word.to_owned()), word.to_owned())
+}
+
 fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
-    let (access, resolution) = (&call.record.human_access, &call.record.resolution);
-    let yes = |yes: bool| if yes { "yes" } else { "no" };
-    let whole = |question, title: &str, seen: Option<String>, shown: String, answer, evidence| Finding {
-        question,
-        subject: String::new(),
-        title: title.to_owned(),
-        seen,
-        shown,
-        answer,
-        evidence,
-    };
-    let turn = resolution.evidence_turn.and_then(|index| call.turns.get(index as usize));
-    let settled = Evidence {
-        at_ms: turn.and_then(|turn| turn.span).map(|span| span.start.0),
-        turn: resolution.evidence_turn,
-        words: turn.map(|turn| turn.text.as_str()),
-        by: None,
-        confidence: Some(resolution.confidence),
-    };
-    let resolved_at = resolution.resolved_at.map(|at| at.0);
-    let asked = access.human_request_count > 0;
+    let access = &call.record.human_access;
+    let (outcome, settled_at) = resolution(call);
+    let asked = Evidence::first(call, &[EventKind::HumanRequest]);
+    let title = "The customer asked for a person";
     let mut found = vec![
-        whole(
-            Question::Outcome,
-            "Outcome",
-            Some(resolution.outcome.as_str().to_owned()),
-            text::words(resolution.outcome.as_str()),
-            Answer::Outcome,
-            settled.clone(),
-        ),
-        whole(
-            Question::HumanRequest,
-            "The customer asked for a person",
-            Some(yes(asked).to_owned()),
-            yes(asked).to_owned(),
-            Answer::YesNo,
-            Evidence::first(call, &[EventKind::HumanRequest]),
-        ),
+        outcome,
+        whole(Question::HumanRequest, title, yes(access.human_request_count > 0), Answer::YesNo, asked),
     ];
     if let Some(honoured) = access.human_request_honoured {
         let evidence = match access.human_reached {
@@ -147,28 +132,39 @@ fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
             None => Evidence::first(call, &[EventKind::Deflection]),
         };
         let title = "A person was heard after that";
-        found.push(whole(
-            Question::Honoured,
-            title,
-            Some(yes(honoured).to_owned()),
-            yes(honoured).to_owned(),
-            Answer::YesNoNone,
-            evidence,
-        ));
+        found.push(whole(Question::Honoured, title, yes(honoured), Answer::YesNoNone, evidence));
     }
-    if resolution.outcome != Outcome::Unknown && call.turns.iter().any(|turn| turn.span.is_some()) {
-        let shown = resolved_at.map_or_else(|| "never".to_owned(), text::clock);
-        let seen = resolved_at.map_or_else(|| "none".to_owned(), |ms| ms.to_string());
-        found.push(whole(
-            Question::ResolvedAtMs,
-            "Settled at",
-            Some(seen),
-            shown,
-            Answer::Milliseconds,
-            settled,
-        ));
-    }
-    let mood = call.record.sentiment.customer.overall;
+    found.extend(settled_at);
+    found.push(sentiment(call));
+    found
+}
+
+/// How the matter ended, and when, where that can be told.
+fn resolution(call: &ScoredCall) -> (Finding<'_>, Option<Finding<'_>>) {
+    let resolution = &call.record.resolution;
+    let turn = resolution.evidence_turn.and_then(|index| call.turns.get(index as usize));
+    let evidence = Evidence {
+        at_ms: turn.and_then(|turn| turn.span).map(|span| span.start.0),
+        turn: resolution.evidence_turn,
+        words: turn.map(|turn| turn.text.as_str()),
+        by: None,
+        confidence: Some(resolution.confidence),
+    };
+    let name = resolution.outcome.as_str();
+    let seen = (Some(name.to_owned()), text::words(name));
+    let outcome = whole(Question::Outcome, "Outcome", seen, Answer::Outcome, evidence.clone());
+    let has_times = call.turns.iter().any(|turn| turn.span.is_some());
+    let settled_at = (resolution.outcome != Outcome::Unknown && has_times).then(|| {
+        let at = resolution.resolved_at.map(|at| at.0);
+        let seen = at.map_or_else(|| "none".to_owned(), |ms| ms.to_string());
+        let shown = at.map_or_else(|| "never".to_owned(), text::clock);
+        whole(Question::ResolvedAtMs, "Settled at", (Some(seen), shown), Answer::Milliseconds, evidence)
+    });
+    (outcome, settled_at)
+}
+
+fn sentiment(call: &ScoredCall) -> Finding<'_> {
+    let score = call.record.sentiment.customer.overall;
     let worst = (call.turns.iter().zip(&call.turn_sentiment))
         .filter(|(turn, score)| turn.speaker == callmark_types::Speaker::Customer && score.is_some())
         .min_by(|a, b| a.1.unwrap_or(0.0).total_cmp(&b.1.unwrap_or(0.0)));
@@ -179,15 +175,9 @@ fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
         by: Some("the turn with the lowest score".to_owned()),
         confidence: None,
     });
-    found.push(whole(
-        Question::Sentiment,
-        "Customer sentiment, -5 to 5",
-        mood.map(|score| format!("{score:.1}")),
-        mood.map_or_else(|| "not scored".to_owned(), |score| format!("{score:+.1}")),
-        Answer::Score,
-        evidence,
-    ));
-    found
+    let shown = score.map_or_else(|| "not scored".to_owned(), |score| format!("{score:+.1}"));
+    let seen = score.map(|score| format!("{score:.1}"));
+    whole(Question::Sentiment, "Customer sentiment, -5 to 5", (seen, shown), Answer::Score, evidence)
 }
 
 /// What was found on a question, as a judgement's value.

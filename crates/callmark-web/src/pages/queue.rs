@@ -360,7 +360,7 @@ pub(crate) async fn calls_csv(
     });
     let (catalogue, rows) = all.await.map_err(|e| WebError::Internal(e.to_string()))?;
     // Made as it is sent: a million lines are never in memory at once.
-    let steps = (0..rows.len().div_ceil(CSV_STEP) + 1).map(move |step| -> Result<Bytes, Infallible> {
+    let steps = (0..=rows.len().div_ceil(CSV_STEP)).map(move |step| -> Result<Bytes, Infallible> {
         let Some(step) = step.checked_sub(1) else { return Ok(Bytes::from_static(CSV_HEAD.as_bytes())) };
         let part = &rows[step * CSV_STEP..((step + 1) * CSV_STEP).min(rows.len())];
         Ok(part

@@ -4,6 +4,7 @@ use crate::calls::event_title;
 use crate::text;
 use callmark_types::{Event, EventKind, Handler, Millis, ScoredCall, Span, Speaker};
 use maud::{Markup, html};
+use std::fmt::Write as _;
 
 /// Units of the picture's width; its height is in the same.
 const WIDTH: f64 = 1_000.0;
@@ -134,12 +135,9 @@ pub(crate) fn handler(handler: Handler) -> &'static str {
 fn summary(call: &ScoredCall, length: Millis) -> String {
     let mut said = format!("Timeline of {}.", text::clock(length.0));
     for segment in &call.record.handler_segments {
-        said += &format!(
-            " {} from {} to {}.",
-            handler(segment.handler),
-            text::clock(segment.span.start.0),
-            text::clock(segment.span.end.0)
-        );
+        let (from, to) = (text::clock(segment.span.start.0), text::clock(segment.span.end.0));
+        // Writing to a text cannot fail.
+        let _ = write!(said, " {} from {from} to {to}.", handler(segment.handler));
     }
     said + &format!(" {} findings are marked; they are listed below.", marks(call).count())
 }

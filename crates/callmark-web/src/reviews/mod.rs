@@ -159,7 +159,7 @@ fn new_id() -> Done<String> {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let mut random = [0_u8; 10];
     getrandom::fill(&mut random).map_err(|e| ReviewError::Database(format!("no random numbers: {e}")))?;
-    let random: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    let random = crate::text::hex(&random);
     Ok(format!("{:014x}{random}", since_1970.as_micros() as u64))
 }
 

@@ -113,14 +113,14 @@ async fn turn() -> Option<tokio::sync::SemaphorePermit<'static>> {
 
 /// The digest under which a session's token is stored: who reads the database cannot log in.
 fn digest(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    crate::text::hex(&Sha256::digest(token.as_bytes()))
 }
 
 /// 32 random bytes, hex.
 pub(crate) fn random_token() -> Done<String> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|e| ReviewError::Database(format!("no random numbers: {e}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(crate::text::hex(&bytes))
 }
 
 fn checked_name(name: &str) -> Done<String> {
@@ -245,12 +245,11 @@ impl Reviews {
         }
         let found = self.user_by_name(name).await?;
         let stored = found.as_ref().and_then(|(_, hash)| hash.clone());
-        let is_right = match stored {
-            Some(stored) => matches(password.to_owned(), stored).await,
-            None => {
-                hash(password.to_owned()).await?;
-                false
-            }
+        let is_right = if let Some(stored) = stored {
+            matches(password.to_owned(), stored).await
+        } else {
+            hash(password.to_owned()).await?;
+            false
         };
         match found {
             Some((user, _)) if is_right && user.active => Ok(Some((self.start_session(&user).await?, user))),

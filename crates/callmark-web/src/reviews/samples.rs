@@ -327,7 +327,9 @@ mod tests {
         let of: Vec<(u32, &Row)> = rows.iter().enumerate().map(|(i, row)| (i as u32, row)).collect();
         let mut picked = [0_f64; 50];
         for seed in 0..2_000 {
-            draw(&of, SampleKind::Random, 10, seed).into_iter().for_each(|n| picked[n as usize] += 1.0);
+            for n in draw(&of, SampleKind::Random, 10, seed) {
+                picked[n as usize] += 1.0;
+            }
         }
         // 400 expected of each, standard deviation 17.9.
         assert!(picked.iter().all(|n| (n - 400.0).abs() < 5.0 * 17.9), "{picked:?}");

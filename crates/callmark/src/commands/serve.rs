@@ -11,6 +11,7 @@ use callmark_web::{
     Access, Reviews, Role, ServeError, ServeOptions, Server, export_judgements, export_labels,
 };
 use std::io::{BufRead, IsTerminal, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Folder of reviews, index and recordings in a dataset; names that begin with `_` are no tables.
@@ -121,7 +122,6 @@ async fn reviews(store: &ReviewStoreArguments, dataset: &Path) -> anyhow::Result
     if !callmark_store::is_dataset(dataset) {
         return Err(UsageError(format!("{} is no dataset", dataset.display())).into());
     }
-    use std::os::unix::fs::DirBuilderExt;
     let (folder, url) = review_store(store, dataset)?;
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| format!("cannot make {}", folder.display()))?;

@@ -1,5 +1,7 @@
 //! A review server for tests, and plain HTTP to ask it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
+
 use super::{CHATS, Ran, callmark, write};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// How long a server may take to start or to answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A server that is stopped when it is dropped.
@@ -102,10 +104,10 @@ impl Answer {
         let mut head =
             format!("{method} {path} HTTP/1.1\r\ncontent-length: {}\r\nconnection: close\r\n", body.len());
         if !headers.iter().any(|(name, _)| *name == "host") {
-            head += &format!("host: {address}\r\n");
+            head.push_str(&["host: ", address, "\r\n"].concat());
         }
         for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
-            head += &format!("{name}: {value}\r\n");
+            head.push_str(&[name, ": ", value, "\r\n"].concat());
         }
         stream.write_all((head + "\r\n" + body).as_bytes()).unwrap();
         Self::read(stream)
