@@ -45,7 +45,7 @@
 //!
 //! # Erasing calls
 //!
-//! A committed file changes for one reason only: calls are erased ([`erase`]). Under the lock everything that changes is
+//! A committed file changes for one reason only: calls are erased ([`erase`](mod@erase)). Under the lock everything that changes is
 //! written beside the old, then a plan of what takes whose place is given its name: **this is the erasure**. Then
 //! files and records are replaced under the names they have, and whoever opens the dataset next finishes what a crash
 //! cut short. A record of which calls were erased no longer names them and has format 2; `erased.json` keeps digests of

@@ -7,7 +7,7 @@
 //! | `_rescore/changes.jsonl` | what a rescore changed, a line a call | writes it without the calls' lines |
 //! | `_rescore/*.half`, `repeats/*.half` | left by a run that was cut short | removes |
 //! | `repeats/*.parquet` | passes of `callmark repeats` | removes those that name a call or customer: made again by another pass |
-//! | `_review/*` | reviews, search index, decoded recordings of `callmark-web` | whoever calls sees to it: see [`super::erase`] |
+//! | `_review/*` | reviews, search index, decoded recordings of `callmark-web` | whoever calls sees to it: see [`super::erase()`] |
 //! | `*.parquet` with a column `call_id` | reviews and surveys put into the dataset's folder | writes it without the calls' rows |
 //!
 //! Dead letters are in [`super::survey`]. `_lock`, `_rescore/plan.json`, `_rescore/report.json` and `truth.json` name no call.
