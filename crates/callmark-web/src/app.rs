@@ -128,7 +128,8 @@ impl App {
             }
             *self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(renewed);
         }
-        if !is_new && !first {
+        let (indexed, all) = (self.indexed() as usize, self.catalogue().rows.len());
+        if !is_new && !first && indexed == all {
             return Ok(());
         }
         let (catalogue, dataset) = (self.catalogue(), self.options.dataset.clone());

@@ -74,6 +74,22 @@ pub(crate) fn hide_personal(call: &mut ScoredCall) {
     }
 }
 
+/// A text that somebody wrote about a call, personal data hidden.
+pub(crate) fn without_personal(text: &str) -> String {
+    let line = SpokenLine { side: 0, words: text.split_whitespace().collect() };
+    let found = find_personal(&[line]);
+    if found.is_empty() {
+        return text.to_owned();
+    }
+    let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+    for data in found {
+        for (at, word) in words.iter_mut().enumerate().skip(data.first).take(data.last + 1 - data.first) {
+            *word = if at == data.first { data.kind.placeholder() } else { "·".to_owned() };
+        }
+    }
+    words.join(" ")
+}
+
 /// Each word of the turn inside a span becomes the placeholder; how many there are stays, so that a span of words that a
 /// reviewer marks means the same to all.
 fn mask(turn: &mut Turn, spans: &[(usize, usize, String)]) {
@@ -109,6 +125,12 @@ pub(crate) fn event_title(event: &Event) -> String {
 mod tests {
     use super::*;
     use callmark_types::{Span, Speaker, Word};
+
+    #[test]
+    fn what_people_write_is_hidden_too() {
+        assert_eq!(without_personal("it was said  twice"), "it was said  twice");
+        assert_eq!(without_personal("write to lee@sample.org please"), "write to [email] please");
+    }
 
     #[test]
     fn hidden_words_keep_their_places() {

@@ -65,6 +65,14 @@ impl Server {
         self.app.catalogue().rows.len()
     }
 
+    /// Whether somebody can log in, where people have to.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn has_users(&self) -> Result<bool, ServeError> {
+        Ok(self.app.reviews.users().await?.iter().any(|user| user.active))
+    }
+
     /// Answers until `stop` is ready, then finishes what is under way.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { app, listener } = self;

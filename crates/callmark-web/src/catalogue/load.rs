@@ -89,12 +89,15 @@ impl Catalogue {
     /// The dataset as it is now; `None` where that is `self`. What `self` has read is not read again, unless a file that it
     /// was read from is there no more.
     pub(crate) fn renewed(&self, dataset: &Path) -> Result<Option<Self>, CatalogueError> {
-        let now = sources(dataset)?;
-        if now == self.files {
-            return Ok(None);
-        }
+        let known: HashSet<&Source> = self.files.iter().collect();
+        // A commit is visible a moment before its files are in place: those come with the next look.
+        let is_there = |source: &Source| known.contains(source) || dataset.join(&*source.path).exists();
+        let now: Vec<Source> = sources(dataset)?.into_iter().filter(is_there).collect();
         let has: HashSet<&Source> = now.iter().collect();
         let grown = self.files.iter().all(|source| has.contains(source));
+        if grown && now.len() == self.files.len() {
+            return Ok(None);
+        }
         let mut next = if grown { self.clone() } else { Self::default() };
         let had: HashSet<Source> = next.files.iter().cloned().collect();
         for source in now.into_iter().filter(|source| !had.contains(source)) {
@@ -106,7 +109,6 @@ impl Catalogue {
     fn read(&mut self, dataset: &Path, source: Source) -> Result<(), CatalogueError> {
         let unreadable =
             |reason: String| CatalogueError::Unreadable { path: source.path.to_string(), reason };
-        // A commit is visible a moment before its files are in place.
         let file = File::open(dataset.join(&*source.path)).map_err(|e| unreadable(e.to_string()))?;
         let builder =
             ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(e.to_string()))?;

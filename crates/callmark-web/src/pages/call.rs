@@ -7,6 +7,7 @@ use super::{review, talk};
 use crate::access::Caller;
 use crate::app::App;
 use crate::audio::{AudioError, STEPS};
+use crate::calls::without_personal;
 use crate::catalogue::{self, Cursor, Row};
 use crate::error::WebError;
 use crate::norms::{MEASURES, Norms, shown};
@@ -63,6 +64,15 @@ impl Opened {
         let mut judgements = app.reviews.judgements(id).await?;
         let (mut comments, mut disputes) =
             (app.reviews.comments(id).await?, app.reviews.disputes(Some(id)).await?);
+        if caller.user.role < Role::Lead {
+            for judgement in &mut judgements {
+                for text in
+                    [&mut judgement.value, &mut judgement.seen, &mut judgement.note].into_iter().flatten()
+                {
+                    *text = without_personal(text);
+                }
+            }
+        }
         if blind {
             judgements.retain(|judgement| judgement.reviewer == caller.user.name);
             comments.retain(|comment| comment.author == caller.user.name);
@@ -124,7 +134,8 @@ pub(crate) async fn next_call(
 ) -> Result<Option<String>, WebError> {
     let parameters: Vec<(String, String)> =
         form_urlencoded::parse(queue.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-    let filter = read_filter(&parameters)?;
+    // A list that cannot be read has no next call; the call itself is there.
+    let Ok(filter) = read_filter(&parameters) else { return Ok(None) };
     let catalogue = app.catalogue();
     let Some((number, _)) = catalogue.find(&row.id) else { return Ok(None) };
     let sets = app.sets(&catalogue, &filter, &caller.user).await?;

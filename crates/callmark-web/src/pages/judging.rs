@@ -5,6 +5,7 @@ use super::findings::seen;
 use super::review::panel;
 use crate::access::{Caller, Posted};
 use crate::app::App;
+use crate::calls::hide_personal;
 use crate::error::WebError;
 use crate::reviews::{NewJudgement, Question, Role, Verdict};
 use crate::text;
@@ -20,7 +21,9 @@ pub(crate) async fn store(
     mut given: Vec<NewJudgement>,
 ) -> Result<Vec<String>, WebError> {
     caller.may(Role::Reviewer)?;
-    let (.., call) = app.call_as_it_is(id).await?;
+    let (.., mut call) = app.call_as_it_is(id).await?;
+    // What was seen is kept with the judgement, for all to read: without personal data.
+    hide_personal(&mut call);
     let mut seen_of = Vec::new();
     for judgement in &mut given {
         let found = seen(&call, judgement.question, &judgement.subject);

@@ -56,6 +56,7 @@ pub(crate) async fn queue_page(
         (count_line(&caller, &catalogue, &filter, &found))
         @if found.rows.is_empty() { (nothing(&catalogue, &filter)) }
         @else { (table(&app, &catalogue, &filter, &found, &done)) }
+        @if after.is_some() { p { a href={ "/calls?" (filter.query()) } { "First page" } } }
         @if let Some(next) = found.next {
             p.pager { a.button href={ "/calls?" (filter.query()) "&after=" (next) } rel="next" { "Next " (PAGE) } }
         }

@@ -30,6 +30,12 @@ pub(crate) fn serve(arguments: &ServeArguments) -> anyhow::Result<Exit> {
         let scheme = if arguments.https { "https, through the proxy, from" } else { "http" };
         let address = server.address()?;
         say(&format!("{} calls. Open {scheme}://{address}/ (Ctrl-C stops)", server.calls()));
+        if arguments.access == AccessMode::Accounts && !server.has_users().await? {
+            say(&format!("nobody can log in yet: callmark users add {} NAME --role admin", arguments.dataset.display()));
+        }
+        if !address.ip().is_loopback() && !arguments.https {
+            say("passwords and calls travel in clear: put a proxy that speaks HTTPS in front, and say --https");
+        }
         if arguments.audio.is_empty() {
             say("no recordings are played: give their folder with --audio DIR");
         }
