@@ -71,6 +71,8 @@ if (audio) {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-seek]");
   if (button) seek(+button.dataset.seek);
+  const spoken = event.target.closest(".w[data-s]");
+  if (spoken && getSelection().isCollapsed) seek(+spoken.dataset.s);
   const pick = event.target.closest("button[data-pick]");
   if (pick) pickTurn(pick.closest(".turn"));
 });
@@ -113,6 +115,14 @@ byId("turns")?.addEventListener("mouseup", () => {
   fillMissed(item.dataset.turn, own[0].dataset.w, own.at(-1).dataset.w, own.map((w) => w.textContent).join(" "));
 });
 
+// Words that were marked belong to their turn.
+document.addEventListener("input", (event) => {
+  if (event.target.id !== "missed-turn") return;
+  byId("missed-words").value = "";
+  byId("missed-quote").textContent = `Turn ${event.target.value}`;
+  document.querySelectorAll(".w.picked").forEach((w) => w.classList.remove("picked"));
+});
+
 // --- Forms ---------------------------------------------------------------------------------------------------------
 
 document.addEventListener("submit", async (event) => {
@@ -128,8 +138,10 @@ document.addEventListener("submit", async (event) => {
     const answer = await fetch(form.action, { method: "POST", body, headers: { "X-Requested-With": "fetch" } });
     if (!answer.ok) throw new Error(await reason(answer));
     if (done) { location.href = done; return; }
+    const drafts = written(form);
     const focused = finding ?? form.closest("[id]")?.id;
     byId("review").innerHTML = await answer.text();
+    restore(drafts);
     announce("Stored");
     const place = byId(focused);
     if (finding) place?.focus({ preventScroll: true }); else place?.querySelector("button")?.focus({ preventScroll: true });
@@ -139,6 +151,26 @@ document.addEventListener("submit", async (event) => {
     complain(form, error.message);
   }
 });
+
+// What is typed or chosen in the other forms is still there when the part of the page is made anew.
+const WRITTEN = "input:not([type=hidden]), textarea, select, #missed-words";
+const place = (field) => `${field.closest("[id]:not(input, textarea, select)")?.id} ${field.name} ${field.type === "radio" ? field.value : ""}`;
+
+function written(sent) {
+  const fields = [...byId("review").querySelectorAll(WRITTEN)].filter((field) => field.form !== sent);
+  const open = [...byId("review").querySelectorAll("details[open][id]")].map((details) => details.id);
+  return { open, fields: fields.map((field) => ({ place: place(field), value: field.value, checked: field.checked })) };
+}
+
+function restore({ open, fields }) {
+  open.forEach((id) => { const details = byId(id); if (details) details.open = true; });
+  const kept = new Map(fields.map((field) => [field.place, field]));
+  for (const field of byId("review").querySelectorAll(WRITTEN)) {
+    const draft = kept.get(place(field));
+    if (!draft) continue;
+    if (field.type === "radio" || field.type === "checkbox") field.checked = draft.checked; else field.value = draft.value;
+  }
+}
 
 async function reason(answer) {
   const text = await answer.text();

@@ -33,6 +33,8 @@ pub(crate) struct Caller {
     pub(crate) user: User,
     /// What a form has to bring back.
     pub(crate) csrf: String,
+    /// Whether they have a session of their own.
+    pub(crate) may_log_out: bool,
 }
 
 impl Caller {
@@ -63,36 +65,42 @@ impl FromRequestParts<Arc<App>> for Caller {
                 if !host(&parts.headers).is_some_and(is_this_machine) {
                     return Err(WebError::Forbidden("use http://127.0.0.1 or http://localhost".to_owned()));
                 }
-                let user = app.reviews.known_user("me", Role::Admin).await?;
-                Ok(Self { csrf: by_secret(&user.name), user })
+                let user = app.reviews.known_user("me", Some(Role::Admin)).await?;
+                Ok(Self { csrf: by_secret(&user.name), user, may_log_out: false })
             }
             Access::Accounts => {
                 let token = session_token(&parts.headers, app.options.https).ok_or(WebError::NotLoggedIn)?;
                 let session = app.reviews.session(token).await?;
                 let Session { user, csrf } = session.ok_or(WebError::NotLoggedIn)?;
-                Ok(Self { user, csrf })
+                Ok(Self { user, csrf, may_log_out: true })
             }
-            Access::Proxy { user_header, role_header, from } => {
+            Access::Proxy { user_header, role_header } => {
                 let peer = peer(parts);
-                if !peer.is_some_and(|peer| from.contains(&peer)) {
+                if !peer.is_some_and(|peer| app.options.proxies.contains(&peer)) {
                     return Err(WebError::Forbidden("come through the proxy".to_owned()));
                 }
-                let read =
-                    |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
-                let name = read(user_header).filter(|name| !name.is_empty()).ok_or(WebError::NotLoggedIn)?;
+                let read = |name: &str| {
+                    let mut values = parts.headers.get_all(name).iter();
+                    let value = values.next().and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+                    // Two names are nobody's: one may be the caller's own invention.
+                    value.map(str::trim).filter(|value| !value.is_empty() && values.next().is_none())
+                };
+                let name = read(user_header).ok_or_else(|| {
+                    WebError::Forbidden("the proxy names no user, or more than one".to_owned())
+                })?;
                 let role = match role_header {
-                    None => Role::Reviewer,
-                    Some(header) => read(header).and_then(Role::parse).ok_or_else(|| {
+                    None => None,
+                    Some(header) => Some(read(header).and_then(Role::parse).ok_or_else(|| {
                         WebError::Forbidden(
                             "the proxy names none of the roles viewer, reviewer, lead, admin".to_owned(),
                         )
-                    })?,
+                    })?),
                 };
                 let user = app.reviews.known_user(name, role).await?;
                 if !user.active {
                     return Err(WebError::Forbidden("this account is closed".to_owned()));
                 }
-                Ok(Self { csrf: by_secret(&user.name), user })
+                Ok(Self { csrf: by_secret(&user.name), user, may_log_out: false })
             }
         }
     }
@@ -108,6 +116,18 @@ pub(crate) fn session_token(headers: &HeaderMap, https: bool) -> Option<&str> {
 
 pub(crate) fn peer(parts: &Parts) -> Option<IpAddr> {
     parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical())
+}
+
+/// Who asks: the peer, or, where that is a proxy that is believed, whom it names last.
+fn client(parts: &Parts, proxies: &[IpAddr]) -> Option<IpAddr> {
+    let peer = peer(parts)?;
+    if !proxies.contains(&peer) {
+        return Some(peer);
+    }
+    let named =
+        parts.headers.get_all("x-forwarded-for").iter().next_back().and_then(|value| value.to_str().ok());
+    let last = named.and_then(|list| list.rsplit(',').next()).and_then(|address| address.trim().parse().ok());
+    last.or(Some(peer))
 }
 
 fn host(headers: &HeaderMap) -> Option<&str> {
@@ -225,10 +245,11 @@ pub(crate) struct LoginForm {
 impl FromRequest<Arc<App>> for LoginForm {
     type Rejection = WebError;
 
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, WebError> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, WebError> {
         let (parts, content) = request.into_parts();
         is_from_here(&parts.headers)?;
-        Ok(Self { fields: Fields::parse(&body(content).await?)?, peer: peer(&parts) })
+        let peer = client(&parts, &app.options.proxies);
+        Ok(Self { fields: Fields::parse(&body(content).await?)?, peer })
     }
 }
 
@@ -303,9 +324,16 @@ impl LoginLimits {
         }
     }
 
-    /// Forgets the tries of who has logged in.
+    /// Takes the try of who has logged in back, and forgets what they did wrong before.
     pub(crate) fn succeeded(&self, name: &str, peer: Option<IpAddr>) {
-        self.lock().remove(&keys(name, peer)[0]);
+        let mut tries = self.lock();
+        let [own, others @ ..] = keys(name, peer);
+        tries.remove(&own);
+        for key in others {
+            if let Some((count, _)) = tries.get_mut(&key) {
+                *count = count.saturating_sub(1);
+            }
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, (usize, Instant)>> {
@@ -331,6 +359,13 @@ mod tests {
         for _ in 0..5 {
             limits.check("ann", here).unwrap();
             limits.failed("ann", here);
+        }
+        // A whole team logs in behind one proxy.
+        for at in 0..200 {
+            let name = format!("member {at}");
+            limits.check(&name, here).unwrap();
+            limits.failed(&name, here);
+            limits.succeeded(&name, here);
         }
         assert!(matches!(limits.check("ann", here), Err(WebError::TooMany(seconds)) if seconds > 800));
         limits.check("ann", there).unwrap();

@@ -37,7 +37,19 @@ pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
     // By question and pair: answers of both, and the call.
     let mut pairs: BTreeMap<(Question, String, String), Vec<Pair>> = BTreeMap::new();
     for (call, said) in &of_call {
-        let standing = standing(said);
+        // As each saw it alone: what somebody says once they are done may follow what others said.
+        let mut finished: BTreeSet<&str> = BTreeSet::new();
+        let alone: Vec<Judgement> = (said.iter())
+            .filter(|j| {
+                let before = !finished.contains(j.reviewer.as_str());
+                if j.question == Question::Done {
+                    finished.insert(&j.reviewer);
+                }
+                before
+            })
+            .cloned()
+            .collect();
+        let standing = standing(&alone);
         let done: BTreeSet<&str> =
             (standing.iter()).filter(|j| j.question == Question::Done).map(|j| j.reviewer.as_str()).collect();
         for question in COMPARED {

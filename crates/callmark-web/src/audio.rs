@@ -36,6 +36,8 @@ pub(crate) enum AudioError {
     Outside,
     #[error("the recording is not where it was when the call was scored")]
     Gone,
+    #[error("another recording lies where the one that was scored was")]
+    Another,
     #[error("the recording cannot be read: {0}")]
     Unreadable(String),
 }
@@ -85,9 +87,9 @@ impl Recordings {
         if let Some(playable) = read_kept(&stem) {
             return Ok(playable);
         }
-        let folder = self.kept.clone();
+        let (folder, scored) = (self.kept.clone(), call.record.source.sha256.clone());
         let made = tokio::task::spawn_blocking(move || {
-            let playable = make(&source, &silent, &stem)?;
+            let playable = make(&source, scored.as_deref(), &silent, &stem)?;
             make_room(&folder, &stem);
             Ok(playable)
         });
@@ -167,8 +169,13 @@ fn read_kept(stem: &Path) -> Option<Playable> {
     Some(Playable { wav, peaks })
 }
 
-fn make(source: &Path, silent: &[Span], stem: &Path) -> Result<Playable, AudioError> {
+fn make(source: &Path, scored: Option<&str>, silent: &[Span], stem: &Path) -> Result<Playable, AudioError> {
     let unreadable = |reason: String| AudioError::Unreadable(reason);
+    let bytes = fs::read(source).map_err(|e| unreadable(e.kind().to_string()))?;
+    if scored.is_some_and(|scored| crate::text::hex(&Sha256::digest(&bytes)) != scored) {
+        return Err(AudioError::Another);
+    }
+    drop(bytes);
     // The error would name the file.
     let decoded = decode_file(source, &DecodeOptions::default())
         .map_err(|e| unreadable(format!("it is not as it was ({})", e.kind())))?;
@@ -308,6 +315,9 @@ mod tests {
             let refused = recordings.playable(&recorded(&other), true).await.unwrap_err();
             assert!(matches!(refused, AudioError::Outside | AudioError::Gone), "{other}: {refused:?}");
         }
+        let mut replaced = recorded("a.wav");
+        replaced.record.source.sha256 = Some("0".repeat(64));
+        assert_eq!(recordings.playable(&replaced, false).await.unwrap_err(), AudioError::Another);
         let nowhere = Recordings::new(&[], folder.path()).unwrap();
         assert_eq!(nowhere.playable(&recorded("a.wav"), false).await.unwrap_err(), AudioError::NoFolder);
         assert_eq!(

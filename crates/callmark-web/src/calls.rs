@@ -62,6 +62,14 @@ pub(crate) fn hide_personal(call: &mut ScoredCall) {
     for (at, spans) in &hidden {
         mask(&mut call.turns[*at], spans);
     }
+    // What was taken for invented may be what was said.
+    for turn in call.turns.iter_mut().filter(|turn| turn.dropped_reason.is_some()) {
+        let hidden = without_personal(&turn.text);
+        if hidden != turn.text {
+            turn.text = hidden;
+            turn.words.clear();
+        }
+    }
     for event in &mut call.events {
         let index = event.turn_index.map(|index| index as usize);
         if let Some(spans) = index.and_then(|index| hidden.get(&index)) {
@@ -88,6 +96,24 @@ pub(crate) fn without_personal(text: &str) -> String {
         }
     }
     words.join(" ")
+}
+
+/// Hides personal data in the lines of a call, each with whether the customer says it.
+pub(crate) fn hide_in_lines(lines: &mut [(bool, String)]) {
+    let spoken: Vec<SpokenLine<'_>> = lines
+        .iter()
+        .map(|(is_customer, text)| SpokenLine {
+            side: u16::from(!is_customer),
+            words: text.split_whitespace().collect(),
+        })
+        .collect();
+    let found = find_personal(&spoken);
+    for of_line in found.chunk_by(|a, b| a.line == b.line) {
+        let text = &mut lines[of_line[0].line].1;
+        let words = text.split_whitespace().enumerate();
+        let hidden = |at: usize| of_line.iter().any(|data| (data.first..=data.last).contains(&at));
+        *text = words.filter(|(at, _)| !hidden(*at)).map(|(_, word)| word).collect::<Vec<_>>().join(" ");
+    }
 }
 
 /// Each word of the turn inside a span becomes the placeholder; how many there are stays, so that a span of words that a
@@ -124,7 +150,7 @@ pub(crate) fn event_title(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use callmark_types::{Span, Speaker, Word};
+    use callmark_types::{DroppedReason, Span, Speaker, Word};
 
     #[test]
     fn what_people_write_is_hidden_too() {
@@ -154,6 +180,12 @@ mod tests {
         };
         mask(&mut turn, &[(3, 6, "[card]".to_owned())]);
         assert_eq!(turn.text, "my card is [card] · · · thanks");
+        let mut call = crate::tests::call("c");
+        let dropped =
+            Turn { dropped_reason: Some(DroppedReason::Repetition), text: text.to_owned(), ..turn.clone() };
+        call.turns = vec![dropped];
+        hide_personal(&mut call);
+        assert!(!call.turns[0].text.contains("4242"), "{}", call.turns[0].text);
         assert_eq!(turn.words.len(), 8);
         assert!(turn.words.iter().all(|word| !word.word.contains("4242")));
     }

@@ -1,6 +1,7 @@
 //! From judgements to labels: what people together say of a call, as `compare` and `trust` take it.
 //!
-//! Only calls that somebody is done with have labels. Where several people are, a lead's word counts before a reviewer's,
+//! Only calls that somebody is done with have labels. What a lead has overturned in a dispute does not count until it is
+//! judged again. Where several people are, a lead's word counts before a reviewer's,
 //! and of equals the latest. What nobody judged is null: nothing is taken for agreed because it was not corrected.
 
 use crate::reviews::standing;
@@ -97,26 +98,30 @@ impl Label {
     }
 }
 
-/// Whether the customer asked for a person, by what was said of the single findings.
+/// Whether the customer asked for a person, by what was said of the single findings: one that is agreed with or added says so;
+/// those that are rejected do not say that there is no other.
 fn asked(own: &[&Judgement]) -> Option<bool> {
     let is_request = |value: &Option<String>| value.as_deref() == Some("human_request");
     if own.iter().any(|j| j.question == Question::Missed && is_request(&j.value)) {
         return Some(true);
     }
-    let of_requests: Vec<Verdict> = own
-        .iter()
-        .filter(|j| j.question == Question::Event && is_request(&j.seen))
-        .map(|j| j.verdict)
-        .collect();
-    if of_requests.is_empty() { None } else { Some(of_requests.contains(&Verdict::Agree)) }
+    let is_agreed =
+        |j: &&Judgement| j.question == Question::Event && j.verdict == Verdict::Agree && is_request(&j.seen);
+    own.iter().any(is_agreed).then_some(true)
 }
 
 /// The labels of all calls, by id.
 pub(crate) async fn labels(reviews: &Reviews) -> Result<BTreeMap<String, Label>, ReviewError> {
     let roles: HashMap<String, Role> =
         reviews.users().await?.into_iter().map(|user| (user.name, user.role)).collect();
+    let overturned = reviews.overturned().await?;
+    let stands = |judgement: &Judgement| {
+        let role = roles.get(&judgement.reviewer).copied().unwrap_or(Role::Reviewer);
+        let key = (judgement.call_id.clone(), judgement.question.as_str().to_owned());
+        role >= Role::Lead || overturned.get(&key).is_none_or(|at| judgement.at_ms > *at)
+    };
     let mut of_call: BTreeMap<String, Vec<Judgement>> = BTreeMap::new();
-    for judgement in reviews.all_judgements().await? {
+    for judgement in reviews.all_judgements().await?.into_iter().filter(stands) {
         of_call.entry(judgement.call_id.clone()).or_default().push(judgement);
     }
     Ok(of_call.into_iter().filter_map(|(id, said)| Some((id, label(&said, &roles)?))).collect())
@@ -284,7 +289,9 @@ mod tests {
     fn requests_are_counted_from_findings_where_nobody_answers_the_question_itself() {
         let done = said(9, "ann", Question::Done, Verdict::Agree, None, None);
         let wrong = said(1, "ann", Question::Event, Verdict::Correct, None, Some("human_request"));
-        assert_eq!(label(&[wrong.clone(), done.clone()], &roles()).unwrap().human_request, Some(false));
+        assert_eq!(label(&[wrong.clone(), done.clone()], &roles()).unwrap().human_request, None);
+        let right = said(1, "ann", Question::Event, Verdict::Agree, None, Some("human_request"));
+        assert_eq!(label(&[right, done.clone()], &roles()).unwrap().human_request, Some(true));
         let missed = said(2, "ann", Question::Missed, Verdict::Correct, Some("human_request"), None);
         assert_eq!(
             label(&[wrong.clone(), missed, done.clone()], &roles()).unwrap().human_request,

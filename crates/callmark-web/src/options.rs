@@ -18,8 +18,6 @@ pub enum Access {
         user_header: String,
         /// Header with their role; without it all are reviewers.
         role_header: Option<String>,
-        /// Addresses of the proxy; what others say in these headers is ignored.
-        from: Vec<IpAddr>,
     },
 }
 
@@ -36,6 +34,8 @@ pub struct ServeOptions {
     pub database: Option<String>,
     /// How people are known.
     pub access: Access,
+    /// Addresses of proxies in front: what others say of users and of where they come from is ignored.
+    pub proxies: Vec<IpAddr>,
     /// Folders of recordings that may be played.
     pub audio: Vec<PathBuf>,
     /// Folder of scorecards.
@@ -86,9 +86,7 @@ impl ServeOptions {
                 self.listen
             )));
         }
-        if let Access::Proxy { from, .. } = &self.access
-            && from.is_empty()
-        {
+        if matches!(self.access, Access::Proxy { .. }) && self.proxies.is_empty() {
             return Err(ServeError::Options(
                 "--access proxy needs --proxy-from ADDRESS: from whom the user's name is believed".to_owned(),
             ));

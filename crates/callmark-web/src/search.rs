@@ -1,11 +1,14 @@
 //! Which calls have these words in them: an index of what was said, beside the reviews, made from the tables.
 //!
-//! It holds nothing that the tables do not: it is made again where it is missing, of another version, or where a file that
+//! Personal data is not in it: nobody finds out a number by looking for it, digit by digit. It holds nothing that the tables do
+//! not: it is made again where it is missing, of another version, or where a file that
 //! it was made of is there no more (what was erased is then in no byte of it). A document is a call; its number is that
 //! of the call's row in its file, behind the documents of the files before, so no ids are kept.
 
+use crate::calls::hide_in_lines;
 use crate::catalogue::{Catalogue, RowSet, Source};
 use arrow::array::{Array, AsArray, RecordBatch};
+use callmark_types::EventKind;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sqlx::sqlite::{
@@ -19,15 +22,20 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 /// Version of the index's layout; another one is thrown away.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// Name of the index's file.
 const FILE: &str = "search.sqlite";
 /// Calls that go into the index in one transaction, at least.
 const CALLS_PER_TRANSACTION: usize = 20_000;
 /// Answers that are kept: going through pages asks the same question again.
 const KEPT_ANSWERS: usize = 32;
-/// Words that may be asked for at once.
-const MOST_TERMS: usize = 128;
+/// Words that may be asked for at once, those in quotes counted one by one.
+const MOST_WORDS: usize = 32;
+/// Beginnings of words that may be asked for at once, and their least length: short ones are in every call.
+const MOST_BEGINNINGS: usize = 8;
+const LEAST_BEGINNING: usize = 3;
+/// Longest question, in bytes.
+const MOST_QUESTION_BYTES: usize = 800;
 /// Questions that are answered at the same time.
 const READERS: u32 = 4;
 
@@ -228,10 +236,10 @@ impl Search {
                 "pragma secure_delete = on".to_owned(),
                 "drop table if exists said".to_owned(),
                 "drop table if exists files".to_owned(),
-                "create virtual table said using fts5(customer, agent, marks, content='', columnsize=0, \
+                "create virtual table if not exists said using fts5(customer, agent, marks, content='', columnsize=0, \
                  tokenize='unicode61 remove_diacritics 2')"
                     .to_owned(),
-                "create table files (path text primary key, sha256 text not null, first_document integer not null, \
+                "create table if not exists files (path text primary key, sha256 text not null, first_document integer not null, \
                  rows integer not null)"
                     .to_owned(),
                 format!("pragma user_version = {VERSION}"),
@@ -295,36 +303,50 @@ fn documents(dataset: &Path, source: &Source) -> Result<Vec<Document>, String> {
     let Some(rest) = source.path.strip_prefix("calls/") else {
         return Err(format!("{} lies outside calls/", source.path));
     };
-    let turns = format!("turns/{rest}");
-    for batch in batches(dataset, &turns, &["call_id", "speaker", "text", "dropped_reason"])? {
-        let (ids, speakers) = (texts(&batch, "call_id")?, texts(&batch, "speaker")?);
-        let (said, dropped) = (texts(&batch, "text")?, texts(&batch, "dropped_reason")?);
-        for at in (0..batch.num_rows()).filter(|at| dropped.is_null(*at)) {
-            let Some(document) = number.get(ids.value(at)).and_then(|n| documents.get_mut(*n)) else {
-                continue;
-            };
-            let side =
-                if speakers.value(at) == "customer" { &mut document.customer } else { &mut document.agent };
-            side.push_str(said.value(at));
-            side.push('\n');
-        }
-    }
-    let events = format!("events/{rest}");
-    for batch in batches(dataset, &events, &["call_id", "type", "rule_id"])? {
+    // Calls in which personal data was found: their lines wait until all are there.
+    let mut personal: HashMap<usize, Vec<(bool, String)>> = HashMap::new();
+    for batch in batches(dataset, &format!("events/{rest}"), &["call_id", "type", "rule_id"])? {
         let (ids, kinds, rules) =
             (texts(&batch, "call_id")?, texts(&batch, "type")?, texts(&batch, "rule_id")?);
         for at in 0..batch.num_rows() {
-            let Some(document) = number.get(ids.value(at)).and_then(|n| documents.get_mut(*n)) else {
-                continue;
-            };
+            let Some(call) = number.get(ids.value(at)).copied() else { continue };
+            if kinds.value(at) == EventKind::Pii.as_str() {
+                personal.entry(call).or_default();
+            }
             let rule = rules.is_valid(at).then(|| rules.value(at));
             for mark in [Some(kinds.value(at)), rule].into_iter().flatten() {
-                document.marks.push_str(&mark_token(mark));
-                document.marks.push(' ');
+                documents[call].marks.push_str(&mark_token(mark));
+                documents[call].marks.push(' ');
             }
         }
     }
+    for batch in
+        batches(dataset, &format!("turns/{rest}"), &["call_id", "speaker", "text", "dropped_reason"])?
+    {
+        let (ids, speakers) = (texts(&batch, "call_id")?, texts(&batch, "speaker")?);
+        let (said, dropped) = (texts(&batch, "text")?, texts(&batch, "dropped_reason")?);
+        for at in (0..batch.num_rows()).filter(|at| dropped.is_null(*at)) {
+            let Some(call) = number.get(ids.value(at)).copied() else { continue };
+            let is_customer = speakers.value(at) == "customer";
+            match personal.get_mut(&call) {
+                Some(lines) => lines.push((is_customer, said.value(at).to_owned())),
+                None => documents[call].say(is_customer, said.value(at)),
+            }
+        }
+    }
+    for (call, mut lines) in personal {
+        hide_in_lines(&mut lines);
+        lines.iter().for_each(|(is_customer, line)| documents[call].say(*is_customer, line));
+    }
     Ok(documents)
+}
+
+impl Document {
+    fn say(&mut self, is_customer: bool, line: &str) {
+        let side = if is_customer { &mut self.customer } else { &mut self.agent };
+        side.push_str(line);
+        side.push('\n');
+    }
 }
 
 fn batches(dataset: &Path, path: &str, columns: &[&str]) -> Result<Vec<RecordBatch>, String> {
@@ -370,7 +392,11 @@ enum Asked {
 }
 
 fn expression(question: &str) -> Result<Asked, &'static str> {
+    if question.len() > MOST_QUESTION_BYTES {
+        return Err("is longer than 800 bytes");
+    }
     let (mut wanted, mut unwanted) = (Vec::new(), Vec::new());
+    let (mut words_in_all, mut beginnings) = (0, 0);
     let mut rest = question.trim();
     while !rest.is_empty() {
         let (is_unwanted, after) = rest.strip_prefix('-').map_or((false, rest), |after| (true, after));
@@ -390,12 +416,19 @@ fn expression(question: &str) -> Result<Asked, &'static str> {
         if !words.chars().any(char::is_alphanumeric) {
             continue;
         }
+        words_in_all += words.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).count();
+        if is_prefix {
+            beginnings += 1;
+            if words.chars().count() < LEAST_BEGINNING {
+                return Err("the beginning of a word has to have 3 letters");
+            }
+        }
+        if words_in_all > MOST_WORDS || beginnings > MOST_BEGINNINGS {
+            return Err("asks for more than 32 words, or 8 beginnings of words");
+        }
         let list = if is_unwanted { &mut unwanted } else { &mut wanted };
         let star = if is_prefix { "*" } else { "" };
         list.push(format!("{{{columns}}} : \"{}\"{star}", words.replace('"', "\"\"")));
-    }
-    if wanted.len() + unwanted.len() > MOST_TERMS {
-        return Err("asks for more than 128 words");
     }
     if wanted.is_empty() {
         let any: Vec<String> = unwanted.iter().map(|term| format!("({term})")).collect();
@@ -434,7 +467,15 @@ mod tests {
         }
         let but = r#"({customer agent} : "robot") OR ({agent} : "menu")"#;
         assert_eq!(expression("-robot -agent:menu"), Ok(Asked::AllBut(but.to_owned())));
-        assert!(expression(&"a ".repeat(140)).is_err());
+        for too_much in [
+            "a ".repeat(33),
+            format!("\"{}\"", "to the ".repeat(17)),
+            "a*".into(),
+            "abc* ".repeat(9),
+            "x".repeat(900),
+        ] {
+            assert!(expression(&too_much).is_err(), "{too_much}");
+        }
     }
 
     #[test]

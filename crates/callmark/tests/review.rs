@@ -339,3 +339,50 @@ fn an_erased_call_is_gone_from_the_review_page_too() {
     );
     assert!(ran.stderr.contains("1 reviewed calls"), "{}", ran.stderr);
 }
+
+/// Personal data shows to leads alone: in turns, in what others quote, and to those who look for it.
+#[test]
+fn personal_data_is_hidden_from_those_who_may_not_see_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = r#"{"call_id":"pii-1","turns":[{"speaker":"agent","text":"What is your card number?"},{"speaker":"customer","text":"It is 4242 4242 4242 4242, and I am at lee@sample.org."}]}"#;
+    let line = line.replace("\"agent\"", "\"human_agent\"");
+    let chats = write(folder.path(), "chats.jsonl", line);
+    let dataset = folder.path().join("dataset");
+    let out = dataset.to_str().unwrap();
+    let ran = callmark(&["score", chats.to_str().unwrap(), "--text-model", "none", "--out", out]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    make_database(folder.path());
+    for role in ["viewer", "reviewer", "lead"] {
+        add_user(&dataset, role, role);
+    }
+    let served = Served::start(&dataset, &["--access", "accounts"]);
+    let [viewer, reviewer, lead] = ["viewer", "reviewer", "lead"].map(|name| served.log_in(name));
+    let path = "/api/v1/calls/pii-1/judgements";
+    let quote = json!({"judgements": [{"question": "words", "subject": "1", "verdict": "agree"}]});
+    assert_eq!(served.post_json(path, &reviewer, &quote).status, 201);
+    let told = json!({"judgements": [{"question": "words", "subject": "1", "verdict": "correct",
+        "value": "it is 4242 4242 4242 4242", "note": "lee@sample.org"}]});
+    assert_eq!(served.post_json(path, &lead, &told).status, 201);
+    for page in ["/api/v1/calls/pii-1/turns", path, "/calls/pii-1", "/api/v1/calls/pii-1/events"] {
+        for cookie in [&viewer, &reviewer] {
+            let answer = served.get(page, cookie);
+            assert_eq!(answer.status, 200);
+            assert!(
+                !answer.body.contains("4242") && !answer.body.contains("lee@sample"),
+                "{page}: {}",
+                answer.body
+            );
+        }
+    }
+    assert!(served.get("/api/v1/calls/pii-1/turns", &lead).body.contains("4242"));
+    let began = Instant::now();
+    while served.get("/status", &viewer).json()["searchable"] != 1 {
+        assert!(began.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let found = |q: &str| served.get(&format!("/api/v1/calls?q={q}"), &viewer).json()["total"].clone();
+    assert_eq!(
+        (found("card"), found("4242"), found("424*"), found("lee")),
+        (json!(1), json!(0), json!(0), json!(0))
+    );
+}

@@ -296,7 +296,11 @@ fn a_proxy_is_believed_from_its_own_address_alone() {
     let ask =
         |served: &Served, headers: &[(&str, &str)]| served.call("GET", "/api/v1/calls", headers, "").status;
     assert_eq!(ask(&served, &[("x-forwarded-user", "ann"), ("x-role", "reviewer")]), 200);
-    assert_eq!(ask(&served, &[("x-role", "reviewer")]), 401);
+    assert_eq!(ask(&served, &[("x-role", "reviewer")]), 403);
+    assert_eq!(
+        ask(&served, &[("x-forwarded-user", "ann"), ("x-forwarded-user", "adm"), ("x-role", "admin")]),
+        403
+    );
     assert_eq!(ask(&served, &[("x-forwarded-user", "ann"), ("x-role", "king")]), 403);
     let elsewhere = Served::start(&dataset, &[&flags[..], &["10.1.2.3"]].concat());
     assert_eq!(ask(&elsewhere, &[("x-forwarded-user", "ann"), ("x-role", "admin")]), 403);

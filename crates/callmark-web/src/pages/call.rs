@@ -177,7 +177,7 @@ fn player(
         section.player aria-label="Recording" {
             @match sound {
                 Ok(_) => {
-                    audio id="audio" controls preload="metadata" src={ (address) "/audio.wav" (suffix) } {}
+                    audio id="audio" aria-label="Recording" controls preload="metadata" src={ (address) "/audio.wav" (suffix) } {}
                     div.player-tools {
                         label { "Speed" select id="speed" { @for speed in ["0.75", "1", "1.25", "1.5", "2"] { option value=(speed) selected[speed == "1"] { (speed) "×" } } } }
                         @if place.is_original() {
@@ -268,7 +268,7 @@ fn measures(record: &CallRecord, norms: &Norms) -> Markup {
     html! {
         details.card open {
             summary { h2 { "Measures" } }
-            table.measures {
+            div.scroll tabindex="0" role="region" aria-label="Measures" { table.measures {
                 thead { tr { th scope="col" { "Measure" } th scope="col" { "This call" } th scope="col" { "Eight in ten calls" } } }
                 tbody {
                     @for (name, unit, value, norm) in rows {
@@ -280,7 +280,7 @@ fn measures(record: &CallRecord, norms: &Norms) -> Markup {
                         }
                     }
                 }
-            }
+            } }
         }
     }
 }
@@ -370,13 +370,9 @@ pub(crate) async fn audio_of(
     original: bool,
     request: Request,
 ) -> Result<Response, WebError> {
-    let playable = sound(&app, &caller, &id, original).await?;
-    let range = request.headers().get(header::RANGE).and_then(|range| range.to_str().ok());
-    // A player asks for one piece after the other: that it was heard is written down once.
-    if range.is_none_or(|range| range.starts_with("bytes=0-")) {
-        let which = if original { "original" } else { "personal data silenced" };
-        app.reviews.audit(Some(&caller.user), "heard", Some(&id), Some(which)).await?;
-    }
+    let (_, playable) = sound(&app, &caller, &id, original).await?;
+    let which = if original { "original" } else { "personal data silenced" };
+    app.reviews.audit(Some(&caller.user), "heard", Some(&id), Some(which)).await?;
     let kind = "audio/wav".parse().map_err(|_| WebError::Internal("a media type".to_owned()))?;
     let served = ServeFile::new_with_mime(&playable.wav, &kind).oneshot(request).await;
     let mut response = match served {
@@ -394,15 +390,16 @@ async fn sound(
     caller: &Caller,
     id: &str,
     original: bool,
-) -> Result<crate::audio::Playable, WebError> {
+) -> Result<(ScoredCall, crate::audio::Playable), WebError> {
     if original {
         caller.may(Role::Lead)?;
     }
     let (.., call) = app.call_as_it_is(id).await?;
-    app.recordings.playable(&call, original).await.map_err(|e| match e {
+    let playable = app.recordings.playable(&call, original).await.map_err(|e| match e {
         AudioError::Unreadable(reason) => WebError::Dataset(reason),
         _ => WebError::NotFound("recording"),
-    })
+    })?;
+    Ok((call, playable))
 }
 
 /// The waveform of all channels, one above the other, as a picture.
@@ -412,7 +409,15 @@ pub(crate) async fn waveform(
     Path(id): Path<String>,
     Query(place): Query<Place>,
 ) -> Result<Response, WebError> {
-    let playable = sound(&app, &caller, &id, place.is_original()).await?;
+    let (call, playable) = sound(&app, &caller, &id, place.is_original()).await?;
+    // The customer's lane has the customer's colour, whichever channel it is.
+    let is_customers = |channel: usize| {
+        let of_channel = call.turns.iter().filter(|turn| turn.channel == Some(channel as u16));
+        let (customer, all) = of_channel.fold((0, 0), |(customer, all), turn| {
+            (customer + usize::from(turn.speaker == Speaker::Customer), all + 1)
+        });
+        2 * customer > all
+    };
     let lane = 120.0 / playable.peaks.len().max(1) as f64;
     let mut paths = String::new();
     for (channel, levels) in playable.peaks.iter().enumerate() {
@@ -423,7 +428,7 @@ pub(crate) async fn waveform(
             // Writing to a text cannot fail.
             let _ = write!(path, "M{at} {:.1}V{:.1}", middle - half.max(0.3), middle + half.max(0.3));
         }
-        let _ = write!(paths, "<path class=\"c{}\" d=\"{path}\"/>", channel % 2);
+        let _ = write!(paths, "<path class=\"c{}\" d=\"{path}\"/>", i32::from(is_customers(channel)));
     }
     let picture = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {STEPS} 120\" preserveAspectRatio=\"none\">\

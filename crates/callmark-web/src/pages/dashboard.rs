@@ -195,7 +195,7 @@ fn tiles(filter: &Filter, all: &Counts) -> Markup {
                 @if all.scored == 0 { "not scored" } @else {
                     (format!("{:+.2}", all.sentiment / all.scored as f64)) small { "mean of " (text::count(all.scored)) " calls" }
                 }
-            }, ("sentiment_below", "0")))
+            }, ("sort", "unhappiest")))
             (tile("Talk recorded", html! { (format!("{:.0} h", all.minutes / 60.0)) small { (format!("{:.1} min a call", all.minutes / all.calls.max(1) as f64)) } }, ("sort", "longest")))
         }
     }

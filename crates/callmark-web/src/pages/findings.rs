@@ -3,7 +3,7 @@
 use crate::calls::event_title;
 use crate::reviews::Question;
 use crate::text;
-use callmark_types::{Event, EventKind, Outcome, ScoredCall};
+use callmark_types::{Event, EventKind, ScoredCall};
 
 /// How a question is answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,14 +126,15 @@ fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
         outcome,
         whole(Question::HumanRequest, title, yes(access.human_request_count > 0), Answer::YesNo, asked),
     ];
-    if let Some(honoured) = access.human_request_honoured {
-        let evidence = match access.human_reached {
-            Some(at) => Evidence { at_ms: Some(at.0), ..Evidence::default() },
-            None => Evidence::first(call, &[EventKind::Deflection]),
-        };
-        let title = "A person was heard after that";
-        found.push(whole(Question::Honoured, title, yes(honoured), Answer::YesNoNone, evidence));
-    }
+    let reached = match access.human_reached {
+        Some(at) => Evidence { at_ms: Some(at.0), ..Evidence::default() },
+        None => Evidence::first(call, &[EventKind::Deflection]),
+    };
+    let heard = match access.human_request_honoured {
+        Some(honoured) => yes(honoured),
+        None => (Some("none".to_owned()), "nobody asked".to_owned()),
+    };
+    found.push(whole(Question::Honoured, "A person was heard after that", heard, Answer::YesNoNone, reached));
     found.extend(settled_at);
     found.push(sentiment(call));
     found
@@ -154,7 +155,7 @@ fn resolution(call: &ScoredCall) -> (Finding<'_>, Option<Finding<'_>>) {
     let seen = (Some(name.to_owned()), text::words(name));
     let outcome = whole(Question::Outcome, "Outcome", seen, Answer::Outcome, evidence.clone());
     let has_times = call.turns.iter().any(|turn| turn.span.is_some());
-    let settled_at = (resolution.outcome != Outcome::Unknown && has_times).then(|| {
+    let settled_at = has_times.then(|| {
         let at = resolution.resolved_at.map(|at| at.0);
         let seen = at.map_or_else(|| "none".to_owned(), |ms| ms.to_string());
         let shown = at.map_or_else(|| "never".to_owned(), text::clock);

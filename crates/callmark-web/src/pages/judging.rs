@@ -7,7 +7,7 @@ use crate::access::{Caller, Posted};
 use crate::app::App;
 use crate::calls::hide_personal;
 use crate::error::WebError;
-use crate::reviews::{NewJudgement, Question, Role, Verdict};
+use crate::reviews::{NewJudgement, Question, Role, Verdict, missed_place};
 use crate::text;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
@@ -36,6 +36,14 @@ pub(crate) async fn store(
             }
         }
         judgement.check(call.turns.len(), call.events.len())?;
+        if judgement.question == Question::Missed {
+            let place = missed_place(&judgement.subject);
+            let words =
+                |turn: usize| call.turns.get(turn).map_or(0, |turn| turn.text.split_whitespace().count());
+            if !place.is_some_and(|(turn, _, last)| last < words(turn).max(1)) {
+                return Err(WebError::BadRequest("subject: the turn has not so many words".to_owned()));
+            }
+        }
         if judgement.question == Question::Scorecard {
             check_item(app, judgement)?;
         }
@@ -129,6 +137,7 @@ fn milliseconds(value: &str) -> Result<String, WebError> {
 fn of_turn(posted: &Posted) -> Result<Vec<NewJudgement>, WebError> {
     let fields = &posted.fields;
     let turn = fields.get("turn").trim();
+    // Without words that were marked it is about the turn: its first word stands for it.
     let words = fields.some("words").unwrap_or("0-0");
     let note = fields.some("note").map(str::to_owned);
     let judgement = |question, subject: String, value: &str| NewJudgement {

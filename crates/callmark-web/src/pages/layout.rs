@@ -23,7 +23,6 @@ const PAGES: [(&str, &str, Role); 9] = [
 
 /// A page for somebody who is known.
 pub(crate) fn page(caller: &Caller, here: &str, title: &str, content: &Markup) -> Html<String> {
-    let may_log_out = caller.user.name != "me";
     let navigation = html! {
         nav aria-label="Pages" {
             @for (address, name, role) in PAGES {
@@ -34,7 +33,7 @@ pub(crate) fn page(caller: &Caller, here: &str, title: &str, content: &Markup) -
         }
         div.who {
             span { (caller.user.name) " · " (caller.user.role.as_str()) }
-            @if may_log_out {
+            @if caller.may_log_out {
                 form method="post" action="/logout" {
                     input type="hidden" name="csrf" value=(caller.csrf);
                     button.quiet { "Log out" }

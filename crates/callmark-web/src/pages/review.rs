@@ -82,6 +82,7 @@ fn finding_item(
                 @if let Some(judgement) = own { " " (verdict(judgement)) }
             }
             (evidence(&finding.evidence))
+            @if let Some(note) = own.and_then(|judgement| judgement.note.as_ref()) { p.muted { "— " (note) } }
             @for other in others { p.muted { (other.reviewer) ": " (verdict(other)) @if let Some(note) = &other.note { " — " (note) } } }
             @if may {
                 form.row data-fetch method="post" action={ (address) "/judge" } {
@@ -96,6 +97,7 @@ fn finding_item(
                             button data-agree name="verdict" value="agree" aria-label={ "Agree: " (finding.title) " " (finding.shown) } { "Agree" kbd { "a" } }
                         }
                         (correction(finding))
+                        input.note-field name="note" maxlength="1000" placeholder="why, if it needs saying" aria-label={ "Why: " (finding.title) };
                     }
                 }
             }

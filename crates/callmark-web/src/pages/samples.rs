@@ -47,7 +47,7 @@ pub(crate) async fn samples_page(
                                 td { a href={ "/calls?" (sample.query) } { (if sample.query.is_empty() { "all calls" } else { sample.query.as_str() }) } }
                                 td.number { (reviewed) " of " (sample.calls) }
                                 td {
-                                    @if sample.random { span.chip.good title="Labels of it correct the comparison" { "stands for all calls" } " " }
+                                    @if sample.random { span.chip.good title="Labels of it correct the comparison of AI and people" { "by chance alone" } " " }
                                     @if sample.blind { span.chip { "blind, twice" } }
                                 }
                                 td { (sample.made_by) " · " (text::minute(sample.at_ms)) }
@@ -169,7 +169,9 @@ pub(crate) async fn agreement_page(
     caller: Caller,
 ) -> Result<Html<String>, WebError> {
     caller.may(Role::Lead)?;
-    let all = app.reviews.all_judgements().await?;
+    let blind = app.reviews.blind_calls(&caller.user.user_id).await?;
+    let mut all = app.reviews.all_judgements().await?;
+    all.retain(|judgement| !blind.contains(&judgement.call_id));
     let found = tokio::task::spawn_blocking(move || agreements(&all)).await;
     let found = found.map_err(|e| WebError::Internal(e.to_string()))?;
     let content = html! {

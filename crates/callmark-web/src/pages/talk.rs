@@ -83,7 +83,6 @@ fn dispute_item(caller: &Caller, dispute: &Dispute, with_call: bool) -> Markup {
             @if dispute.open && may {
                 form.stack method="post" action={ "/disputes/" (dispute.dispute_id) } {
                     (csrf(caller))
-                    input type="hidden" name="call" value=(dispute.call_id);
                     label { "Your word" textarea name="body" rows="2" maxlength="4000" required {} }
                     div.row {
                         button.quiet name="action" value="answer" { "Answer" }
@@ -138,30 +137,23 @@ pub(crate) async fn go_on(
     let action = DisputeAction::parse(posted.fields.get("action")).ok_or_else(|| {
         WebError::BadRequest("action: use answer, uphold, overturn or take_back".to_owned())
     })?;
-    app.reviews.go_on(&id, &posted.caller.user, action, posted.fields.get("body")).await?;
-    app.reviews.audit(Some(&posted.caller.user), "dispute", None, Some(action.as_str())).await?;
-    match posted.fields.some("call") {
-        Some(call) => Ok(back_to(call)),
-        None => Ok(Redirect::to("/disputes")),
+    let call = app.reviews.dispute_call(&id).await?;
+    if app.reviews.is_blind(&call, &posted.caller.user.user_id).await? {
+        return Err(WebError::Forbidden("you review this call blindly: be done with it first".to_owned()));
     }
+    app.reviews.go_on(&id, &posted.caller.user, action, posted.fields.get("body")).await?;
+    app.reviews.audit(Some(&posted.caller.user), "dispute", Some(&call), Some(action.as_str())).await?;
+    Ok(back_to(&call))
 }
 
 pub(crate) async fn disputes_page(
     State(app): State<Arc<App>>,
     caller: Caller,
 ) -> Result<Html<String>, WebError> {
+    // What others say of a call that somebody reviews blindly is not shown here either.
+    let blind = app.reviews.blind_calls(&caller.user.user_id).await?;
     let mut disputes = app.reviews.disputes(None).await?;
-    if caller.user.role < Role::Lead {
-        // What others say of a call that somebody reviews blindly is not shown here either.
-        let mut shown = Vec::new();
-        for dispute in disputes {
-            let own = dispute.raised_by == caller.user.name;
-            if own || !app.reviews.is_blind(&dispute.call_id, &caller.user.user_id).await? {
-                shown.push(dispute);
-            }
-        }
-        disputes = shown;
-    }
+    disputes.retain(|dispute| dispute.raised_by == caller.user.name || !blind.contains(&dispute.call_id));
     let content = html! {
         h1 { "Open disputes" }
         @if disputes.is_empty() { p.empty { "None is open." } }

@@ -15,7 +15,7 @@ pub use people::{Role, User};
 pub use samples::{Sample, SampleKind};
 pub use talk::{Comment, Dispute, DisputeAction};
 
-pub(crate) use judgements::standing;
+pub(crate) use judgements::{missed_place, standing};
 pub(crate) use people::Session;
 pub(crate) use people::random_token;
 pub(crate) use samples::{MOST_CALLS as MOST_SAMPLE_CALLS, NewSample, SavedView, draw};
@@ -33,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MOST_TEXT_BYTES: usize = 4_000;
 /// Name of the database's file.
 const FILE: &str = "reviews.sqlite";
+
+/// Says in the folder that reviews are in a database elsewhere.
+const ELSEWHERE: &str = "reviews.elsewhere";
 
 /// Why something was not stored or found.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +90,12 @@ impl Reviews {
     pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, ReviewError> {
         sqlx::any::install_default_drivers();
         let is_file = url.is_none();
+        let mark = folder.join(ELSEWHERE);
+        if is_file && mark.exists() {
+            return Err(ReviewError::Database(
+                "of this dataset is a PostgreSQL one: name it by CALLMARK_DATABASE_URL or --database-url-file".to_owned(),
+            ));
+        }
         let url = url.map_or_else(
             || format!("sqlite://{}?mode=rwc", crate::text::percent_encode_path(&folder.join(FILE))),
             str::to_owned,
@@ -114,6 +123,13 @@ impl Reviews {
         })?;
         let migrated = schema::migrator().run(&pool).await;
         migrated.map_err(|e| ReviewError::Database(format!("cannot be brought to this version: {e}")))?;
+        if !is_file {
+            // Whoever comes without the URL, to export or to erase, must not take an empty file for the reviews.
+            let marked = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&mark, "PostgreSQL\n"));
+            marked.map_err(|e| {
+                ReviewError::Database(format!("cannot be noted in {}: {e}", folder.display()))
+            })?;
+        }
         Ok(Self { pool, is_file })
     }
 

@@ -22,6 +22,13 @@ const LEAST_PASSWORD: usize = 12;
 const MOST_PASSWORD: usize = 256;
 /// Longest name.
 const MOST_NAME: usize = 100;
+/// Names that stand for something else: the user of this machine, and what was found automatically.
+const RESERVED: [&str; 2] = ["me", "scores"];
+/// Marks of direction and spaces of no width.
+const INVISIBLE: [char; 14] = [
+    '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}',
+    '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+];
 /// Passwords that are hashed at the same time: each takes 19 MiB.
 const HASHES_AT_ONCE: usize = 2;
 
@@ -135,7 +142,7 @@ fn checked_name(name: &str) -> Done<String> {
 }
 
 fn checked_password(password: &str) -> Done<()> {
-    if password.chars().count() < LEAST_PASSWORD || password.len() > MOST_PASSWORD {
+    if password.trim().chars().count() < LEAST_PASSWORD || password.len() > MOST_PASSWORD {
         let reason = format!("has to have {LEAST_PASSWORD} to {MOST_PASSWORD} characters");
         return Err(ReviewError::Invalid { field: "password", reason });
     }
@@ -146,6 +153,15 @@ impl Reviews {
     /// Adds a user who logs in with a password.
     pub async fn add_user(&self, name: &str, role: Role, password: &str) -> Done<User> {
         let name = checked_name(name)?;
+        if RESERVED.contains(&name.as_str()) {
+            return Err(ReviewError::Invalid {
+                field: "name",
+                reason: "means something else here".to_owned(),
+            });
+        }
+        if password.eq_ignore_ascii_case(&name) {
+            return Err(ReviewError::Invalid { field: "password", reason: "is the name".to_owned() });
+        }
         checked_password(password)?;
         let hash = hash(password.to_owned()).await?;
         self.insert_user(&name, role, Some(hash)).await
@@ -168,17 +184,17 @@ impl Reviews {
     }
 
     /// The user of that name, made where there is none: for whom somebody else has let in (a proxy, or this machine's own
-    /// user). Their role is what it is told to be now.
-    pub(crate) async fn known_user(&self, name: &str, role: Role) -> Done<User> {
+    /// user). Their role is what it is told to be now; where nothing is told, it stays, and a new user is a reviewer.
+    pub(crate) async fn known_user(&self, name: &str, role: Option<Role>) -> Done<User> {
         let name = checked_name(name)?;
         if let Some((mut user, _)) = self.user_by_name(&name).await? {
-            if user.role != role {
+            if let Some(role) = role.filter(|role| *role != user.role) {
                 self.set_role(&name, role).await?;
                 user.role = role;
             }
             return Ok(user);
         }
-        match self.insert_user(&name, role, None).await {
+        match self.insert_user(&name, role.unwrap_or(Role::Reviewer), None).await {
             // Another request was first.
             Err(ReviewError::Invalid { .. }) => {
                 self.user_by_name(&name).await?.map(|(user, _)| user).ok_or(ReviewError::NotFound("user"))

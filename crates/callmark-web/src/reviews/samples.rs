@@ -260,6 +260,21 @@ impl Reviews {
         Ok(last.map(|row| text(&row, 0)).transpose()?.is_none_or(|verdict| verdict == "withdraw"))
     }
 
+    /// Calls of which others' words are hidden from this user.
+    pub(crate) async fn blind_calls(&self, user_id: &str) -> Done<HashSet<String>> {
+        let asked = sqlx::query(
+            "select distinct a.call_id from assignments a join samples s on s.sample_id = a.sample_id \
+             where a.user_id = $1 and s.blind = 1",
+        );
+        let rows = asked.bind(user_id).fetch_all(&self.pool).await?;
+        let mut blind: HashSet<String> = rows.iter().map(|row| text(row, 0)).collect::<Done<_>>()?;
+        if !blind.is_empty() {
+            let done = self.done_calls(Some(user_id)).await?;
+            blind.retain(|call| !done.contains(call));
+        }
+        Ok(blind)
+    }
+
     pub(crate) async fn views(&self, user: &User) -> Done<Vec<SavedView>> {
         let asked =
             sqlx::query("select view_id, name, query from views where user_id = $1 order by name, view_id");

@@ -2,6 +2,7 @@
 
 use super::{Done, ReviewError, Reviews, Role, User, checked, new_id, now_ms, number, optional, text};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use utoipa::ToSchema;
 
 /// Entries of the audit log on one page.
@@ -148,6 +149,13 @@ impl Reviews {
         Ok(id)
     }
 
+    /// The call that a dispute is about.
+    pub(crate) async fn dispute_call(&self, dispute_id: &str) -> Done<String> {
+        let asked = sqlx::query("select call_id from disputes where dispute_id = $1");
+        let row = asked.bind(dispute_id).fetch_optional(&self.pool).await?;
+        text(&row.ok_or(ReviewError::NotFound("dispute"))?, 0)
+    }
+
     /// Goes on with a dispute: leads settle it, who raised it takes it back, anybody answers.
     pub async fn go_on(&self, dispute_id: &str, by: &User, action: DisputeAction, body: &str) -> Done<()> {
         let asked = sqlx::query("select raised_by from disputes where dispute_id = $1");
@@ -163,6 +171,9 @@ impl Reviews {
             DisputeAction::Uphold | DisputeAction::Overturn if by.role < Role::Lead => {
                 return Err(ReviewError::NotYours("a lead"));
             }
+            DisputeAction::Uphold | DisputeAction::Overturn if raised_by == by.user_id => {
+                return Err(ReviewError::NotYours("another lead than who raised it"));
+            }
             DisputeAction::TakeBack if raised_by != by.user_id => {
                 return Err(ReviewError::NotYours("who raised it"));
             }
@@ -170,6 +181,9 @@ impl Reviews {
         }
         let body = checked("body", body)?;
         let mut transaction = self.pool.begin().await?;
+        // One after the other: who comes second sees what the first did.
+        let held = sqlx::query("update disputes set at_ms = at_ms where dispute_id = $1");
+        held.bind(dispute_id).execute(&mut *transaction).await?;
         let asked = sqlx::query(
             "select action from dispute_steps where dispute_id = $1 order by step_id desc limit 1",
         );
@@ -220,6 +234,16 @@ impl Reviews {
         }
         found.retain(|dispute| call_id.is_some() || dispute.open);
         Ok(found)
+    }
+
+    /// When a lead last said of a question on a call that what was judged does not stand.
+    pub(crate) async fn overturned(&self) -> Done<HashMap<(String, String), i64>> {
+        let asked = sqlx::query(
+            "select d.call_id, d.question, max(s.at_ms) from disputes d \
+             join dispute_steps s on s.dispute_id = d.dispute_id where s.action = 'overturn' group by d.call_id, d.question",
+        );
+        let rows = asked.fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(((text(row, 0)?, text(row, 1)?), number(row, 2)?))).collect()
     }
 
     /// Writes down who did what with which call.

@@ -48,7 +48,7 @@ pub(crate) struct ServeArguments {
     /// Header in which the proxy names the user's role (viewer, reviewer, lead, admin); all are reviewers when absent
     #[arg(long, value_name = "NAME")]
     pub(crate) proxy_role_header: Option<String>,
-    /// Address of the proxy: only from there are these headers believed; several times for several
+    /// Address of the proxy: only from there are these headers, and x-forwarded-for, believed; several times for several
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) proxy_from: Vec<IpAddr>,
     /// People reach the server by HTTPS, through a proxy: cookies are sent no other way

@@ -77,7 +77,6 @@ fn options(arguments: &ServeArguments) -> anyhow::Result<ServeOptions> {
         AccessMode::Proxy => Access::Proxy {
             user_header: arguments.proxy_user_header.clone(),
             role_header: arguments.proxy_role_header.clone(),
-            from: arguments.proxy_from.clone(),
         },
     };
     Ok(ServeOptions {
@@ -86,6 +85,7 @@ fn options(arguments: &ServeArguments) -> anyhow::Result<ServeOptions> {
         state: state(&arguments.store, &arguments.dataset),
         database: database(&arguments.store)?,
         access,
+        proxies: arguments.proxy_from.clone(),
         audio: arguments.audio.clone(),
         scorecards: arguments.scorecards.clone(),
         https: arguments.https,
@@ -124,11 +124,18 @@ pub(super) fn review_store(
     Ok((state(store, dataset), database(store)?))
 }
 
-async fn reviews(store: &ReviewStoreArguments, dataset: &Path) -> anyhow::Result<Reviews> {
+async fn reviews(store: &ReviewStoreArguments, dataset: &Path, must_exist: bool) -> anyhow::Result<Reviews> {
     if !callmark_store::is_dataset(dataset) {
         return Err(UsageError(format!("{} is no dataset", dataset.display())).into());
     }
     let (folder, url) = review_store(store, dataset)?;
+    if must_exist && url.is_none() && !folder.is_dir() {
+        return Err(UsageError(format!(
+            "there are no reviews in {}: nobody has opened the review page on it",
+            folder.display()
+        ))
+        .into());
+    }
     let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
     made.with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(Reviews::open(url.as_deref(), &folder).await?)
@@ -138,22 +145,30 @@ pub(crate) fn users(command: UsersCommand) -> anyhow::Result<Exit> {
     super::runtime()?.block_on(async {
         match command {
             UsersCommand::Add { dataset, name, role, store } => {
-                let reviews = reviews(&store, &dataset).await?;
+                let reviews = reviews(&store, &dataset, false).await?;
                 reviews.add_user(&name, role_of(role), &password()?).await.map_err(usage)?;
                 say(&format!("{name} may log in now, as {}", role_of(role).as_str()));
             }
             UsersCommand::Password { dataset, name, store } => {
-                reviews(&store, &dataset).await?.set_password(&name, &password()?).await.map_err(usage)?;
+                reviews(&store, &dataset, false)
+                    .await?
+                    .set_password(&name, &password()?)
+                    .await
+                    .map_err(usage)?;
                 say("the password is changed, and all sessions of this user are ended");
             }
             UsersCommand::Role { dataset, name, role, store } => {
-                reviews(&store, &dataset).await?.set_role(&name, role_of(role)).await.map_err(usage)?;
+                reviews(&store, &dataset, false)
+                    .await?
+                    .set_role(&name, role_of(role))
+                    .await
+                    .map_err(usage)?;
             }
             UsersCommand::Close { dataset, name, store } => {
-                reviews(&store, &dataset).await?.set_active(&name, false).await.map_err(usage)?;
+                reviews(&store, &dataset, false).await?.set_active(&name, false).await.map_err(usage)?;
             }
             UsersCommand::List { dataset, store } => {
-                let users = reviews(&store, &dataset).await?.users().await?;
+                let users = reviews(&store, &dataset, false).await?.users().await?;
                 let mut out = std::io::stdout().lock();
                 for user in users {
                     let closed = if user.active { "" } else { "\tclosed" };
@@ -207,7 +222,7 @@ fn password() -> anyhow::Result<String> {
 
 pub(crate) fn export_reviews(arguments: &ExportReviewsArguments) -> anyhow::Result<Exit> {
     super::runtime()?.block_on(async {
-        let reviews = reviews(&arguments.store, &arguments.dataset).await?;
+        let reviews = reviews(&arguments.store, &arguments.dataset, true).await?;
         let calls = export_labels(&reviews, &arguments.out).await?;
         say(&format!("{calls} reviewed calls written to {}", arguments.out.display()));
         if let Some(path) = &arguments.judgements {
