@@ -88,72 +88,74 @@ fn scored_by_machine(report: &Report) -> String {
     )
 }
 
+/// The numbers of the sentence: figure, what it is, where the calls are counted that it is of, and like with like.
+const NUMBERS: [(&str, &str, &str, &str); 12] = [
+    ("share_ai", "calls whose first handler is AI, of all that are compared", "share_ai.calls", ""),
+    (
+        "median_minutes_ai",
+        "minutes by which half of AI's calls are settled, those never settled counted in",
+        "median_minutes_ai.calls",
+        "median_minutes_ai_adjusted",
+    ),
+    (
+        "median_minutes_human",
+        "the same of people's calls",
+        "median_minutes_human.calls",
+        "median_minutes_human_adjusted",
+    ),
+    (
+        "resolved_any_ai",
+        "AI's calls in which the matter is settled, by whomever",
+        "resolved_any_ai.of",
+        "resolved_any_ai_adjusted",
+    ),
+    (
+        "resolved_any_human",
+        "people's calls in which the matter is settled",
+        "resolved_any_human.of",
+        "resolved_any_human_adjusted",
+    ),
+    (
+        "resolved_difference_raw",
+        "share settled, AI less people",
+        "resolved_difference_raw.calls",
+        "resolved_difference_adjusted",
+    ),
+    (
+        "minutes_difference_raw",
+        "mean minutes until settled up to the limit, AI less people",
+        "minutes_difference_raw.calls",
+        "minutes_difference_adjusted",
+    ),
+    (
+        "sentiment_difference_raw",
+        "customer sentiment, AI less people",
+        "sentiment_difference_raw.calls",
+        "sentiment_difference_adjusted",
+    ),
+    (
+        "contained_difference",
+        "share contained, no handoff and no transfer, AI less people",
+        "contained_difference.calls",
+        "contained_difference_adjusted",
+    ),
+    (
+        "assumed_resolved_difference",
+        "share contained in which nobody hung up, AI less people",
+        "assumed_resolved_difference.calls",
+        "assumed_resolved_difference_adjusted",
+    ),
+    (
+        "human_request_difference",
+        "share in which the customer asks for a person, AI less people",
+        "human_request_difference.calls",
+        "human_request_difference_adjusted",
+    ),
+    ("fte", "posts that AI's calls stand for; a range of assumptions, not an interval", "calls_ai", ""),
+];
+
 /// Each number of the sentence with its definition, denominator, and adjusted value.
 fn numbers(report: &Report) -> Block {
-    let rows = [
-        ("share_ai", "calls whose first handler is AI, of all that are compared", "share_ai.calls", ""),
-        (
-            "median_minutes_ai",
-            "minutes by which half of AI's calls are settled, those never settled counted in",
-            "median_minutes_ai.calls",
-            "median_minutes_ai_adjusted",
-        ),
-        (
-            "median_minutes_human",
-            "the same of people's calls",
-            "median_minutes_human.calls",
-            "median_minutes_human_adjusted",
-        ),
-        (
-            "resolved_any_ai",
-            "AI's calls in which the matter is settled, by whomever",
-            "resolved_any_ai.of",
-            "resolved_any_ai_adjusted",
-        ),
-        (
-            "resolved_any_human",
-            "people's calls in which the matter is settled",
-            "resolved_any_human.of",
-            "resolved_any_human_adjusted",
-        ),
-        (
-            "resolved_difference_raw",
-            "share settled, AI less people",
-            "resolved_difference_raw.calls",
-            "resolved_difference_adjusted",
-        ),
-        (
-            "minutes_difference_raw",
-            "mean minutes until settled up to the limit, AI less people",
-            "minutes_difference_raw.calls",
-            "minutes_difference_adjusted",
-        ),
-        (
-            "sentiment_difference_raw",
-            "customer sentiment, AI less people",
-            "sentiment_difference_raw.calls",
-            "sentiment_difference_adjusted",
-        ),
-        (
-            "contained_difference",
-            "share contained, no handoff and no transfer, AI less people",
-            "contained_difference.calls",
-            "contained_difference_adjusted",
-        ),
-        (
-            "assumed_resolved_difference",
-            "share contained in which nobody hung up, AI less people",
-            "assumed_resolved_difference.calls",
-            "assumed_resolved_difference_adjusted",
-        ),
-        (
-            "human_request_difference",
-            "share in which the customer asks for a person, AI less people",
-            "human_request_difference.calls",
-            "human_request_difference_adjusted",
-        ),
-        ("fte", "posts that AI's calls stand for; a range of assumptions, not an interval", "calls_ai", ""),
-    ];
     let stands = |id: &str| if id.is_empty() { String::new() } else { format!("{{{{{id}}}}}") };
     let denominator = |id: &str| match id.split_once('.') {
         Some((figure, input)) => report
@@ -163,7 +165,7 @@ fn numbers(report: &Report) -> Block {
             .map_or_else(String::new, |n| crate::report::thousands(*n)),
         None => stands(id),
     };
-    let present = rows.into_iter().filter(|(id, ..)| report.figures.contains_key(*id));
+    let present = NUMBERS.into_iter().filter(|(id, ..)| report.figures.contains_key(*id));
     Block::Table {
         caption: "Each number: what it is, of how many calls, and like with like".to_owned(),
         columns: ["what", "of calls", "here", "like with like"].map(str::to_owned).to_vec(),

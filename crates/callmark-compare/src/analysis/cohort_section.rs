@@ -15,7 +15,9 @@ pub(super) fn ai_share(cohort: &Cohort, label: &str, chosen: impl Fn(usize) -> b
     let mut values: Vec<f64> = (0..cohort.len()).map(told).collect();
     let calls = values.iter().filter(|value| value.is_finite()).count() as f64;
     let ai: f64 = values.iter().filter(|value| value.is_finite()).sum();
-    values.iter_mut().for_each(|value| *value = (*value - ai / calls) / calls);
+    for value in &mut values {
+        *value = (*value - ai / calls) / calls;
+    }
     let error = one_way(&values, &cohort.customer).map(f64::sqrt);
     let found = error.and_then(|error| wilson_clustered(ai, calls, error, level));
     Figure::estimate(label, Unit::Share, found, "Wilson with the design effect of customers")

@@ -228,6 +228,23 @@ mod tests {
     }
 
     #[test]
+    fn posts_below_zero_are_said_to_be_a_cost() {
+        let mut calls = calls(true);
+        // People spend longer on what AI hands over than they would on the whole call.
+        for (minutes, ai) in calls.human_minutes.iter_mut().zip(&calls.ai) {
+            *minutes += if *ai { 20.0 } else { 0.0 };
+        }
+        let (mut report, config) = (Report::default(), config());
+        add(&mut report, &calls, &config, &Mix::new(&calls, &config));
+        assert!(report.figures["fte"].value.unwrap() < 0.0);
+        let said = |text: &str| {
+            let blocks = &report.sections[0].blocks;
+            blocks.iter().any(|block| matches!(block, Block::Text(own) if own.contains(text)))
+        };
+        assert!(said("save no work, they cost some"));
+    }
+
+    #[test]
     fn without_overlap_there_are_no_posts() {
         let (mut report, calls, config) = (Report::default(), calls(false), config());
         add(&mut report, &calls, &config, &Mix::new(&calls, &config));

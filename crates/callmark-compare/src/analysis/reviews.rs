@@ -73,34 +73,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         }
         return;
     }
-    let of = |value: fn(&Review) -> f64| cohort.reviewed.iter().map(value).collect::<Vec<f64>>();
-    let sentiment = (of(|r| r.sentiment), cohort.sentiment_overall.clone());
-    let judged = [
-        Judged::until_end(
-            cohort,
-            ("resolved", "share settled"),
-            resolved(cohort),
-            |i| f64::from(cohort.ended[i].is_resolved()),
-            of(|r| r.settled),
-        ),
-        Judged::until_end(
-            cohort,
-            ("human_request", "share in which the customer asks for a person"),
-            super::rates::asks(cohort),
-            |i| f64::from(cohort.human_requests[i] > 0),
-            of(|r| r.human_request),
-        ),
-        Judged {
-            id: "sentiment",
-            label: "customer sentiment",
-            units: [Unit::Points, Unit::PointsDifference],
-            share: false,
-            off_by: sentiment.0.iter().zip(&sentiment.1).map(|(label, score)| label - score).collect(),
-            said: sentiment.1.clone(),
-            scored: sentiment.1,
-            labelled: sentiment.0,
-        },
-    ];
+    let judged = judged(cohort);
     let mut rows = Vec::new();
     for judged in &judged {
         let arms = ARMS.map(|(_, ai)| arm(cohort, config, judged, ai));
@@ -140,6 +113,38 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         rows,
     });
     report.section("reviews", TITLE, true, blocks);
+}
+
+/// What scorer and reviewers both judge.
+fn judged(cohort: &Cohort) -> [Judged; 3] {
+    let of = |value: fn(&Review) -> f64| cohort.reviewed.iter().map(value).collect::<Vec<f64>>();
+    let sentiment = (of(|r| r.sentiment), cohort.sentiment_overall.clone());
+    [
+        Judged::until_end(
+            cohort,
+            ("resolved", "share settled"),
+            resolved(cohort),
+            |i| f64::from(cohort.ended[i].is_resolved()),
+            of(|r| r.settled),
+        ),
+        Judged::until_end(
+            cohort,
+            ("human_request", "share in which the customer asks for a person"),
+            super::rates::asks(cohort),
+            |i| f64::from(cohort.human_requests[i] > 0),
+            of(|r| r.human_request),
+        ),
+        Judged {
+            id: "sentiment",
+            label: "customer sentiment",
+            units: [Unit::Points, Unit::PointsDifference],
+            share: false,
+            off_by: sentiment.0.iter().zip(&sentiment.1).map(|(label, score)| label - score).collect(),
+            said: sentiment.1.clone(),
+            scored: sentiment.1,
+            labelled: sentiment.0,
+        },
+    ]
 }
 
 fn arm(cohort: &Cohort, config: &CompareConfig, judged: &Judged, ai: bool) -> Arm {

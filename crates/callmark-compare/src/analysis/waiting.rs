@@ -99,7 +99,9 @@ impl Waits {
         };
         let Some(mut values) = values else { return 1.0 };
         let mean = values.iter().sum::<f64>() / values.len() as f64;
-        values.iter_mut().for_each(|value| *value -= mean);
+        for value in &mut values {
+            *value -= mean;
+        }
         let clusters = clusters.get();
         match (variance_of_sum(&values, clusters), one_way(&values, clusters.customer)) {
             (Some(both), Some(customers)) if customers > 0.0 => (both / customers).sqrt(),

@@ -252,6 +252,8 @@ impl<'a> Builder<'a> {
             (columns.long("total_conversation_duration_ms")?, columns.long("time_to_human_ms")?);
         let (confidence, asr) = (columns.float("resolution_confidence")?, columns.float("asr_confidence")?);
         let risk = columns.float("hallucination_risk")?;
+        let config = self.config;
+        let (least_confidence, most_risk) = (config.low_asr_confidence, config.high_hallucination_risk);
         let sentiment = [
             columns.float("sentiment_overall_score_customer")?,
             columns.float("sentiment_end_score_customer")?,
@@ -301,15 +303,10 @@ impl<'a> Builder<'a> {
             cohort.minutes_to_request.push(asked.map_or(f64::NAN, minutes));
             let heard = duration.zip(first_request[i]).map(|(end, request)| (end - request).max(0));
             cohort.heard_after_request.push(heard.unwrap_or(-1));
-            let human = if segment.known { minutes(segment.human_ms) } else { f64::NAN };
-            cohort.human_minutes.push(human);
+            cohort.human_minutes.push(if segment.known { minutes(segment.human_ms) } else { f64::NAN });
             cohort.reached_human.push(reached_human(ai, segment, last[i], spoke[i]));
             cohort.disclosed.push(self.disclosed.contains(&digest));
-            cohort.low_trust.push(
-                doubtful
-                    || asr[i] < self.config.low_asr_confidence
-                    || risk[i] > self.config.high_hallucination_risk,
-            );
+            cohort.low_trust.push(doubtful || asr[i] < least_confidence || risk[i] > most_risk);
             cohort.asr_confidence.push(plausible.number(asr[i], PROBABILITY));
             cohort.survey.push(self.labels.survey.get(&digest).copied().unwrap_or(f64::NAN));
             cohort.reviewed.push(review);

@@ -171,7 +171,7 @@ mod tests {
         let failed = [0.0, 0.0, 0.0, 9.0, 9.0, 1.0, 1.0, 9.0];
         let censoring = Censoring::new(&times, &known);
         assert_eq!(
-            censoring.weights().iter().map(|w| w.to_string()).collect::<Vec<_>>(),
+            censoring.weights().iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["1", "1", "1", "0", "0", "2.5", "2.5", "0"]
         );
         let found = censoring.values(&failed).unwrap();

@@ -213,7 +213,8 @@ mod tests {
             assert!((found.low - plain.low).abs() < 1e-9, "{found:?} {plain:?}");
             let below = weighted(&second).share_below(many[0]);
             let counted = |holds: &dyn Fn(f64) -> bool| others.iter().filter(|v| holds(**v)).count() as f64;
-            let wanted = (counted(&|v| v < many[0]) + counted(&|v| v <= many[0])) / 2.0 / others.len() as f64;
+            let wanted =
+                f64::midpoint(counted(&|v| v < many[0]), counted(&|v| v <= many[0])) / others.len() as f64;
             assert!((below - wanted).abs() < 1e-12);
         }
         let three = Weighted::new([(1.0, 1.0), (2.0, 2.0), (9.0, 0.0)].into_iter());
