@@ -15,9 +15,9 @@ use callmark_compare::stats::estimate::Estimate;
 use callmark_compare::stats::heterogeneity::heterogeneity;
 use callmark_compare::stats::margin::Difference;
 use callmark_compare::stats::multiplicity::{benjamini_hochberg, holm};
-use callmark_compare::stats::proportion::{wilson, wilson_clustered};
+use callmark_compare::stats::proportion::{Arm, newcombe, wilson, wilson_clustered};
 use callmark_compare::stats::sensitivity::{e_value, e_value_of_difference};
-use callmark_compare::stats::shift::{hodges_lehmann, superiority};
+use callmark_compare::stats::shift::{Weighted, hodges_lehmann, hodges_lehmann_weighted, superiority};
 use callmark_compare::stats::standardise::standardise;
 use callmark_compare::stats::strata::{ArmSums, Cells, Covariate};
 use callmark_compare::stats::weighting::{Adjusted, Calls, Propensity, balance, inverse_propensity};
@@ -89,7 +89,7 @@ fn answer(case: &Value) -> Option<Value> {
             let p = numbers(case, "p");
             Some(json!({"holm": holm(&p), "bh": benjamini_hochberg(&p)}))
         }
-        "rogan_gladen" => corrected(case, rogan_gladen),
+        "rogan_gladen" => corrected(case, |scored, labels| rogan_gladen(scored, scored, labels)),
         "prediction_powered" => corrected(case, prediction_powered),
         _ => more(case),
     }
@@ -99,6 +99,27 @@ fn answer(case: &Value) -> Option<Value> {
 fn more(case: &Value) -> Option<Value> {
     let number = |name: &str| case[name].as_f64();
     match case["estimator"].as_str()? {
+        "newcombe" => {
+            let arm = |k: &str, n: &str| {
+                let (share, trials) = (number(k)? / number(n)?, number(n)?);
+                Some(Arm { share, standard_error: (share * (1.0 - share) / trials).sqrt(), trials })
+            };
+            let (first, second) = (arm("k1", "n1")?, arm("k2", "n2")?);
+            let error = first.standard_error.hypot(second.standard_error);
+            newcombe(first, second, error, LEVEL).map(|e| json!([e.value, e.low, e.high]))
+        }
+        "ranks_weighted" => {
+            let of = |values: &str, weights: &str| {
+                Weighted::new(numbers(case, values).into_iter().zip(numbers(case, weights)))
+            };
+            let (first, second) = (of("first", "first_weights"), of("second", "second_weights"));
+            let counts = (number("m")?, number("n")?);
+            let shift = hodges_lehmann_weighted(&first, &second, counts, 1.0, LEVEL)?;
+            let below: Vec<f64> = numbers(case, "first").into_iter().map(|v| second.share_below(v)).collect();
+            Some(
+                json!({"below": below, "shift": [shift.value, shift.low, shift.high], "median": first.quantile(0.5)}),
+            )
+        }
         "wilson_clustered" => {
             wilson_clustered(number("successes")?, number("trials")?, number("error")?, LEVEL)
                 .map(|e| interval(&e))

@@ -157,6 +157,7 @@ pub fn check(claim: &Claim, own: Option<&Report>) -> Report {
         )),
         Some(found) => blocks.push(arithmetic_block(&mut report, claim, &found)),
     }
+    blocks.extend(shares_and_speed(claim));
     if claim.satisfaction_same {
         blocks.push(Block::Text(
             "\"Satisfaction is the same\" is given without a margin, an interval or a rate of answers: nothing can be checked."
@@ -168,6 +169,36 @@ pub fn check(claim: &Claim, own: Option<&Report>) -> Report {
     }
     report.section("claim", "Do the numbers fit together", true, blocks);
     report
+}
+
+/// What the claim's share and AI's minutes say beside the rest of it.
+fn shares_and_speed(claim: &Claim) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    if let (Some(ai), Some(human)) = (claim.minutes_ai, claim.minutes_human) {
+        let times = format!("AI's {ai} minutes are {:.2} times people's {human}", ai / human);
+        blocks.push(if ai > human {
+            Block::Alarm(format!("{times}: by the claim's own numbers AI is slower."))
+        } else {
+            Block::Text(format!(
+                "{times}. That says nothing of those never settled, nor of which calls went to whom."
+            ))
+        });
+    }
+    if let (Some(share), Some(calls)) = (claim.share_ai, claim.conversations_per_month) {
+        let all = calls / share;
+        blocks.push(if all.is_finite() {
+            Block::Text(format!(
+                "If {} conversations are {:.1} % of all, there are {} a month, and {} are left to people.",
+                thousands(calls),
+                100.0 * share,
+                thousands(all),
+                thousands(all - calls)
+            ))
+        } else {
+            Block::Alarm(format!("{} conversations cannot be none of all.", thousands(calls)))
+        });
+    }
+    blocks
 }
 
 fn arithmetic_block(report: &mut Report, claim: &Claim, found: &Arithmetic) -> Block {
@@ -192,13 +223,23 @@ fn arithmetic_block(report: &mut Report, claim: &Claim, found: &Arithmetic) -> B
         "conversations × minutes / 60",
     );
     let hours = report.figure("claim_hours", hours);
+    let words = if found.concurrency.1 < 1.0 {
+        format!(
+            "That is more people than the conversations have work for: one at a time, they are the work of {posts} people, and the \
+             claim's would be idle for most of that time (they would have {concurrency} conversations at a time)."
+        )
+    } else {
+        format!(
+            "Both hold only if a person had {concurrency} conversations at a time; one at a time, it would be the work of {posts} \
+             people."
+        )
+    };
     let text = format!(
         "{} conversations of {} minutes are {hours} hours a month. {} posts of {} hours a week, of which {:.0} to {:.0} % \
-         are spent in conversations, have {available}. Both hold only if a person had {concurrency} conversations at a time; \
-         one at a time, it would be the work of {posts} people.",
+         are spent in conversations, have {available}. {words}",
         thousands(claim.conversations_per_month.unwrap_or_default()),
-        claim.minutes_human.unwrap_or_default(),
-        claim.posts.unwrap_or_default(),
+        shown(claim.minutes_human.unwrap_or_default()),
+        shown(claim.posts.unwrap_or_default()),
         claim.hours_per_week,
         100.0 * claim.utilisation.0,
         100.0 * claim.utilisation.1
@@ -208,6 +249,11 @@ fn arithmetic_block(report: &mut Report, claim: &Claim, found: &Arithmetic) -> B
     } else {
         Block::Alarm(format!("{text} The numbers do not fit together as they stand."))
     }
+}
+
+/// A number as it was claimed, unless nobody can read so many digits.
+fn shown(value: f64) -> String {
+    if value.abs() >= 1e9 { thousands(value) } else { format!("{value}") }
 }
 
 fn beside(report: &mut Report, claim: &Claim, own: &Report) -> Block {
@@ -236,15 +282,15 @@ fn beside(report: &mut Report, claim: &Claim, own: &Report) -> Block {
     ];
     for (words, claimed, id, figure) in claims {
         let here = figure.clone().map_or_else(|| "not told".to_owned(), |f| report.figure(id, f));
-        let shown = claimed.map_or("not claimed".to_owned(), |value| match id {
+        let words_of_claim = claimed.map_or("not claimed".to_owned(), |value| match id {
             "share_ai" => format!("{:.1} %", 100.0 * value),
-            _ => format!("{value}"),
+            _ => shown(value),
         });
         let found = claimed.zip(figure.and_then(|f| f.low.zip(f.high)));
         let agrees = found.map_or("cannot be told", |(value, (low, high))| {
             if low <= value && value <= high { "inside the interval" } else { "outside the interval" }
         });
-        rows.push(vec![words.to_owned(), shown, here, agrees.to_owned()]);
+        rows.push(vec![words.to_owned(), words_of_claim, here, agrees.to_owned()]);
     }
     if claim.satisfaction_same {
         let told = |id: &str, report: &mut Report| {
@@ -304,6 +350,28 @@ mod tests {
         assert_eq!(rows[0][3], "outside the interval");
         assert_eq!(rows[2][3], "cannot be told");
         assert_eq!(rows[4][3], "cannot be told");
+    }
+
+    #[test]
+    fn what_a_claim_says_of_shares_and_speed_takes_part_in_the_check() {
+        let said = |text: &str| -> Vec<(bool, String)> {
+            let report = check(&Claim::parse(&format!("name = 'x'\n{text}")).unwrap(), None);
+            let block = |b: &Block| match b {
+                Block::Alarm(text) => Some((true, crate::report::filled(&report, text))),
+                Block::Text(text) => Some((false, crate::report::filled(&report, text))),
+                _ => None,
+            };
+            report.sections[0].blocks.iter().filter_map(block).collect()
+        };
+        let slower = said("minutes_ai = 12\nminutes_human = 11");
+        assert!(slower.iter().any(|(alarm, text)| *alarm && text.contains("AI is slower")), "{slower:?}");
+        let left = said("share_ai = 0.5\nconversations_per_month = 1000");
+        assert!(left.iter().any(|(_, text)| text.contains("2,000 a month, and 1,000 are left")), "{left:?}");
+        let idle = said("conversations_per_month = 1000\nminutes_human = 5\nposts = 700");
+        assert!(idle.iter().any(|(alarm, text)| *alarm && text.contains("more people than")), "{idle:?}");
+        let vast = said("conversations_per_month = 1000000000000\nminutes_human = 1000000000000\nposts = 1");
+        let digits = |text: &str| text.split(' ').map(str::len).max();
+        assert!(vast.iter().all(|(_, text)| digits(text) < Some(24)), "{vast:?}");
     }
 
     #[test]

@@ -230,7 +230,7 @@ fn recordings_that_break_off_are_no_failures() {
         assert!(low < truth && truth < high, "{id}: {low} to {high}, {truth}");
     }
     // What the curve says at its end is what the share says.
-    let (share, curve) = (&report.figures["resolved_any_ai"], &report.figures["settled_within_120_ai"]);
+    let (share, curve) = (&report.figures["resolved_any_ai"], &report.figures["settled_within_30_min_ai"]);
     assert!((share.value.unwrap() - curve.value.unwrap()).abs() < 0.01, "{share:?} {curve:?}");
     assert!(report.figures["ends_not_known_ai"].value.unwrap() > 500.0);
 }
@@ -252,7 +252,9 @@ fn one_customer_s_calls_say_nothing_about_others() {
     let mut calls = simulated_calls("one-customer", "null", 1500);
     calls.customer = vec![0; calls.len()];
     let report = analysis::compare(&calls, &config(), "test");
-    for id in ["median_minutes_ai", "resolved_any_ai", "settled_within_24_human", "resolved_difference_raw"] {
+    for id in
+        ["median_minutes_ai", "resolved_any_ai", "settled_within_6_min_human", "resolved_difference_raw"]
+    {
         reason(&report, id);
     }
 }
@@ -342,7 +344,7 @@ fn a_survey_is_tested_against_its_own_margin_and_silence_is_counted() {
     let missing = &report.figures["survey_missing_ai"];
     assert!((missing.value.unwrap() - 0.75).abs() < 0.05, "{missing:?}");
     assert!((report.figures["survey_ai"].value.unwrap() - 4.5).abs() < 0.15);
-    assert_eq!(report.figures["survey_non_inferiority_p"].inputs["margin"], 0.2);
+    assert_eq!(report.figures["survey_non_inferiority_p_raw"].inputs["margin"], 0.2);
     assert!(!compare(&dataset).figures.contains_key("survey_ai"));
 }
 
@@ -413,13 +415,20 @@ fn labels_of_calls_that_were_not_picked_by_chance_are_left_out_and_wrong_ones_re
 fn a_roll_out_without_effect_is_found_to_have_none() {
     let dataset = folder("roll-out");
     simulate(&Scenario::named("exact-null").unwrap(), 6000, 3, Spoken::Nothing, &dataset).unwrap();
-    let text = "replicates = 40\n[treatment_start]\nbilling = '2026-04-06'\nbiling = '2026-04-06'\n";
+    let text = "replicates = 40\n[treatment_start]\nbilling = '2026-04-06'\n";
     let report = compare_with(&dataset, &CompareConfig::parse(text).unwrap(), &Labels::default());
     for id in ["roll_out_effect", "roll_out_check"] {
         let figure = &report.figures[id];
         assert!(figure.low.unwrap() < 0.0 && 0.0 < figure.high.unwrap(), "{id}: {figure:?}");
     }
-    assert!(html(&report).contains("No call is of a queue that treatment_start names: biling."));
+    let wrong = CompareConfig::parse(&format!("{text}biling = '2026-04-06'\n")).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let found = runtime.block_on(async {
+        let tables = Tables::open(&dataset).await.unwrap();
+        cohort::extract(&tables, &wrong, &Labels::default()).await
+    });
+    let error = found.unwrap_err().to_string();
+    assert!(error.contains("no call has queue \"biling\"; there are billing, contracts, orders"), "{error}");
 }
 
 #[test]

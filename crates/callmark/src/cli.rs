@@ -312,7 +312,8 @@ Examples:
   callmark simulate --calls 5000 --scenario scorer-error --reviews 300 --out simulated/
 
 Scenarios: confounded, quick, null, exact-null, simpson, no-overlap, three-calls, margin, scorer-error, hard, breaks-off.
-The true effects are written beside the tables, in truth.json.")]
+The true effects are written beside the tables, in truth.json. The same command goes on where it was interrupted; a
+folder that holds other calls is refused.")]
 pub(crate) struct SimulateArguments {
     /// How many calls
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]

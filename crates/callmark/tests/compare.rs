@@ -146,9 +146,21 @@ fn what_cannot_be_used_is_refused_with_the_status_that_says_whose_fault_it_is() 
     let text = write(folder.path(), "reviews.parquet", "call_id,outcome\n");
     let config = write(folder.path(), "bad.toml", "margin = 0.3\n");
     let claim = write(folder.path(), "claim.toml", "name = 'x'\nposts = 0\n");
+    let roll_out = write(folder.path(), "roll-out.toml", "[treatment_start]\nbiling = '2026-04-06'\n");
     let dataset = simulate(folder.path(), "three-calls", "3", &[]);
     for (arguments, code, said) in [
         (vec!["simulate", "--calls", "5", "--scenario", "perfect", "--out", out], 2, "there are confounded"),
+        (
+            vec!["simulate", "--calls", "4", "--seed", "2", "--out", &dataset],
+            2,
+            "holds 3 simulated calls of three-calls",
+        ),
+        (vec!["compare", &dataset, "--html", "x", "--json", "x"], 2, "name the same file"),
+        (
+            vec!["compare", &dataset, "--config", roll_out.to_str().unwrap()],
+            2,
+            "no call has queue \"biling\"",
+        ),
         (vec!["compare"], 2, "required"),
         (vec!["compare", out], 3, "no dataset in"),
         (vec!["compare", &dataset, "--from", "May"], 2, "YYYY-MM-DD"),

@@ -1,7 +1,7 @@
 //! The simulation study: many data sets with a known truth, how far each estimator is off and how often its interval
 //! holds the truth. It prints the Markdown of SIMULATION.md.
 //!
-//! `simulation_study [REPLICATIONS [CALLS]]`
+//! `simulation_study [REPLICATIONS [CALLS [REPLICATIONS OF THE HARDER SCENARIOS]]]`
 //!
 //! Truths are exact ([`exact_effects`]). An effect near 0 cannot be told from a bias of 2 % of it by averaging estimates
 //! alone, so bias is measured against an oracle on the same calls: the doubly robust mean with the true propensity and
@@ -81,6 +81,7 @@ fn main() {
     let mut arguments = std::env::args().skip(1);
     let replications: u64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(2000);
     let calls: u64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(4000);
+    let harder_sets: u64 = arguments.next().and_then(|a| a.parse().ok()).unwrap_or(harder::HARDER_SETS);
     println!("# Simulation study\n");
     println!("`make simulation-study`: {replications} data sets a scenario, {calls} calls each.");
     println!("{ABOUT}");
@@ -116,7 +117,7 @@ fn main() {
     }
     bootstrap_table(calls);
     labels_table(replications, calls);
-    harder::table(calls);
+    harder::table(calls, harder_sets);
 }
 
 /// The first seed of a scenario, by its place.
@@ -386,7 +387,7 @@ fn corrected(scenario: &Scenario, seed: u64, count: u64, ai: bool) -> Option<[Op
     let apparent = Estimate::wald(centre, variance_of_mean(&influence, clusters)?.sqrt(), LEVEL);
     Some([
         Some(apparent),
-        rogan_gladen(&scored, &labels)?.estimate(clusters, LEVEL),
+        rogan_gladen(&scored, &scored, &labels)?.estimate(clusters, LEVEL),
         prediction_powered(&scored, &labels)?.estimate(clusters, LEVEL),
     ])
 }

@@ -1,30 +1,32 @@
 //! By who really handled the call, beside by who took it first: to be read, not to be concluded from. AI hands the calls over
 //! that go badly, so the calls it keeps look better than it is.
 
-use super::{difference, difference_between, mean_of, resolved, waits};
+use super::{Kind, difference, difference_between, mean_of, resolved, waits};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Report, Unit};
+use crate::stats::proportion::wilson_clustered;
 
-const METHOD: &str = "difference of means, clusters of customers and agents";
+const METHOD: &str = "mean, clusters of customers and agents";
 
 /// Calls that AI handled alone, that it handed over, that a person took.
 const KINDS: [(&str, &str); 3] =
     [("ai_alone", "AI alone"), ("ai_then_person", "AI, then a person"), ("person_first", "a person first")];
 
-/// Which of [`KINDS`] a call is.
-fn kind(cohort: &Cohort, i: usize) -> usize {
+/// Which of [`KINDS`] a call is; `None` where it is not known whether a person took over.
+fn kind(cohort: &Cohort, i: usize) -> Option<usize> {
     match (cohort.ai[i], cohort.reached_human[i]) {
-        (true, false) => 0,
-        (true, true) => 1,
-        (false, _) => 2,
+        (true, Some(false)) => Some(0),
+        (true, Some(true)) => Some(1),
+        (true, None) => None,
+        (false, _) => Some(2),
     }
 }
 
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
     let mut calls = vec!["calls".to_owned()];
     for (place, (id, words)) in KINDS.iter().enumerate() {
-        let count = (0..cohort.len()).filter(|i| kind(cohort, *i) == place).count() as f64;
+        let count = (0..cohort.len()).filter(|i| kind(cohort, *i) == Some(place)).count() as f64;
         let figure = Figure::exact(&format!("calls: {words}"), Unit::Count, count, "counted");
         calls.push(report.figure(&format!("calls_{id}"), figure));
     }
@@ -75,21 +77,29 @@ fn row(
     let level = config.level;
     let mut cells = vec![label.to_owned()];
     for (place, (name, words)) in KINDS.iter().enumerate() {
-        let found = mean_of(cohort, values, |i| kind(cohort, i) == place, level);
-        let figure = Figure::estimate(&format!("{label}, {words}"), unit, found.estimate, METHOD)
+        let found = mean_of(cohort, values, |i| kind(cohort, i) == Some(place), level);
+        let of_share = |e: crate::stats::estimate::Estimate| {
+            wilson_clustered(found.sum.clamp(0.0, found.calls), found.calls, e.standard_error, level)
+        };
+        let shares = unit == Unit::Share;
+        let estimate = if shares { found.estimate.and_then(of_share) } else { found.estimate };
+        let figure = Figure::estimate(&format!("{label}, {words}"), unit, estimate, METHOD)
             .with("calls", found.calls)
             .at_level(level);
         cells.push(report.figure(&format!("{id}_{name}"), figure));
     }
-    let alone: Vec<bool> = (0..cohort.len()).map(|i| kind(cohort, i) == 0).collect();
+    let alone: Vec<bool> = (0..cohort.len()).map(|i| kind(cohort, i) == Some(0)).collect();
+    let told: Vec<f64> =
+        (0..cohort.len()).map(|i| if kind(cohort, i).is_some() { values[i] } else { f64::NAN }).collect();
+    let of = Kind::of(difference_unit);
     let estimates = [
-        ("as_treated", &alone, difference_between(cohort, &alone, values, level)),
-        ("by_first_handler", &cohort.ai, difference(cohort, values, level)),
+        ("as_treated", &alone, &told[..], difference_between(cohort, &alone, &told, of, level)),
+        ("by_first_handler", &cohort.ai, values, difference(cohort, values, of, level)),
     ];
-    for (name, first, estimate) in estimates {
+    for (name, first, values, estimate) in estimates {
         let label = format!("difference in {label}, {}", name.replace('_', " "));
         let told = |own: bool| first.iter().zip(values).filter(|(f, v)| **f == own && v.is_finite()).count();
-        let figure = Figure::estimate(&label, difference_unit, estimate, METHOD)
+        let figure = Figure::told(&label, difference_unit, estimate, of.method())
             .with("calls_first", told(true) as f64)
             .with("calls_others", told(false) as f64)
             .at_level(level);

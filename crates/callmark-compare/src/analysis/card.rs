@@ -45,18 +45,23 @@ pub(super) fn blocks(
     }
     blocks.push(Block::Text(scored_by_machine(report)));
     if cohort.human_requests.iter().any(|n| *n > 0) {
-        blocks.push(Block::Text(
+        let text = if ["human_request_ai", "honoured_ai", "honoured_in_time_ai"].into_iter().all(told) {
             "In {{human_request_ai}} of the calls that AI took the customer asked for a person; in {{honoured_ai}} of those one \
              spoke, in {{honoured_in_time_ai}} in time."
-                .to_owned(),
-        ));
+        } else {
+            "How often customers asked for a person in calls that AI took: {{human_request_ai}}. How often one spoke then: \
+             {{honoured_ai}}."
+        };
+        blocks.push(Block::Text(text.to_owned()));
     }
     if report.figures.contains_key("fte") {
-        let told = report.figures["fte"].value.is_some();
-        let text = if told {
-            "AI's calls stand for the work of {{fte}} full-time posts, depending on assumptions."
-        } else {
-            "How many posts AI's calls stand for is {{fte}}."
+        let text = match report.figures["fte"].value {
+            Some(posts) if posts < 0.0 => {
+                "AI's calls save no work, they cost some: {{fte}} full-time posts, depending on assumptions; below zero are \
+                 posts that they take."
+            }
+            Some(_) => "AI's calls stand for the work of {{fte}} full-time posts, depending on assumptions.",
+            None => "How many posts AI's calls stand for is {{fte}}.",
         };
         blocks.push(Block::Text(text.to_owned()));
     }
@@ -70,11 +75,11 @@ pub(super) fn blocks(
 fn scored_by_machine(report: &Report) -> String {
     let machine = "Whether a matter is settled, and how a customer feels, is read from transcripts by a machine, which errs, and may \
                    err on AI's calls in another way than on people's";
-    let corrected =
-        report.figures.get("resolved_prediction_powered_difference").is_some_and(|f| f.value.is_some());
-    if corrected {
+    let corrected = report.figures.get("resolved_prediction_powered_difference");
+    if let Some(corrected) = corrected.filter(|figure| figure.value.is_some()) {
+        let labels = crate::report::thousands(corrected.inputs.get("labels").copied().unwrap_or_default());
         return format!(
-            "{machine}. Put right by {{{{reviews_used}}}} calls that people reviewed, the raw difference in the share settled is \
+            "{machine}. Put right by {labels} calls that people reviewed, the raw difference in the share settled is \
              {{{{resolved_prediction_powered_difference}}}}, as scored {{{{resolved_as_scored_difference}}}}."
         );
     }
@@ -83,39 +88,74 @@ fn scored_by_machine(report: &Report) -> String {
     )
 }
 
+/// The numbers of the sentence: figure, what it is, where the calls are counted that it is of, and like with like.
+const NUMBERS: [(&str, &str, &str, &str); 12] = [
+    ("share_ai", "calls whose first handler is AI, of all that are compared", "share_ai.calls", ""),
+    (
+        "median_minutes_ai",
+        "minutes by which half of AI's calls are settled, those never settled counted in",
+        "median_minutes_ai.calls",
+        "median_minutes_ai_adjusted",
+    ),
+    (
+        "median_minutes_human",
+        "the same of people's calls",
+        "median_minutes_human.calls",
+        "median_minutes_human_adjusted",
+    ),
+    (
+        "resolved_any_ai",
+        "AI's calls in which the matter is settled, by whomever",
+        "resolved_any_ai.of",
+        "resolved_any_ai_adjusted",
+    ),
+    (
+        "resolved_any_human",
+        "people's calls in which the matter is settled",
+        "resolved_any_human.of",
+        "resolved_any_human_adjusted",
+    ),
+    (
+        "resolved_difference_raw",
+        "share settled, AI less people",
+        "resolved_difference_raw.calls",
+        "resolved_difference_adjusted",
+    ),
+    (
+        "minutes_difference_raw",
+        "mean minutes until settled up to the limit, AI less people",
+        "minutes_difference_raw.calls",
+        "minutes_difference_adjusted",
+    ),
+    (
+        "sentiment_difference_raw",
+        "customer sentiment, AI less people",
+        "sentiment_difference_raw.calls",
+        "sentiment_difference_adjusted",
+    ),
+    (
+        "contained_difference",
+        "share contained, no handoff and no transfer, AI less people",
+        "contained_difference.calls",
+        "contained_difference_adjusted",
+    ),
+    (
+        "assumed_resolved_difference",
+        "share contained in which nobody hung up, AI less people",
+        "assumed_resolved_difference.calls",
+        "assumed_resolved_difference_adjusted",
+    ),
+    (
+        "human_request_difference",
+        "share in which the customer asks for a person, AI less people",
+        "human_request_difference.calls",
+        "human_request_difference_adjusted",
+    ),
+    ("fte", "posts that AI's calls stand for; a range of assumptions, not an interval", "calls_ai", ""),
+];
+
 /// Each number of the sentence with its definition, denominator, and adjusted value.
 fn numbers(report: &Report) -> Block {
-    let rows = [
-        ("share_ai", "calls whose first handler is AI, of all that are compared", "share_ai.calls", ""),
-        (
-            "median_minutes_ai",
-            "minutes by which half of AI's calls are settled, those never settled counted in",
-            "calls_ai",
-            "",
-        ),
-        ("median_minutes_human", "the same of people's calls", "calls_human", ""),
-        ("resolved_any_ai", "AI's calls in which the matter is settled, by whomever", "calls_ai", ""),
-        ("resolved_any_human", "people's calls in which the matter is settled", "calls_human", ""),
-        (
-            "resolved_difference_raw",
-            "share settled, AI less people",
-            "resolved_difference_raw.calls",
-            "resolved_difference_adjusted",
-        ),
-        (
-            "minutes_difference_raw",
-            "mean minutes until settled up to the limit, AI less people",
-            "minutes_difference_raw.calls",
-            "minutes_difference_adjusted",
-        ),
-        (
-            "sentiment_difference_raw",
-            "customer sentiment, AI less people",
-            "sentiment_difference_raw.calls",
-            "sentiment_difference_adjusted",
-        ),
-        ("fte", "posts that AI's calls stand for; a range of assumptions, not an interval", "calls_ai", ""),
-    ];
     let stands = |id: &str| if id.is_empty() { String::new() } else { format!("{{{{{id}}}}}") };
     let denominator = |id: &str| match id.split_once('.') {
         Some((figure, input)) => report
@@ -125,7 +165,7 @@ fn numbers(report: &Report) -> Block {
             .map_or_else(String::new, |n| crate::report::thousands(*n)),
         None => stands(id),
     };
-    let present = rows.into_iter().filter(|(id, ..)| report.figures.contains_key(*id));
+    let present = NUMBERS.into_iter().filter(|(id, ..)| report.figures.contains_key(*id));
     Block::Table {
         caption: "Each number: what it is, of how many calls, and like with like".to_owned(),
         columns: ["what", "of calls", "here", "like with like"].map(str::to_owned).to_vec(),
@@ -207,12 +247,17 @@ fn yes(agree: bool) -> &'static str {
     if agree { "yes" } else { "no" }
 }
 
-/// The arithmetic that a published claim is put to: calls and minutes against posts.
+/// The arithmetic that a published claim is put to: calls and minutes against posts. The minutes are those that people work
+/// on such a call, from which posts are counted too, not those until it is settled: what sets the two apart is the work that
+/// AI's calls still leave to people.
 fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(String, String)> {
     let fte = report.figures.get("fte")?;
+    let input = |name: &str| fte.inputs.get(name).copied();
+    let after_call = f64::midpoint(config.fte.after_call_minutes.0, config.fte.after_call_minutes.1);
+    let still = input("minutes_people_still_spend")? + input("share_handed_over")? * after_call;
     let own = Claim {
-        conversations_per_month: Some(fte.inputs.get("calls_a_week")? * WEEKS_PER_MONTH),
-        minutes_human: report.figures.get("restricted_minutes_human")?.value,
+        conversations_per_month: Some(input("calls_a_week")? * WEEKS_PER_MONTH),
+        minutes_human: Some(input("minutes_a_person_takes")? + after_call),
         posts: fte.value.filter(|posts| *posts > 0.0),
         hours_per_week: config.fte.hours_per_week,
         utilisation: (
@@ -222,7 +267,7 @@ fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(Str
         ..Claim::named("own")
     };
     let found = arithmetic(&own)?;
-    let label = "conversations at a time that calls, minutes until settled and posts imply";
+    let label = "conversations at a time that calls, minutes of work and posts imply";
     let mut figure = Figure::exact(
         label,
         Unit::Number,
@@ -234,6 +279,7 @@ fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(Str
         ("conversations_per_month", own.conversations_per_month),
         ("minutes_human", own.minutes_human),
         ("posts", own.posts),
+        ("minutes_people_still_spend", Some(still)),
     ] {
         figure = figure.with(name, value.unwrap_or_default());
     }
@@ -244,16 +290,37 @@ fn minutes_and_posts(report: &mut Report, config: &CompareConfig) -> Option<(Str
         format!("yes: they imply {implied} conversations at a time")
     } else {
         format!(
-            "no: they imply {implied} conversations at a time; minutes until settled are not the minutes people work, from \
-             which posts are counted"
+            "no: they imply {implied} conversations at a time; of the minutes of such a call people still spend {still:.1}, which \
+             posts leave out and calls times minutes do not"
         )
     };
-    Some(("calls, minutes until settled and posts fit together".to_owned(), words))
+    Some(("calls, the minutes people work on one, and posts fit together".to_owned(), words))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The check of calls, minutes and posts where people still spend so many minutes on AI's calls.
+    fn fit(still: f64) -> String {
+        let (config, mut report) = (CompareConfig::default(), Report::default());
+        let (calls, person, after) = (1000.0, 6.0, 1.25);
+        let of_post = 40.0 * 0.7 * 0.8;
+        let posts = calls * (person + after - still) / 60.0 / of_post;
+        let figure = Figure::exact("posts", Unit::Number, posts, "formula")
+            .with("calls_a_week", calls)
+            .with("minutes_a_person_takes", person)
+            .with("minutes_people_still_spend", still)
+            .with("share_handed_over", 0.0);
+        report.figure("fte", figure);
+        minutes_and_posts(&mut report, &config).unwrap().1
+    }
+
+    #[test]
+    fn calls_minutes_and_posts_fit_unless_people_still_do_much_of_the_work() {
+        assert!(fit(0.5).starts_with("yes"), "{}", fit(0.5));
+        assert!(fit(4.0).starts_with("no"), "{}", fit(4.0));
+    }
 
     #[test]
     fn numbers_contradict_each_other_only_where_both_intervals_leave_out_0() {

@@ -1,23 +1,19 @@
 //! Like with like: differences at equal case mix, or a refusal.
 
-use super::{RowClusters, counts, difference, resolved, waits};
-use crate::cohort::{Cohort, RARE_CALLS};
-use crate::config::CompareConfig;
+use super::difference::{Kind, difference, or_broken_off, too_little};
+use super::mix::{Data, Mix, partly_known};
+use super::{counts, resolved, waits};
+use crate::cohort::RARE_CALLS;
 use crate::report::{Block, Figure, Report, Unit, plain_words};
 use crate::stats::bootstrap::Bootstrap;
-use crate::stats::doubly_robust::{doubly_robust, doubly_robust_bootstrap, outcome_model};
+use crate::stats::doubly_robust::doubly_robust_bootstrap;
 use crate::stats::estimate::Estimate;
 use crate::stats::sensitivity::{Direction, direction, e_value_of_difference};
 use crate::stats::standardise::standardise;
-use crate::stats::strata::{ArmSums, Cells, Covariate};
-use crate::stats::weighting::{Calls, Propensity, Support, balance, inverse_propensity};
+use crate::stats::weighting::{Adjusted, Support, balance, inverse_propensity};
 
 /// Standardised differences beyond this are imbalance (Austin 2009).
 const IMBALANCE: f64 = 0.1;
-/// A characteristic that fewer calls have than this share says nothing about which calls are alike.
-const LEAST_KNOWN: f64 = 0.5;
-/// One that fewer have than this is said to be known in part.
-const MOSTLY_KNOWN: f64 = 0.8;
 /// Kinds of call times replicates up to which the bootstrap fits its models anew: more would take minutes.
 const BOOTSTRAP_FITS: usize = 20_000_000;
 /// Rows of the balance table; the rest are in the JSON.
@@ -29,6 +25,8 @@ struct Outcome {
     label: &'static str,
     unit: Unit,
     values: Vec<f64>,
+    /// Whether it shows at a call's end.
+    at_end: bool,
     /// Level of its intervals.
     level: f64,
 }
@@ -41,6 +39,7 @@ pub(super) fn add(report: &mut Report, mix: &Mix) {
             label: "share settled",
             unit: Unit::ShareDifference,
             values: resolved(cohort),
+            at_end: true,
             level: config.level,
         },
         Outcome {
@@ -48,6 +47,7 @@ pub(super) fn add(report: &mut Report, mix: &Mix) {
             label: "minutes until settled",
             unit: Unit::MinutesDifference,
             values: waits(cohort, config.limit_minutes),
+            at_end: true,
             level: config.level,
         },
         Outcome {
@@ -55,6 +55,7 @@ pub(super) fn add(report: &mut Report, mix: &Mix) {
             label: "customer sentiment",
             unit: Unit::PointsDifference,
             values: cohort.sentiment_overall.clone(),
+            at_end: false,
             level: config.judged_level(),
         },
     ];
@@ -92,117 +93,6 @@ pub(super) fn add(report: &mut Report, mix: &Mix) {
     report.section("case-mix", "Like with like", true, blocks);
 }
 
-/// What calls are like: made once, used for every outcome and every part of the calls.
-pub(super) struct Mix<'a> {
-    cohort: &'a Cohort,
-    config: &'a CompareConfig,
-    covariates: Vec<Covariate>,
-    cells: Cells,
-    /// Why no two calls can be said to be alike, if so.
-    unlike: Option<String>,
-}
-
-impl<'a> Mix<'a> {
-    pub(super) fn new(cohort: &'a Cohort, config: &'a CompareConfig) -> Self {
-        let rows: Vec<usize> = (0..cohort.len()).collect();
-        let covariates = cohort.covariates(&config.covariates, &rows);
-        let cells = Cells::new(rows.len(), &covariates);
-        Self { cohort, config, covariates, cells, unlike: nothing_known(cohort, config) }
-    }
-
-    /// The doubly robust difference among the calls at `rows`, or why it is refused. What is the same for all of them
-    /// takes no part.
-    fn difference(
-        &self,
-        values: &[f64],
-        rows: impl Iterator<Item = usize>,
-        level: f64,
-    ) -> Result<Option<Estimate>, String> {
-        if let Some(reason) = &self.unlike {
-            return Err(reason.clone());
-        }
-        let data = Data::new(self, values, rows);
-        let propensity = data.propensity(self.config);
-        if let Some(reason) = refusal(propensity.as_ref().map(|p| &p.support), self.config) {
-            return Err(reason);
-        }
-        let found = propensity.and_then(|p| doubly_robust(&data.cells, &p, &data.sums, data.calls(), level));
-        Ok(found.map(|a| a.difference))
-    }
-
-    /// The doubly robust difference among the calls at `rows` as a figure, or why there is none.
-    pub(super) fn figure(
-        &self,
-        (label, unit, level): (&str, Unit, f64),
-        values: &[f64],
-        rows: &[usize],
-    ) -> Figure {
-        let [ai, human] = [true, false].map(|ai| {
-            rows.iter().filter(|i| self.cohort.ai[**i] == ai && values[**i].is_finite()).count() as f64
-        });
-        let method = "doubly robust (AIPW), influence function";
-        let figure = match self.difference(values, rows.iter().copied(), level) {
-            Ok(found) => Figure::estimate(label, unit, found, method),
-            Err(reason) => Figure::estimate(label, unit, None, method).because(&reason),
-        };
-        figure.with("calls", ai + human).with("calls_ai", ai).with("calls_human", human).at_level(level)
-    }
-
-    /// The same among all calls.
-    pub(super) fn figure_of_all(&self, asked: (&str, Unit, f64), values: &[f64]) -> Figure {
-        self.figure(asked, values, &(0..self.cohort.len()).collect::<Vec<_>>())
-    }
-
-    /// The mean of `values`, minutes of people's calls, as the calls that AI took would have it: by a model of people's
-    /// calls on case mix, over AI's calls that have calls like them. Or why it is refused.
-    pub(super) fn on_calls_of_ai(&self, values: &[f64]) -> Result<f64, String> {
-        if let Some(reason) = &self.unlike {
-            return Err(reason.clone());
-        }
-        let data = Data::new(self, values, 0..self.cohort.len());
-        let Some(propensity) = data.propensity(self.config) else {
-            return Err("one arm has no call of which people's minutes are known".to_owned());
-        };
-        if let Some(reason) = refusal(Some(&propensity.support), self.config) {
-            return Err(reason);
-        }
-        let [of_people, _] = outcome_model(&data.cells, &data.sums, &propensity.support);
-        let inside = || (0..data.cells.len()).filter(|c| propensity.support.inside[*c]);
-        let calls: f64 = inside().map(|c| data.sums.count[1][c]).sum();
-        Ok(inside().map(|c| data.sums.count[1][c] * of_people[c]).sum::<f64>() / calls)
-    }
-}
-
-/// Calls whose outcome is known, as columns.
-struct Data {
-    rows: Vec<usize>,
-    treated: Vec<bool>,
-    values: Vec<f64>,
-    clusters: RowClusters,
-    cells: Cells,
-    sums: ArmSums,
-}
-
-impl Data {
-    fn new(mix: &Mix, values: &[f64], rows: impl Iterator<Item = usize>) -> Self {
-        let rows: Vec<usize> = rows.filter(|i| values[*i].is_finite()).collect();
-        let treated: Vec<bool> = rows.iter().map(|i| mix.cohort.ai[*i]).collect();
-        let values: Vec<f64> = rows.iter().map(|i| values[*i]).collect();
-        let cells = mix.cells.part(&rows);
-        let sums = ArmSums::new(&cells, &treated, &values);
-        let clusters = RowClusters::of(mix.cohort, &rows);
-        Self { rows, treated, values, clusters, cells, sums }
-    }
-
-    fn calls(&self) -> Calls<'_> {
-        Calls { treated: &self.treated, outcome: &self.values, clusters: self.clusters.get() }
-    }
-
-    fn propensity(&self, config: &CompareConfig) -> Option<Propensity> {
-        Propensity::fit(&self.cells, &self.sums, config.trim)
-    }
-}
-
 /// The doubly robust differences with the bootstrap's intervals, all outcomes from the same replicates.
 fn bootstrapped(mix: &Mix, outcomes: &[Outcome; 3]) -> [Option<Estimate>; 3] {
     let Mix { cohort, config, cells, .. } = mix;
@@ -215,57 +105,36 @@ fn bootstrapped(mix: &Mix, outcomes: &[Outcome; 3]) -> [Option<Estimate>; 3] {
     doubly_robust_bootstrap(cells, &cohort.ai, values, &cohort.customer, config.trim, bootstrap, levels)
 }
 
-/// The share of calls of which a characteristic is known, for those that case mix is made of but the hour.
-fn known_shares<'a>(
-    cohort: &'a Cohort,
-    config: &'a CompareConfig,
-) -> impl Iterator<Item = (&'a String, f64)> + 'a {
-    let share = |name: &'a String| {
-        let coded = cohort.coded(name)?;
-        let known = coded.codes.iter().filter(|code| **code > 0).count();
-        Some((name, known as f64 / cohort.len() as f64))
+/// An outcome at equal case mix: standardised, weighted, doubly robust, and that with the bootstrap's interval.
+type Ways = [Result<Estimate, String>; 4];
+
+/// All ways, or the one reason why none.
+fn ways(mix: &Mix, outcome: &Outcome, replicated: Option<Estimate>) -> Ways {
+    let level = outcome.level;
+    let fit = match mix.fit(&outcome.values, 0..mix.cohort.len()) {
+        Ok(fit) => fit,
+        Err(reason) => return std::array::from_fn(|_| Err(reason.clone())),
     };
-    config.covariates.iter().filter(|name| *name != "hour").filter_map(share)
-}
-
-/// Why no two calls can be said to be alike, if so: calls at the same hour are not.
-fn nothing_known(cohort: &Cohort, config: &CompareConfig) -> Option<String> {
-    let any = known_shares(cohort, config).any(|(_, share)| share >= LEAST_KNOWN);
-    let reason = "nothing tells which calls are alike: neither issue nor queue nor language is known of half of the calls, \
-                  or none is among the covariates";
-    (!any).then(|| reason.to_owned())
-}
-
-/// An alarm where a characteristic is known of some calls only, and another of more.
-fn partly_known(mix: &Mix) -> Option<String> {
-    if mix.unlike.is_some() {
-        return None;
-    }
-    let partly: Vec<String> = known_shares(mix.cohort, mix.config)
-        .filter(|(_, share)| *share < MOSTLY_KNOWN)
-        .map(|(name, share)| format!("{name} of {:.0} %", 100.0 * share))
-        .collect();
-    let text = format!(
-        "What calls are about is known in part: {} of the calls. \"Like with like\" cannot be more alike than that.",
-        partly.join(", ")
-    );
-    (!partly.is_empty()).then_some(text)
-}
-
-/// Why an adjusted comparison is refused, if it is.
-fn refusal(support: Option<&Support>, config: &CompareConfig) -> Option<String> {
-    let Some(support) = support else { return Some("one arm has no call of which it is known".to_owned()) };
-    let (human, ai) = (support.share[0], support.share[1]);
-    if human.min(ai) >= config.least_support {
-        return None;
-    }
-    Some(format!(
-        "no overlap: only {:.0} % of AI's calls and {:.0} % of people's have calls like them in the other arm, and {:.0} % \
-         are needed",
-        100.0 * ai,
-        100.0 * human,
-        100.0 * config.least_support
-    ))
+    let (data, propensity) = (&fit.data, &fit.propensity);
+    let kind = Kind::of(outcome.unit);
+    let told = |found: Option<&Adjusted>| {
+        let estimate = found.and_then(|found| fit.difference(found, kind, level));
+        estimate.ok_or_else(|| "too few calls or customers to tell".to_owned())
+    };
+    let robust = fit.adjusted(level);
+    let bootstrapped = match (&robust, replicated) {
+        (Some(robust), Some(replicated)) if robust.varies() => {
+            Ok(replicated.widened(robust.beyond_customers))
+        }
+        (Some(robust), Some(_)) if !robust.varies() => Err("all values of an arm are alike".to_owned()),
+        _ => Err("too few customers, or more kinds of call than a bootstrap is made of".to_owned()),
+    };
+    [
+        told(standardise(&data.cells, &data.sums, data.calls(), level).as_ref()),
+        told(inverse_propensity(&data.cells, propensity, &data.sums, data.calls(), level).as_ref()),
+        told(robust.as_ref()),
+        bootstrapped,
+    ]
 }
 
 fn adjust(
@@ -275,46 +144,36 @@ fn adjust(
     replicated: Option<Estimate>,
 ) -> (Vec<String>, Vec<String>) {
     let (level, config) = (outcome.level, mix.config);
-    let raw = difference(mix.cohort, &outcome.values, level);
+    let raw = difference(mix.cohort, &outcome.values, Kind::of(outcome.unit), level);
     let [ai, human] = counts(mix.cohort, &outcome.values);
-    let data = Data::new(mix, &outcome.values, 0..mix.cohort.len());
-    let propensity = data.propensity(config);
-    let refused = mix.unlike.clone().or_else(|| refusal(propensity.as_ref().map(|p| &p.support), config));
-    let mut estimates: [Option<Estimate>; 4] = [None; 4];
-    if let (Some(propensity), None) = (&propensity, &refused) {
-        let calls = data.calls();
-        estimates = [
-            standardise(&data.cells, &data.sums, calls, level).map(|a| a.difference),
-            inverse_propensity(&data.cells, propensity, &data.sums, calls, level).map(|a| a.difference),
-            doubly_robust(&data.cells, propensity, &data.sums, calls, level).map(|a| a.difference),
-            replicated,
-        ];
-    }
+    let why = |reason: String| {
+        if outcome.at_end { or_broken_off(mix.cohort, &outcome.values, reason) } else { reason }
+    };
+    let raw = raw.map_err(why);
+    let found = ways(mix, outcome, replicated).map(|estimate| estimate.map_err(why));
     let mut cells = vec![outcome.label.to_owned()];
-    let mut put = |id: &str, estimate: Option<Estimate>, method: &str| {
+    let mut put = |id: &str, estimate: &Result<Estimate, String>, method: &str| {
         let label = format!("difference in {}, {id}", outcome.label);
-        let mut figure = Figure::estimate(&label, outcome.unit, estimate, method)
-            .with("calls", data.rows.len() as f64)
+        let figure = Figure::told(&label, outcome.unit, estimate.clone(), method)
+            .with("calls", ai + human)
             .with("calls_ai", ai)
             .with("calls_human", human)
             .at_level(level);
-        match (estimate, &refused) {
-            (None, Some(reason)) if id != "raw" => figure = figure.because(reason),
-            (None, None) if id == "adjusted_bootstrap" => {
-                figure =
-                    figure.because("too few customers, or more kinds of call than a bootstrap is made of");
-            }
-            _ => {}
-        }
         cells.push(report.figure(&format!("{}_difference_{id}", outcome.id), figure));
     };
-    put("raw", raw, "difference of means, clusters of customers and agents");
-    put("standardised", estimates[0], "direct standardisation over strata");
-    put("weighted", estimates[1], "inverse propensity, normalised and trimmed");
-    put("adjusted", estimates[2], "doubly robust (AIPW), influence function");
-    put("adjusted_bootstrap", estimates[3], "doubly robust (AIPW), bootstrap by customer");
-    let spread = spread(&data.values);
-    let e_value = estimates[2].and_then(|e| e_value_of_difference(&e, spread));
+    put("raw", &raw, Kind::of(outcome.unit).method());
+    put("standardised", &found[0], "direct standardisation over strata");
+    put("weighted", &found[1], "inverse propensity, normalised and trimmed");
+    put("adjusted", &found[2], "doubly robust (AIPW), influence function");
+    put(
+        "adjusted_bootstrap",
+        &found[3],
+        "doubly robust (AIPW), bootstrap by customer, widened by what agents add to the error",
+    );
+    let known: Vec<f64> = outcome.values.iter().copied().filter(|value| value.is_finite()).collect();
+    let spread = spread(&known);
+    let adjusted = found[2].as_ref().ok().filter(|e| e.has_interval());
+    let e_value = adjusted.and_then(|e| e_value_of_difference(e, spread));
     let label = format!("E-value of the adjusted difference in {}: interval's end", outcome.label);
     let figure = match e_value {
         Some(e) => {
@@ -322,12 +181,19 @@ fn adjust(
         }
         None => Figure::estimate(&label, Unit::Number, None, "VanderWeele & Ding"),
     };
-    let figure = figure.with("standard_deviation", spread).with("calls", data.rows.len() as f64);
+    let figure = figure.with("standard_deviation", spread).with("calls", ai + human);
     cells.push(report.figure(&format!("{}_e_value", outcome.id), figure));
     let mut alarms = Vec::new();
-    alarms.extend(refused.map(|why| format!("The adjusted comparison is refused: {why}.")));
-    if let (Some(raw), Some(adjusted)) = (raw, estimates[2]) {
-        alarms.extend(alarm(outcome, direction(&raw, &adjusted)));
+    if let Err(why) = &found[2] {
+        let few = too_little(&mix.cohort.customer, &mix.cohort.ai, &outcome.values).is_some();
+        alarms.push(if few {
+            format!("The arms cannot be compared in {}: {why}.", outcome.label)
+        } else {
+            format!("The adjusted comparison is refused: {why}.")
+        });
+    }
+    if let (Ok(raw), Some(adjusted)) = (&raw, adjusted) {
+        alarms.extend(alarm(outcome, direction(raw, adjusted)));
     }
     if outcome.id == "sentiment"
         && let Some(shown) = report.figures.get("sentiment_difference_adjusted")

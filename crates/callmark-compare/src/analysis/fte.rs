@@ -7,7 +7,7 @@
 //! minutes are those of a model of people's calls on case mix, over AI's calls; where the arms do not overlap nobody knows
 //! them, and there is no figure.
 
-use super::case_mix::Mix;
+use super::mix::Mix;
 use super::{known, rows_of, whole_calls};
 use crate::cohort::Cohort;
 use crate::config::{CompareConfig, FteConfig};
@@ -49,12 +49,18 @@ impl Work {
         let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else {
             return Err("when AI's calls began is not known".to_owned());
         };
+        if still.is_empty() && rows.iter().all(|i| cohort.truncated[*i]) {
+            return Err(
+                "all recordings of AI's calls break off, so that nobody knows how long people had them"
+                    .to_owned(),
+            );
+        }
         if still.is_empty() {
             return Err("handler segments, from which people's minutes are counted, are missing".to_owned());
         }
         // Less than a week of calls is not stretched to one.
         let weeks = ((last - first) as f64 / WEEK_MS).max(1.0);
-        let reached = whole.iter().filter(|i| cohort.reached_human[**i]).count() as f64;
+        let reached = whole.iter().filter(|i| cohort.reached_human[**i] == Some(true)).count() as f64;
         Ok(Self {
             calls_a_week: rows.len() as f64 / weeks,
             person: mix.on_calls_of_ai(&minutes)?,
@@ -68,7 +74,10 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, 
     let work = Work::of(cohort, mix);
     let text = report.figure("fte", figure(&work, cohort, &config.fte));
     let blocks = match &work {
-        Ok(work) => explained(work, &config.fte, &text),
+        Ok(work) => {
+            let costs = report.figures.get("fte").and_then(|f| f.value).is_some_and(|posts| posts < 0.0);
+            explained(work, &config.fte, &text, costs)
+        }
         Err(_) => vec![Block::Text(format!("How many posts AI's calls stand for is {text}."))],
     };
     report.section("fte", "The work of how many people", false, blocks);
@@ -120,7 +129,7 @@ fn ends(ranges: [(f64, f64); 4], of: impl Fn([f64; 4]) -> f64) -> (f64, f64) {
     (corners().fold(f64::INFINITY, f64::min), corners().fold(f64::NEG_INFINITY, f64::max))
 }
 
-fn explained(work: &Work, fte: &FteConfig, text: &str) -> Vec<Block> {
+fn explained(work: &Work, fte: &FteConfig, text: &str, costs: bool) -> Vec<Block> {
     let concurrency = f64::midpoint(fte.concurrency.0, fte.concurrency.1);
     let point = |step: i32| {
         let occupancy = 0.5 + 0.025 * f64::from(step);
@@ -130,9 +139,16 @@ fn explained(work: &Work, fte: &FteConfig, text: &str) -> Vec<Block> {
         (occupancy, f64::midpoint(low, high), low.min(high), low.max(high))
     };
     let series = Series { name: "posts".to_owned(), points: (0..=20).map(point).collect(), steps: false };
+    let stand = if costs {
+        "AI's calls save no work, they cost some: below zero are posts that they take."
+    } else {
+        ""
+    };
+    let stand = format!("{stand} AI's calls stand for the work of");
+    let stand = stand.trim_start();
     vec![
         Block::Text(format!(
-            "AI's calls stand for the work of {text} full-time posts. The range is that of the assumptions, not of chance: \
+            "{stand} {text} full-time posts. The range is that of the assumptions, not of chance: \
              occupancy {}, shrinkage {}, concurrency {}, minutes of work after a call {}, hours a week {}.",
             words(fte.occupancy),
             words(fte.shrinkage),
@@ -185,7 +201,7 @@ mod tests {
             cohort.started_at.push(i64::from(i) * 504_000);
             cohort.ended.push(Ended::Resolved);
             cohort.truncated.push(false);
-            cohort.reached_human.push(!ai || handed);
+            cohort.reached_human.push(Some(!ai || handed));
             let own = if hard { 10.0 } else { 4.0 };
             cohort.human_minutes.push(match (ai, handed) {
                 (false, _) => own,
@@ -209,6 +225,23 @@ mod tests {
         assert!((work.still - 1.0).abs() < 0.1 && (work.handed_over - 0.5).abs() < 0.05, "{work:?}");
         let wanted = work.calls_a_week * (6.0 + 2.0 - work.still - 2.0 * work.handed_over) / 60.0;
         assert!((work.hours_saved(2.0) - wanted).abs() < 1e-9);
+    }
+
+    #[test]
+    fn posts_below_zero_are_said_to_be_a_cost() {
+        let mut calls = calls(true);
+        // People spend longer on what AI hands over than they would on the whole call.
+        for (minutes, ai) in calls.human_minutes.iter_mut().zip(&calls.ai) {
+            *minutes += if *ai { 20.0 } else { 0.0 };
+        }
+        let (mut report, config) = (Report::default(), config());
+        add(&mut report, &calls, &config, &Mix::new(&calls, &config));
+        assert!(report.figures["fte"].value.unwrap() < 0.0);
+        let said = |text: &str| {
+            let blocks = &report.sections[0].blocks;
+            blocks.iter().any(|block| matches!(block, Block::Text(own) if own.contains(text)))
+        };
+        assert!(said("save no work, they cost some"));
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use super::Observed;
 use super::resolution::{banded, share};
+use super::waiting;
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Plot, Report, Unit};
-use crate::stats::bootstrap::{Bootstrap, Units, summarise};
-use crate::stats::curves::{BootstrapCurve, CurveAnswers, CurveQuestions, OrderedCalls, bootstrap_curves};
+use crate::stats::bootstrap::summarise;
+use crate::stats::curves::{BootstrapCurve, CurveAnswers, CurveQuestions};
 use crate::stats::estimate::Estimate;
 
 /// Moments looked at, seconds.
@@ -15,7 +16,7 @@ const SECONDS: [i64; 5] = [30, 60, 120, 180, 300];
 const QUANTILES: [f64; 2] = [0.5, 0.9];
 /// Steps of the curve.
 const GRID: usize = 120;
-const METHOD: &str = "share of requests, bootstrap by customer";
+const METHOD: &str = "share of requests, bootstrap by customer, widened by what agents add to the error";
 
 pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
     let asked: Vec<usize> = (0..cohort.len()).filter(|i| cohort.human_requests[*i] > 0).collect();
@@ -24,7 +25,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
     }
     let end = SECONDS[SECONDS.len() - 1] as f64;
     let grid: Vec<f64> = (0..=GRID).map(|i| end * i as f64 / GRID as f64).collect();
-    let curves = curves(cohort, config, &asked, &grid);
+    let curves = curves(cohort, config, &grid);
     let mut rows = Vec::new();
     for seconds in SECONDS {
         let outcome = within(cohort, Some(seconds));
@@ -74,32 +75,18 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
 }
 
 /// Calls in which a person was asked for: reaching one is the event, never reaching one is being left without.
-fn curves(
-    cohort: &Cohort,
-    config: &CompareConfig,
-    asked: &[usize],
-    grid: &[f64],
-) -> [Option<BootstrapCurve>; 2] {
-    let customers: Vec<u32> = asked.iter().map(|i| cohort.customer[*i]).collect();
-    let units = Units::new(&customers);
-    let ordered = [true, false].map(|ai| {
-        let own: Vec<usize> = (0..asked.len()).filter(|a| cohort.ai[asked[*a]] == ai).collect();
-        let reached = |a: usize| cohort.time_to_human[asked[a]];
-        let lost = |a: usize| cohort.truncated[asked[a]];
-        let heard = |a: usize| cohort.heard_after_request[asked[a]].max(0) as f64 / 1000.0;
-        let end = |a: usize| match (reached(a) >= 0, lost(a)) {
-            (true, _) => (reached(a) as f64 / 1000.0, 1),
-            (false, true) => (heard(a), 0),
+fn curves(cohort: &Cohort, config: &CompareConfig, grid: &[f64]) -> [Option<BootstrapCurve>; 2] {
+    let ends = |i: usize| {
+        let (reached, heard) = (cohort.time_to_human[i], cohort.heard_after_request[i].max(0));
+        let end = match (reached >= 0, cohort.truncated[i]) {
+            (true, _) => (reached as f64 / 1000.0, 1),
+            (false, true) => (heard as f64 / 1000.0, 0),
             (false, false) => (f64::MAX, 2),
         };
-        let (times, causes): (Vec<f64>, Vec<u8>) = own.iter().map(|a| end(*a)).unzip();
-        let of: Vec<u32> = own.iter().map(|a| units.of_call[*a]).collect();
-        OrderedCalls::new(&times, &causes, &of, &[true, false])
-    });
-    let limit = grid[grid.len() - 1];
-    let questions = CurveQuestions { grid, quantiles: &QUANTILES, limit };
-    let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
-    bootstrap_curves(&ordered, units.count, questions, bootstrap)
+        (cohort.human_requests[i] > 0).then_some(end)
+    };
+    let questions = CurveQuestions { grid, quantiles: &QUANTILES, limit: grid[grid.len() - 1] };
+    waiting::curves(cohort, config, &[true, false], questions, ends)
 }
 
 fn quantile_of(curve: Option<&BootstrapCurve>, place: usize, level: f64) -> Option<Estimate> {
@@ -141,7 +128,7 @@ fn target(report: &Report, config: &CompareConfig) -> Block {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::analysis::case_mix::Mix;
+    use crate::analysis::mix::Mix;
     use crate::analysis::rates;
 
     /// The profile's verdict on so many requests of which so many are honoured.
@@ -157,7 +144,8 @@ mod tests {
             ended: vec![crate::cohort::Ended::Resolved; requests],
             minutes: vec![1.0; requests],
             confidence: vec![1.0; requests],
-            reached_human: vec![true; requests],
+            reached_human: vec![Some(true); requests],
+            minutes_to_request: vec![0.5; requests],
             disclosed: vec![true; requests],
             deflections: vec![0; requests],
             follow_up: crate::cohort::FollowUp::of(&vec![(0, 0); requests], Vec::new()),

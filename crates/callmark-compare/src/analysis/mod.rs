@@ -7,8 +7,11 @@ mod as_treated;
 mod card;
 mod case_mix;
 mod cohort_section;
+mod difference;
 mod fte;
 mod human_access;
+mod medians;
+mod mix;
 mod over_time;
 mod rates;
 mod resolution;
@@ -16,14 +19,21 @@ mod reviews;
 mod roll_out;
 mod satisfaction;
 mod segments;
+mod sooner;
 mod trust;
+mod waiting;
+
+pub(crate) use difference::{Kind, difference, difference_between, difference_figure, too_little};
 
 use crate::cohort::{Cohort, MOST_LEVELS, RARE_CALLS};
 use crate::config::CompareConfig;
-use crate::report::{Block, Figure, Report, Unit};
+use crate::report::{Block, Report};
 use crate::stats::censoring::{Censoring, LEAST_FOLLOWED};
 use crate::stats::clusters::{Clusters, variance_of_mean};
 use crate::stats::estimate::Estimate;
+use crate::stats::proportion::wilson_clustered;
+use difference::LEAST_VALUES;
+use std::collections::BTreeSet;
 
 /// The comparison of a dataset's calls.
 pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report {
@@ -37,9 +47,9 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
     // The answer comes first and is written last, when everything it draws on is there.
     let mut body = Report::default();
     cohort_section::add(&mut body, cohort, config);
-    let mix = case_mix::Mix::new(cohort, config);
+    let mix = mix::Mix::new(cohort, config);
     let verdict = if enough {
-        resolution::add(&mut body, cohort, config);
+        resolution::add(&mut body, cohort, config, &mix);
         satisfaction::add(&mut body, cohort, config, &mix);
         case_mix::add(&mut body, &mix);
         as_treated::add(&mut body, cohort, config);
@@ -51,25 +61,29 @@ pub fn compare(cohort: &Cohort, config: &CompareConfig, dataset: &str) -> Report
         over_time::add(&mut body, cohort, config, &mix);
         segments::add(&mut body, cohort, config, &mix);
         roll_out::add(&mut body, cohort, config);
-        let first = body.sections.iter().filter(|s| ["case-mix", "reviews"].contains(&s.id));
-        let blocks = first.flat_map(|s| &s.blocks);
-        let alarms = blocks.filter(|b| matches!(b, Block::Alarm(_))).cloned().collect();
+        let alarms = alarms(&body);
         card::blocks(&mut body, cohort, config, alarms)
     } else {
-        vec![Block::Alarm(format!(
+        rates::add(&mut body, cohort, config, &mix);
+        let few = Block::Alarm(format!(
             "These data cannot tell whether AI does as well as people: AI took {ai} of the calls first and people \
              {human}, and a comparison needs at least {} in each arm. Nothing below compares the arms.",
             config.least_calls
-        ))]
+        ));
+        std::iter::once(few).chain(alarms(&body)).collect()
     };
-    if !enough {
-        rates::add(&mut body, cohort, config, &mix);
-    }
     report.figures = body.figures;
     report.section("answer", "In short", true, verdict);
     report.sections.append(&mut body.sections);
-    method(&mut report, config);
+    method(&mut report, cohort, config);
     report
+}
+
+/// What any section says that the reader must not miss: it stands in the answer too, where it is read.
+fn alarms(report: &Report) -> Vec<Block> {
+    let mut said = BTreeSet::new();
+    let blocks = report.sections.iter().flat_map(|s| &s.blocks);
+    blocks.filter(|b| matches!(b, Block::Alarm(text) if said.insert(text.clone()))).cloned().collect()
 }
 
 /// The rows of an arm.
@@ -138,48 +152,14 @@ pub(crate) fn mean(cohort: &Cohort, values: &[f64], ai: bool, level: f64) -> Mea
     mean_of(cohort, values, |i| cohort.ai[i] == ai, level)
 }
 
-/// The same of few calls, at `rows`: its cost does not grow with the cohort.
-pub(crate) fn mean_at(cohort: &Cohort, outcome: &[f64], rows: &[usize], level: f64) -> Option<Estimate> {
+/// The share of few calls, at `rows`, whose 0 or 1 values are 1: its cost does not grow with the cohort.
+pub(crate) fn share_at(cohort: &Cohort, outcome: &[f64], rows: &[usize], level: f64) -> Option<Estimate> {
     let (values, rows) = known(outcome, rows);
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let influence: Vec<f64> = values.iter().map(|v| v - mean).collect();
     let variance = variance_of_mean(&influence, RowClusters::of(cohort, &rows).get())?;
-    Some(Estimate::wald(mean, variance.sqrt(), level))
-}
-
-/// The raw difference of an outcome's means, AI less people, with clusters across both arms.
-pub(crate) fn difference(cohort: &Cohort, outcome: &[f64], level: f64) -> Option<Estimate> {
-    difference_between(cohort, &cohort.ai, outcome, level)
-}
-
-/// The difference of an outcome's means, calls that are `first` less the others.
-pub(crate) fn difference_between(
-    cohort: &Cohort,
-    first: &[bool],
-    outcome: &[f64],
-    level: f64,
-) -> Option<Estimate> {
-    let (mut sums, mut counts) = ([0.0; 2], [0.0; 2]);
-    for (arm, value) in first.iter().zip(outcome).filter(|(_, value)| value.is_finite()) {
-        sums[usize::from(*arm)] += value;
-        counts[usize::from(*arm)] += 1.0;
-    }
-    if counts.contains(&0.0) {
-        return None;
-    }
-    let means = [0, 1].map(|arm| sums[arm] / counts[arm]);
-    let total: f64 = counts.iter().sum();
-    let scale = [-total / counts[0], total / counts[1]];
-    let influence: Vec<f64> = first
-        .iter()
-        .zip(outcome)
-        .map(|(arm, value)| {
-            let arm = usize::from(*arm);
-            if value.is_finite() { scale[arm] * (value - means[arm]) } else { f64::NAN }
-        })
-        .collect();
-    let variance = variance_of_mean(&influence, cohort.clusters())?;
-    Some(Estimate::wald(means[1] - means[0], variance.sqrt(), level))
+    let trials = values.len() as f64;
+    wilson_clustered((mean * trials).clamp(0.0, trials), trials, variance.sqrt(), level)
 }
 
 /// How many values each arm has: AI, people.
@@ -187,23 +167,6 @@ pub(crate) fn counts(cohort: &Cohort, values: &[f64]) -> [f64; 2] {
     let told = || cohort.ai.iter().zip(values).filter(|(_, value)| value.is_finite());
     let ai = told().filter(|(ai, _)| **ai).count();
     [ai as f64, (told().count() - ai) as f64]
-}
-
-/// The raw difference of an outcome as a figure, AI less people, with how many calls of each arm it is of.
-pub(crate) fn difference_figure(
-    cohort: &Cohort,
-    label: &str,
-    unit: Unit,
-    values: &[f64],
-    level: f64,
-) -> Figure {
-    let [ai, human] = counts(cohort, values);
-    let found = difference(cohort, values, level);
-    Figure::estimate(label, unit, found, "difference of means, clusters of customers and agents")
-        .with("calls", ai + human)
-        .with("calls_ai", ai)
-        .with("calls_human", human)
-        .at_level(level)
 }
 
 /// How long calls were followed, arm by arm, and what stands for a value that depends on their end.
@@ -254,6 +217,18 @@ impl Observed {
         }
         found
     }
+
+    /// As how many calls each counts: 0 where it takes no part or was lost, 1 in an arm without losses.
+    pub(crate) fn weights(&self) -> Vec<f64> {
+        let mut found = vec![0.0; self.calls];
+        for (rows, censoring) in self.rows.iter().zip(&self.censoring) {
+            let own = censoring.as_ref().map_or_else(|| vec![1.0; rows.len()], Censoring::weights);
+            for (i, weight) in rows.iter().zip(own) {
+                found[*i] = weight;
+            }
+        }
+        found
+    }
 }
 
 /// 1 where the matter was settled, 0 where not; what stands for it where the recording breaks off.
@@ -264,11 +239,16 @@ pub(crate) fn resolved(cohort: &Cohort) -> Vec<f64> {
 /// Minutes until settled, calls that never were counted as the limit; what stands for it where the recording breaks off
 /// before the limit; not a number where the time is not known.
 pub(crate) fn waits(cohort: &Cohort, limit: f64) -> Vec<f64> {
-    let followed = |i: usize| {
+    followed_until(cohort, limit).values(|i| wait(cohort, i, limit))
+}
+
+/// Of calls whose time is known, how long they were followed, up to the limit, and whether it is known by then what became of
+/// them.
+pub(crate) fn followed_until(cohort: &Cohort, limit: f64) -> Observed {
+    Observed::new(cohort, |i| {
         let minutes = cohort.minutes[i];
         minutes.is_finite().then(|| (minutes.min(limit), !cohort.breaks_off(i) || minutes >= limit))
-    };
-    Observed::new(cohort, followed).values(|i| wait(cohort, i, limit))
+    })
 }
 
 /// Minutes until a call was settled, the limit where it never was.
@@ -281,13 +261,23 @@ pub(crate) fn whole_calls(cohort: &Cohort, value: impl Fn(usize) -> f64) -> Vec<
     (0..cohort.len()).map(|i| if cohort.truncated[i] { f64::NAN } else { value(i) }).collect()
 }
 
-fn method(report: &mut Report, config: &CompareConfig) {
+fn method(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+    let nobody = cohort.customers_known() == 0;
+    let who = if nobody {
+        "No customer is known here, so that every call counts as another customer's: intervals are too narrow where customers \
+         call again. "
+    } else {
+        ""
+    };
     let text = format!(
         "Arms are by first handler (intention to treat): a call that starts with the AI and ends with a person counts \
          for the AI, with the clock running. Intervals have level {level}, those of what is judged against a margin {judged} \
          (1 - 2 alpha), and respect that calls of one customer, and of one agent, are alike: sums of influence values by \
-         cluster, customers plus agents less calls. Curves, medians and bands: {replicates} Poisson bootstrap replicates by \
-         customer, seed {seed}. Restricted means count calls that were not settled as {limit} minutes.",
+         cluster, customers plus agents less calls. {who}Differences of shares have Newcombe's hybrid interval, made of Wilson \
+         intervals with the arms' design effects; where fewer than {LEAST_VALUES} values of an arm are known, or all are of one \
+         customer, there is none, and none of means whose values are all alike. Curves, medians and bands: {replicates} Poisson \
+         bootstrap replicates by customer, seed {seed}, each put as much further from the estimate as agents add to the error. \
+         Restricted means count calls that were not settled as {limit} minutes.",
         level = config.level,
         judged = config.judged_level(),
         replicates = config.replicates,
@@ -341,7 +331,7 @@ mod tests {
     fn recordings_that_break_off_move_neither_the_share_settled_nor_the_minutes() {
         let (whole, broken) = (calls(0.0), calls(0.4));
         for values in [resolved as fn(&Cohort) -> Vec<f64>, |cohort| waits(cohort, 8.0)] {
-            let of = |cohort: &Cohort| difference(cohort, &values(cohort), 0.95).unwrap();
+            let of = |cohort: &Cohort| difference(cohort, &values(cohort), Kind::Mean, 0.95).unwrap();
             let (wanted, found) = (of(&whole), of(&broken));
             let chance = wanted.standard_error.hypot(found.standard_error);
             assert!((wanted.value - found.value).abs() < 3.0 * chance, "{wanted:?} {found:?}");
@@ -354,7 +344,7 @@ mod tests {
         let mut cohort = calls(0.0);
         cohort.truncated = vec![true; cohort.len()];
         cohort.ended = vec![Ended::Unknown; cohort.len()];
-        assert_eq!(difference(&cohort, &resolved(&cohort), 0.95), None);
-        assert_eq!(difference(&cohort, &waits(&cohort, 30.0), 0.95), None);
+        assert!(difference(&cohort, &resolved(&cohort), Kind::Share, 0.95).is_err());
+        assert!(difference(&cohort, &waits(&cohort, 30.0), Kind::Mean, 0.95).is_err());
     }
 }

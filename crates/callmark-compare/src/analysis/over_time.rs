@@ -1,13 +1,14 @@
 //! Week by week: the share settled of either arm, and their difference at equal case mix.
 
-use super::case_mix::Mix;
-use super::{mean_at, resolved, rows_of};
+use super::mix::Mix;
+use super::{resolved, rows_of, share_at};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
 use crate::report::{Block, Plot, Report, Series, Unit};
 use std::collections::BTreeMap;
 
-const WEEK_MS: i64 = 7 * 86_400_000;
+/// Milliseconds of a week.
+pub(super) const WEEK_MS: i64 = 7 * 86_400_000;
 /// 1970-01-05, a Monday.
 const FIRST_MONDAY_MS: i64 = 4 * 86_400_000;
 /// Weeks with fewer calls in an arm are not shown.
@@ -16,12 +17,12 @@ const LEAST_CALLS: usize = 20;
 const MOST_WEEKS: usize = 120;
 
 /// The number of the week in which an instant, ms since 1970, lies; weeks begin on Monday, UTC.
-pub(super) fn week_of(instant_ms: i64) -> i32 {
+fn week_of(instant_ms: i64) -> i32 {
     (instant_ms - FIRST_MONDAY_MS).div_euclid(WEEK_MS) as i32
 }
 
 /// The week of each call; `None` where its start is not known.
-pub(super) fn weeks(cohort: &Cohort) -> Vec<Option<i32>> {
+fn weeks(cohort: &Cohort) -> Vec<Option<i32>> {
     cohort.started_at.iter().map(|t| (*t != i64::MIN).then(|| week_of(*t))).collect()
 }
 
@@ -43,7 +44,7 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, 
     let series = |ai: bool, name: &str| {
         let own = by_week(&weeks, rows_of(cohort, ai).into_iter());
         let points = own.iter().filter(|(_, rows)| rows.len() >= LEAST_CALLS).filter_map(|(week, rows)| {
-            let e = mean_at(cohort, &outcome, rows, config.level)?;
+            let e = share_at(cohort, &outcome, rows, config.level)?;
             let per_cent = |share: f64| 100.0 * share.clamp(0.0, 1.0);
             Some((place(*week), per_cent(e.value), per_cent(e.low), per_cent(e.high)))
         });

@@ -1,8 +1,8 @@
 //! How often: containment under every definition in use, repeat contact, requests for a person, disclosure.
 
-use super::case_mix::Mix;
 use super::difference_figure;
 use super::human_access::within;
+use super::mix::Mix;
 use super::resolution::share_or;
 use super::{Observed, counts, resolved};
 use crate::cohort::{Cohort, Ended, REPEAT_DAYS};
@@ -18,7 +18,15 @@ const LEAST_FOLLOWED_CALLS: usize = 10;
 /// Rates that only calls of one arm can have.
 const ONE_ARM: [&str; 1] = ["disclosed"];
 /// Rates that are told at equal case mix too.
-const ADJUSTED: [&str; 2] = ["verified_resolved", "repeat_7d"];
+const ADJUSTED: [&str; 7] = [
+    "contained",
+    "assumed_resolved",
+    "resolved_first_handler",
+    "resolved_any",
+    "verified_resolved",
+    "repeat_7d",
+    "human_request",
+];
 
 /// A rate of calls.
 struct Rate {
@@ -76,8 +84,8 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, 
     report.section("rates", "How often", true, blocks);
 }
 
-/// The difference of a rate, raw and, for what proves a resolution, at equal case mix; nothing where an arm has no such
-/// calls by nature.
+/// The difference of a rate, raw and, for what vendors quote and what proves a resolution, at equal case mix; nothing where
+/// an arm has no such calls by nature.
 fn differences(
     report: &mut Report,
     (cohort, config, mix): (&Cohort, &CompareConfig, &Mix),
@@ -136,8 +144,10 @@ impl<'a> Followed<'a> {
     fn nothing(&self) -> [String; 2] {
         let unit = if self.days == 1 { "day" } else { "days" };
         let nobody = self.cohort.customer.iter().all(|customer| *customer == Clusters::ALONE);
+        let dated = self.cohort.started_at.iter().any(|start| *start != i64::MIN);
         self.calls.map(|calls| match calls {
             _ if nobody => "who the customers are is not known".to_owned(),
+            0 if !dated => "when the calls began is not known".to_owned(),
             0 => format!("the dataset ends within {} {unit} of every one of these calls", self.days),
             few if few < LEAST_FOLLOWED_CALLS => {
                 format!("after only {few} of these calls the dataset goes on for {} {unit}", self.days)
@@ -151,8 +161,11 @@ fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
     let ends = Observed::ends(cohort, |_| true);
     let followed = Followed::new(cohort, VERIFIED_DAYS);
     let verifiable = Observed::ends(cohort, |i| followed.back(i).is_some());
-    let contained =
-        |i: usize| !(cohort.ai[i] && cohort.reached_human[i]) && cohort.ended[i] != Ended::Transferred;
+    // Of an AI's call of which nobody knows whether a person took over, nothing is said.
+    let told = Observed::ends(cohort, |i| !cohort.ai[i] || cohort.reached_human[i].is_some());
+    let contained = |i: usize| {
+        !(cohort.ai[i] && cohort.reached_human[i] == Some(true)) && cohort.ended[i] != Ended::Transferred
+    };
     let flag = |b: bool| f64::from(b);
     // Of calls that are followed for so long, settled or not: the others tell nothing either way.
     let verified = |i: usize| {
@@ -161,13 +174,14 @@ fn containment(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
         flag(cohort.ended[i].is_resolved() && sure && !back)
     };
     let broken = "recordings break off before it shows";
+    let unknown = "whether a person took over is not known, or recordings break off before it shows";
     vec![
-        rate("contained", "contained: no handoff, no transfer", ends.values(|i| flag(contained(i))), broken),
+        rate("contained", "contained: no handoff, no transfer", told.values(|i| flag(contained(i))), unknown),
         rate(
             "assumed_resolved",
             "assumed resolved: contained, and nobody hung up",
-            ends.values(|i| flag(contained(i) && cohort.ended[i] != Ended::Abandoned)),
-            broken,
+            told.values(|i| flag(contained(i) && cohort.ended[i] != Ended::Abandoned)),
+            unknown,
         ),
         rate(
             "resolved_first_handler",
@@ -201,21 +215,9 @@ fn other(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
             Rate { nothing: followed.nothing(), ..rate(&format!("repeat_{days}d"), &words, values, "") }
         })
         .collect();
-    let asked = |i: usize| cohort.human_requests[i] > 0;
     let nobody = "no customer asked, or recordings break off before it shows";
-    let deflected = |i: usize| if asked(i) { flag(cohort.deflections[i] > 0) } else { f64::NAN };
-    rates.push(rate(
-        "human_request",
-        "customer asks for a person",
-        calls().map(|i| flag(asked(i))).collect(),
-        nobody,
-    ));
-    rates.push(rate(
-        "deflected",
-        "of these, put off at least once",
-        calls().map(deflected).collect(),
-        nobody,
-    ));
+    rates.push(rate("human_request", "customer asks for a person", asks(cohort), nobody));
+    rates.push(rate("deflected", "of these, put off at least once", put_off(cohort), nobody));
     rates.push(rate("honoured", "of these, a person spoke", within(cohort, None), nobody));
     rates.push(rate(
         "honoured_in_time",
@@ -230,4 +232,75 @@ fn other(cohort: &Cohort, config: &CompareConfig) -> Vec<Rate> {
         "people are none",
     ));
     rates
+}
+
+/// Whether the customer asks for a person: a recording that breaks off before he did does not tell.
+pub(super) fn asks(cohort: &Cohort) -> Vec<f64> {
+    let asked = |i: usize| cohort.human_requests[i] > 0;
+    let observed = Observed::new(cohort, |i| {
+        let until = if asked(i) { cohort.minutes_to_request[i] } else { cohort.minutes[i] };
+        let until = if until.is_finite() { until } else { 0.0 };
+        Some((until, asked(i) || !cohort.breaks_off(i)))
+    });
+    observed.values(|i| f64::from(asked(i)))
+}
+
+/// Whether those who ask are put off: who was not before the recording broke off may have been later. That somebody was put
+/// off is known as soon as he asked, to a moment.
+fn put_off(cohort: &Cohort) -> Vec<f64> {
+    let observed = Observed::new(cohort, |i| {
+        let off = cohort.deflections[i] > 0;
+        let heard = if off { 0 } else { cohort.heard_after_request[i].max(0) };
+        (cohort.human_requests[i] > 0).then_some((heard as f64, off || !cohort.breaks_off(i)))
+    });
+    observed.values(|i| f64::from(cohort.deflections[i] > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_breaks_off_before_anybody_asked_does_not_say_that_nobody_did() {
+        // Eight calls; half of the customers ask in minute 3, and of the four who do not two are cut off in minute 2.
+        let cohort = Cohort {
+            ai: vec![true; 8],
+            human_requests: vec![1, 1, 1, 1, 0, 0, 0, 0],
+            deflections: vec![1, 1, 0, 0, 0, 0, 0, 0],
+            minutes_to_request: vec![3.0, 3.0, 3.0, 3.0, f64::NAN, f64::NAN, f64::NAN, f64::NAN],
+            heard_after_request: vec![60_000, 60_000, 60_000, 1000, -1, -1, -1, -1],
+            minutes: vec![5.0, 5.0, 5.0, 3.1, 5.0, 5.0, 2.0, 2.0],
+            truncated: vec![false, false, false, true, false, false, true, true],
+            ended: vec![Ended::Unknown; 8],
+            ..Cohort::default()
+        };
+        // Of the six that are heard until minute 3 four ask, and two of three are put off who were heard to the end.
+        let asked = asks(&cohort);
+        assert!((asked.iter().sum::<f64>() / 8.0 - 4.0 / 6.0).abs() < 1e-12, "{asked:?}");
+        let off = put_off(&cohort);
+        let told: Vec<f64> = off.into_iter().filter(|v| v.is_finite()).collect();
+        assert!((told.iter().sum::<f64>() / 4.0 - 0.5).abs() < 1e-12, "{told:?}");
+    }
+
+    #[test]
+    fn where_nobody_knows_whether_a_person_took_over_nothing_is_contained() {
+        let cohort = |reached: Option<bool>| Cohort {
+            ai: vec![true; 40],
+            reached_human: (0..40).map(|i| if i < 20 { Some(i < 10) } else { reached }).collect(),
+            minutes: vec![5.0; 40],
+            truncated: vec![false; 40],
+            ended: vec![Ended::Resolved; 40],
+            confidence: vec![1.0; 40],
+            customer: (0..40).collect(),
+            follow_up: crate::cohort::FollowUp::of(&[(0, 0); 40], Vec::new()),
+            ..Cohort::default()
+        };
+        let share = |cohort: &Cohort| {
+            let [contained, ..] = &containment(cohort, &CompareConfig::default())[..] else { panic!("none") };
+            let told: Vec<f64> = contained.values.iter().copied().filter(|v| v.is_finite()).collect();
+            (told.iter().sum::<f64>() / told.len() as f64, told.len())
+        };
+        assert_eq!(share(&cohort(None)), (0.5, 20));
+        assert_eq!(share(&cohort(Some(false))), (0.75, 40));
+    }
 }

@@ -1,21 +1,22 @@
 //! How soon, and whether, the customer's matter is settled.
 
-use super::{Observed, RowClusters, counts, difference_figure, known, mean, rows_of, waits};
+use super::medians::adjusted_medians;
+use super::mix::Mix;
+use super::sooner::ranks;
+use super::waiting::curves;
+use super::{Observed, counts, difference_figure, mean, waits};
 use crate::cohort::{Cohort, Ended};
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Plot, Report, Series, Unit};
-use crate::stats::bootstrap::{Bootstrap, Units, summarise};
-use crate::stats::clusters::variance_of_sum;
-use crate::stats::curves::{BootstrapCurve, CurveAnswers, CurveQuestions, OrderedCalls, bootstrap_curves};
-use crate::stats::estimate::Estimate;
-use crate::stats::proportion::wilson_clustered;
-use crate::stats::shift::{hodges_lehmann, superiority};
+use crate::stats::bootstrap::summarise;
+use crate::stats::curves::{BootstrapCurve, CurveAnswers, CurveQuestions};
+use crate::stats::proportion::{Arm, newcombe, wilson_clustered};
 
 /// Times at which curves are drawn.
 const GRID: usize = 120;
 /// How far along the limit the table of shares settled looks, in parts of [`GRID`].
 const LOOKS: [usize; 4] = [12, 24, 60, 120];
-const METHOD: &str = "Aalen-Johansen, bootstrap by customer";
+const METHOD: &str = "Aalen-Johansen, bootstrap by customer, widened by what agents add to the error";
 const ARMS: [&str; 2] = ["ai", "human"];
 
 /// What ended the wait of a call: its place in [`Ended::ALL`] from 1, or 0 where the recording broke off before.
@@ -26,21 +27,7 @@ fn cause(cohort: &Cohort, i: usize) -> u8 {
     Ended::ALL.iter().position(|e| *e == cohort.ended[i]).map_or(0, |place| place as u8 + 1)
 }
 
-fn curves(cohort: &Cohort, config: &CompareConfig, grid: &[f64]) -> [Option<BootstrapCurve>; 2] {
-    let units = Units::new(&cohort.customer);
-    let event = Ended::ALL.map(Ended::is_resolved);
-    let ordered = [true, false].map(|ai| {
-        let (minutes, rows) = known(&cohort.minutes, &rows_of(cohort, ai));
-        let causes: Vec<u8> = rows.iter().map(|i| cause(cohort, *i)).collect();
-        let own: Vec<u32> = rows.iter().map(|i| units.of_call[*i]).collect();
-        OrderedCalls::new(&minutes, &causes, &own, &event)
-    });
-    let questions = CurveQuestions { grid, quantiles: &[0.5], limit: config.limit_minutes };
-    let bootstrap = Bootstrap { replicates: config.replicates, seed: config.seed };
-    bootstrap_curves(&ordered, units.count, questions, bootstrap)
-}
-
-pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) {
+pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) {
     let limit = config.limit_minutes;
     let grid: Vec<f64> = (0..=GRID).map(|i| limit * i as f64 / GRID as f64).collect();
     let mut blocks = vec![Block::Text(
@@ -48,7 +35,9 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
          Calls that end otherwise are not left out: after a transfer or a hang-up the matter stays open."
             .to_owned(),
     )];
-    let curves = curves(cohort, config, &grid);
+    let questions = CurveQuestions { grid: &grid, quantiles: &[0.5], limit };
+    let ends = |i: usize| cohort.minutes[i].is_finite().then(|| (cohort.minutes[i], cause(cohort, i)));
+    let curves = curves(cohort, config, &Ended::ALL.map(Ended::is_resolved), questions, ends);
     if let [Some(ai), Some(human)] = &curves {
         let series = |name: &str, curve: &BootstrapCurve| banded(name, curve, &grid, config.level);
         blocks.push(Block::Plot(Plot {
@@ -64,7 +53,8 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig) 
         blocks.push(causes_panels([ai, human], &grid));
     }
     blocks.extend(broken_off(report, cohort));
-    blocks.push(times_table(report, cohort, config, &curves));
+    blocks.push(times_table(report, cohort, (config, mix), &curves));
+    blocks.push(like_with_like(report, cohort, config, mix));
     blocks.push(outcomes_table(report, cohort, config));
     report.section("resolution", "Is the matter settled, and how soon", true, blocks);
 }
@@ -108,21 +98,29 @@ fn within_table(
     let told = |figure: Figure| if figure.value.is_some() { figure } else { figure.because(reason) };
     let row = |look: usize| {
         let mut cells = vec![format!("{} min", grid[look])];
+        // As many minutes as the limit makes of the look, in an id that may stand on a page.
+        let at = format!("settled_within_{}_min", grid[look]).replace('.', "_");
         for ((arm, curve), calls) in ARMS.iter().zip(curves).zip(calls) {
             let estimate = curve.pointwise(|a| a.event[look], level);
             let label = format!("share settled within {} minutes", grid[look]);
             let figure = Figure::estimate(&label, Unit::Share, estimate, METHOD).at_level(level);
             let figure = told(figure.with("calls", calls).with("customers", curve.units as f64));
-            cells.push(report.figure(&format!("settled_within_{look}_{arm}"), figure));
+            cells.push(report.figure(&format!("{at}_{arm}"), figure));
         }
         let of = |c: &BootstrapCurve| (c.answers.event[look], c.each(|r| r.event[look]));
         let ((ai, ai_replicates), (human, human_replicates)) = (of(curves[0]), of(curves[1]));
         let replicates: Vec<f64> = ai_replicates.iter().zip(&human_replicates).map(|(a, h)| a - h).collect();
-        let estimate = summarise(ai - human, &replicates, level).filter(|e| e.value.is_finite());
+        let own = |f: f64, replicates: &[f64], curve: &BootstrapCurve| {
+            let standard_error = summarise(f, replicates, level)?.standard_error;
+            Some(Arm { share: f, standard_error, trials: curve.units as f64 })
+        };
+        let arms = own(ai, &ai_replicates, curves[0]).zip(own(human, &human_replicates, curves[1]));
+        let error = summarise(ai - human, &replicates, level).map(|e| e.standard_error);
+        let estimate = arms.zip(error).and_then(|((ai, human), error)| newcombe(ai, human, error, level));
         let label = format!("difference in the share settled within {} minutes", grid[look]);
         let figure = Figure::estimate(&label, Unit::ShareDifference, estimate, METHOD).at_level(level);
         let figure = told(figure.with("calls_ai", calls[0]).with("calls_human", calls[1]));
-        cells.push(report.figure(&format!("settled_within_{look}_difference"), figure));
+        cells.push(report.figure(&format!("{at}_difference"), figure));
         cells
     };
     Block::Table {
@@ -163,13 +161,14 @@ fn causes_panels(curves: [&BootstrapCurve; 2], grid: &[f64]) -> Block {
 fn times_table(
     report: &mut Report,
     cohort: &Cohort,
-    config: &CompareConfig,
+    (config, mix): (&CompareConfig, &Mix),
     curves: &[Option<BootstrapCurve>; 2],
 ) -> Block {
     let (level, limit) = (config.level, config.limit_minutes);
     let mut rows = vec![
         vec!["median, all calls counted".to_owned()],
         vec![format!("mean until settled, at most {limit} min")],
+        vec!["median, like with like".to_owned()],
     ];
     let waits = waits(cohort, limit);
     let calls = counts(cohort, &cohort.minutes);
@@ -213,31 +212,42 @@ fn times_table(
     let figure =
         difference_figure(cohort, "difference of restricted means", Unit::MinutesDifference, &waits, level);
     rows[1].push(report.figure("restricted_minutes_difference", figure.with("limit_minutes", limit)));
+    for ((arm, median), calls) in ARMS.iter().zip(adjusted_medians(mix, level)).zip(calls) {
+        let label = "median minutes until settled, like with like";
+        let method = "inverse propensity, Woodruff's interval, clusters of customers and agents";
+        let figure = Figure::told(label, Unit::Minutes, median, method).with("calls", calls).at_level(level);
+        rows[2].push(report.figure(&format!("median_minutes_{arm}_adjusted"), figure));
+    }
+    rows[2].push(String::new());
     let figure = Figure::estimate("ratio of medians", Unit::Number, pairs(|a, h| a / h), METHOD);
     rows.push(only_difference(
         "ratio of medians, AI to people",
         report.figure("median_ratio", both(figure).at_level(level)),
     ));
-    let [quicker, shift] = ranks(cohort, &followed_waits(cohort, limit), level);
-    let figure = Figure::estimate(
+    let found = ranks(cohort, limit, level);
+    let of = |figure: Figure| {
+        let [ai, human] = found.calls;
+        figure.with("calls_ai", ai).with("calls_human", human).with("limit_minutes", limit).at_level(level)
+    };
+    let figure = Figure::told(
         "probability that a call AI took is settled sooner than one people took, ties half",
         Unit::Share,
-        quicker,
-        "Mann-Whitney, DeLong with clusters",
+        found.sooner.clone(),
+        "Mann-Whitney with inverse probability of censoring, DeLong with clusters",
     );
     rows.push(only_difference(
         "AI's call is settled sooner",
-        report.figure("probability_sooner", both(figure).at_level(level)),
+        report.figure("probability_sooner", of(figure)),
     ));
-    let figure = Figure::estimate(
+    let figure = Figure::told(
         "Hodges-Lehmann shift of minutes, unsettled calls at the limit",
         Unit::MinutesDifference,
-        shift,
-        "median of all pairwise differences, rank interval widened by the design effect",
+        found.shift.clone(),
+        "median of all pairwise differences with inverse probability of censoring, rank interval widened by the design effect",
     );
     rows.push(only_difference(
         "typical shift (Hodges-Lehmann)",
-        report.figure("hodges_lehmann_minutes", both(figure).at_level(level)),
+        report.figure("hodges_lehmann_minutes", of(figure)),
     ));
     Block::Table {
         caption: "Time until settled".to_owned(),
@@ -250,26 +260,20 @@ fn only_difference(name: &str, figure: String) -> Vec<String> {
     vec![name.to_owned(), String::new(), String::new(), figure]
 }
 
-/// Minutes until settled of the calls that were followed to their end or to the limit: what stands for the others is no time,
-/// and has no rank.
-fn followed_waits(cohort: &Cohort, limit: f64) -> Vec<f64> {
-    let lost = |i: usize| cohort.breaks_off(i) && cohort.minutes[i] < limit;
-    let own = |i: usize| if lost(i) { f64::NAN } else { super::wait(cohort, i, limit) };
-    (0..cohort.len()).map(|i| if cohort.minutes[i].is_finite() { own(i) } else { f64::NAN }).collect()
-}
-
-/// Probability of being settled sooner, and the shift.
-fn ranks(cohort: &Cohort, waits: &[f64], level: f64) -> [Option<Estimate>; 2] {
-    let (ai, ai_rows) = known(waits, &rows_of(cohort, true));
-    let (human, human_rows) = known(waits, &rows_of(cohort, false));
-    let Some(found) = superiority(&ai, &human) else { return [None, None] };
-    let independent = found.standard_error();
-    let influence = [found.first, found.second].concat();
-    let rows = [ai_rows, human_rows].concat();
-    let variance = variance_of_sum(&influence, RowClusters::of(cohort, &rows).get());
-    let quicker = variance.map(|v| Estimate::wald(found.probability, v.sqrt(), level));
-    let effect = variance.zip(independent).map_or(1.0, |(v, se)| v / (se * se));
-    [quicker, hodges_lehmann(&ai, &human, effect, level)]
+/// The share settled by whomever, had either arm taken all calls.
+fn like_with_like(report: &mut Report, cohort: &Cohort, config: &CompareConfig, mix: &Mix) -> Block {
+    let figures = mix.shares_of_arms("share settled by anyone", &super::resolved(cohort), config.level);
+    let [ai, human] = ["ai", "human"].map(|arm| format!("resolved_any_{arm}_adjusted"));
+    let mut cells = vec!["share settled, like with like".to_owned()];
+    for (id, figure) in [ai, human].iter().zip(figures) {
+        cells.push(report.figure(id, figure));
+    }
+    cells.push("{{resolved_difference_adjusted}}".to_owned());
+    Block::Table {
+        caption: "Had either taken all the calls that can be compared".to_owned(),
+        columns: ["", "AI first", "people first", "AI less people"].map(str::to_owned).to_vec(),
+        rows: vec![cells],
+    }
 }
 
 fn outcomes_table(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Block {

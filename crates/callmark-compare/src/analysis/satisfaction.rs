@@ -1,10 +1,11 @@
 //! Are customers as content: non-inferiority and equivalence of sentiment against a declared margin.
 
-use super::case_mix::Mix;
-use super::{counts, difference, difference_figure, mean};
+use super::mix::Mix;
+use super::{Kind, counts, difference, difference_figure, mean};
 use crate::cohort::Cohort;
 use crate::config::CompareConfig;
 use crate::report::{Block, Figure, Report, Unit};
+use crate::stats::estimate::Estimate;
 use crate::stats::margin::Difference;
 
 /// Power that a study should have.
@@ -36,10 +37,11 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, 
     let mut missing = Vec::new();
     for measure in &measures {
         rows.push(means_row(report, cohort, (config, mix), measure));
-        if let Some(found) = difference(cohort, measure.values, config.judged_level()) {
-            let found = Difference { value: found.value, standard_error: found.standard_error };
-            tests.push(test_row(report, cohort, config, measure, found));
-        }
+        let level = config.judged_level();
+        let like = mix.difference(measure.values, 0..cohort.len(), Kind::Mean, level);
+        let raw = difference(cohort, measure.values, Kind::Mean, level);
+        tests.push(test_row(report, cohort, config, measure, ("adjusted", "like with like", like)));
+        tests.push(test_row(report, cohort, config, measure, ("raw", "raw", raw)));
         missing.push(missing_row(report, cohort, measure, config.level));
     }
     let blocks = vec![
@@ -62,12 +64,11 @@ pub(super) fn add(report: &mut Report, cohort: &Cohort, config: &CompareConfig, 
             columns: [
                 "",
                 "margin",
-                "like with like",
-                "raw",
-                "p, not worse (raw)",
-                "p, equivalent (raw)",
-                "smallest raw difference seen with power 0.8",
-                "power at the margin (raw)",
+                "AI less people",
+                "p, not worse",
+                "p, equivalent",
+                "smallest difference seen with power 0.8",
+                "power at the margin",
             ]
             .map(str::to_owned)
             .to_vec(),
@@ -129,33 +130,42 @@ fn missing_row(report: &mut Report, cohort: &Cohort, measure: &Measure, level: f
     cells
 }
 
+/// A measure against its margin: the tests of one difference, or why there are none.
 fn test_row(
     report: &mut Report,
     cohort: &Cohort,
     config: &CompareConfig,
     measure: &Measure,
-    found: Difference,
+    (kind, kind_words, estimate): (&str, &str, Result<Estimate, String>),
 ) -> Vec<String> {
     let (id, margin) = (measure.id, measure.margin);
     let [ai, human] = counts(cohort, measure.values);
-    let mut number = |what: &str, value: f64, unit: Unit| {
-        let label = format!("{}, {}", what.replace('_', " "), measure.words);
-        let figure = Figure::exact(&label, unit, value, "normal, two one-sided tests")
-            .with("margin", margin)
-            .with("difference", found.value)
-            .with("standard_error", found.standard_error)
-            .with("calls_ai", ai)
-            .with("calls_human", human);
-        report.figure(&format!("{id}_{what}"), figure)
+    let alike = || "all values of an arm are alike: there is no interval".to_owned();
+    let found = estimate.and_then(|e| {
+        let tested = Difference { value: e.value, standard_error: e.standard_error };
+        if e.has_interval() { Ok(tested) } else { Err(alike()) }
+    });
+    let method = "normal, two one-sided tests";
+    let mut number = |what: &str, unit: Unit, of: &dyn Fn(Difference) -> f64| {
+        let label = format!("{}, {}, {kind_words}", what.replace('_', " "), measure.words);
+        let figure = match &found {
+            Ok(found) => Figure::exact(&label, unit, of(*found), method)
+                .with("difference", found.value)
+                .with("standard_error", found.standard_error),
+            Err(reason) => Figure::estimate(&label, unit, None, method).because(reason),
+        };
+        let figure = figure.with("margin", margin).with("calls_ai", ai).with("calls_human", human);
+        report.figure(&format!("{id}_{what}_{kind}"), figure)
     };
     vec![
-        measure.words.to_owned(),
+        format!("{}, {kind_words}", measure.words),
         format!("{margin} points"),
-        format!("{{{{{id}_verdict_adjusted}}}}"),
-        format!("{{{{{id}_verdict_raw}}}}"),
-        number("non_inferiority_p", found.non_inferiority_p(margin), Unit::PValue),
-        number("equivalence_p", found.equivalence_p(margin), Unit::PValue),
-        number("minimum_detectable", found.minimum_detectable(config.level, POWER), Unit::Points),
-        number("non_inferiority_power", found.non_inferiority_power(margin, config.alpha), Unit::Share),
+        format!("{{{{{id}_verdict_{kind}}}}}"),
+        number("non_inferiority_p", Unit::PValue, &|found| found.non_inferiority_p(margin)),
+        number("equivalence_p", Unit::PValue, &|found| found.equivalence_p(margin)),
+        number("minimum_detectable", Unit::Points, &|found| found.minimum_detectable(config.level, POWER)),
+        number("non_inferiority_power", Unit::Share, &|found| {
+            found.non_inferiority_power(margin, config.alpha)
+        }),
     ]
 }

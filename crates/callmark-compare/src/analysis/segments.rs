@@ -3,7 +3,7 @@
 //! Within an issue or a language the arms still differ in all the rest, so a raw difference there can point the wrong way
 //! as surely as one over all calls. What is tested is the difference at equal case mix within each.
 
-use super::case_mix::Mix;
+use super::mix::Mix;
 use super::{difference_figure, resolved};
 use crate::cohort::{Coded, Cohort};
 use crate::config::CompareConfig;

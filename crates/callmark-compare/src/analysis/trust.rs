@@ -1,6 +1,8 @@
 //! Headlines without the calls that are trusted less, raw and at equal case mix, and how well each arm is heard.
 
-use super::case_mix::Mix;
+use super::cohort_section::ai_share;
+use super::difference::{Kind, difference_figure_of};
+use super::mix::Mix;
 use super::resolution::share;
 use super::{difference_figure, mean, resolved, waits, whole_calls};
 use crate::cohort::Cohort;
@@ -84,7 +86,9 @@ fn heard(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Block 
         report.figure(&format!("asr_confidence_{arm}"), figure)
     });
     let label = "difference in the recogniser's mean confidence";
-    let gap = difference_figure(cohort, label, Unit::ShareDifference, &cohort.asr_confidence, config.level);
+    // A mean of probabilities, not a share of calls.
+    let measured = (Unit::ShareDifference, Kind::Mean);
+    let gap = difference_figure_of(cohort, label, measured, &cohort.asr_confidence, config.level);
     let says = match gap.low.zip(gap.high) {
         Some((low, _)) if low > 0.0 => {
             "AI's calls are heard more surely, as a synthetic voice often is: that alone can make the arms differ"
@@ -104,15 +108,8 @@ fn heard(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Block 
 
 /// AI's share of the calls, all and trusted.
 fn share_of_ai(report: &mut Report, cohort: &Cohort, config: &CompareConfig) -> Vec<String> {
-    let (ai, all) = cohort
-        .low_trust
-        .iter()
-        .zip(&cohort.ai)
-        .filter(|(low, _)| !**low)
-        .fold((0.0, 0.0), |(ai, all), (_, own)| (ai + f64::from(*own), all + 1.0));
-    let found = crate::stats::proportion::wilson(ai, all, config.level);
-    let figure = Figure::estimate("share of trusted calls that AI took first", Unit::Share, found, "Wilson");
-    let figure = figure.with("calls", all).at_level(config.level);
+    let label = "share of trusted calls that AI took first";
+    let figure = ai_share(cohort, label, |i| !cohort.low_trust[i], config.level);
     vec![
         "share that AI took first".to_owned(),
         "{{share_ai}}".to_owned(),

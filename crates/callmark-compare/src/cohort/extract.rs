@@ -4,12 +4,13 @@
 
 use super::columns::{Columns, Segments};
 use super::labels::{Labels, Review};
+use super::values::{Filtered, Interner, NAMES_SAID, Plausible};
 use super::{Coded, Cohort, Ended, FollowUp};
 use crate::config::{CompareConfig, day_of};
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::Int64Type;
 use callmark_query::{QueryError, Tables};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 /// The query that reads what a comparison needs of each call.
 const COHORT_SQL: &str = include_str!("../../sql/cohort.sql");
@@ -60,10 +61,6 @@ fn there_are(names: &[String]) -> String {
 
 /// Most distinct queues, issues or languages.
 const MAX_LEVELS: usize = 2000;
-/// Names that an error about an unknown one lists.
-const NAMES_SAID: usize = 20;
-/// No call is longer: a week. A time beyond is a fault of the data, and taken for not known.
-const LONGEST_CALL_MS: i64 = 7 * 86_400_000;
 /// What sentiment may be.
 const SENTIMENT: (f64, f64) = (-5.0, 5.0);
 /// What a probability may be.
@@ -125,72 +122,12 @@ pub(super) fn digest(id: &str) -> u64 {
     id.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-/// Distinct values and their numbers.
-#[derive(Default)]
-struct Interner {
-    ids: HashMap<String, u32>,
-}
-
-impl Interner {
-    fn id(&mut self, text: Option<&str>) -> u32 {
-        let Some(text) = text else { return u32::MAX };
-        if let Some(id) = self.ids.get(text) {
-            return *id;
-        }
-        let next = self.ids.len() as u32;
-        self.ids.insert(text.to_owned(), next);
-        next
-    }
-}
-
 /// Queue, issue, language: their column, and what a call is left out for when a filter does not name its own.
 const LEVELS: [(&str, &str); 3] = [
     ("queue", "queue not asked for"),
     ("issue_type", "issue not asked for"),
     ("language", "language not asked for"),
 ];
-
-/// The names of a column that a filter names some of.
-#[derive(Default)]
-struct Filtered {
-    /// Those asked for that a call has.
-    met: HashSet<String>,
-    /// Those that there are, as many as an error lists.
-    known: BTreeSet<String>,
-}
-
-impl Filtered {
-    fn look(&mut self, wanted: &[String], level: Option<&str>) {
-        let Some(level) = level.filter(|_| !wanted.is_empty()) else { return };
-        if wanted.iter().any(|w| w == level) {
-            if !self.met.contains(level) {
-                self.met.insert(level.to_owned());
-            }
-        } else if self.known.len() < NAMES_SAID && !self.known.contains(level) {
-            self.known.insert(level.to_owned());
-        }
-    }
-}
-
-/// Counts values that cannot be, and takes them for not known.
-#[derive(Default)]
-struct Plausible {
-    refused: u64,
-}
-
-impl Plausible {
-    fn number(&mut self, value: f64, (low, high): (f64, f64)) -> f64 {
-        let refuse = !value.is_nan() && !(low..=high).contains(&value);
-        self.refused += u64::from(refuse);
-        if refuse { f64::NAN } else { value }
-    }
-
-    fn time(&mut self, ms: Option<i64>) -> Option<i64> {
-        let found = ms.filter(|ms| (0..=LONGEST_CALL_MS).contains(ms));
-        self.refused += u64::from(found != ms);
-        found
-    }
-}
 
 struct Builder<'a> {
     config: &'a CompareConfig,
@@ -203,6 +140,8 @@ struct Builder<'a> {
     every: Vec<(u32, i64)>,
     own: Vec<(u32, i64)>,
     filtered: [Filtered; 3],
+    /// Queues of the roll-out.
+    rolled_out: (Vec<String>, Filtered),
     plausible: Plausible,
     customers: Interner,
     agents: Interner,
@@ -219,6 +158,19 @@ fn filters(config: &CompareConfig) -> [&Vec<String>; 3] {
 
 fn minutes(ms: i64) -> f64 {
     ms as f64 / 60_000.0
+}
+
+/// Whether a person ever handled a call: by who handled what, where that was recorded; else by when a person spoke, and by who
+/// had it last. Nothing recorded is not nobody.
+fn reached_human(ai: bool, segments: &Segments, last: Option<&str>, spoke: Option<i64>) -> Option<bool> {
+    match last {
+        _ if !ai || segments.any_human => Some(true),
+        _ if segments.known => Some(false),
+        _ if spoke.is_some() => Some(true),
+        Some("human") => Some(true),
+        Some("ai") => Some(false),
+        _ => None,
+    }
 }
 
 fn ended(outcome: Option<&str>) -> Ended {
@@ -238,6 +190,7 @@ impl<'a> Builder<'a> {
             every: Vec::new(),
             own: Vec::new(),
             filtered: Default::default(),
+            rolled_out: (config.treatment_start.keys().cloned().collect(), Filtered::default()),
             plausible: Plausible::default(),
             customers: Interner::default(),
             agents: Interner::default(),
@@ -276,6 +229,7 @@ impl<'a> Builder<'a> {
         for ((seen, wanted), level) in self.filtered.iter_mut().zip(filters).zip(levels) {
             seen.look(wanted, level);
         }
+        self.rolled_out.1.look(&self.rolled_out.0, levels[0]);
         let filtered = filters.into_iter().zip(levels).position(|(wanted, level)| {
             !wanted.is_empty() && !level.is_some_and(|level| wanted.iter().any(|w| w == level))
         });
@@ -298,6 +252,8 @@ impl<'a> Builder<'a> {
             (columns.long("total_conversation_duration_ms")?, columns.long("time_to_human_ms")?);
         let (confidence, asr) = (columns.float("resolution_confidence")?, columns.float("asr_confidence")?);
         let risk = columns.float("hallucination_risk")?;
+        let config = self.config;
+        let (least_confidence, most_risk) = (config.low_asr_confidence, config.high_hallucination_risk);
         let sentiment = [
             columns.float("sentiment_overall_score_customer")?,
             columns.float("sentiment_end_score_customer")?,
@@ -306,6 +262,7 @@ impl<'a> Builder<'a> {
         let (requests, deflections) = (columns.int("human_request_count")?, columns.int("deflection_count")?);
         let first_request = columns.long("first_human_request_ms")?;
         let (flags, segments) = (columns.flags()?, columns.segments()?);
+        let (last, spoke) = (columns.text("final_handler")?, columns.long("human_reached_ms")?);
         for i in 0..batch.num_rows() {
             self.cohort.seen += 1;
             let who_and_when = (self.customers.id(customer[i]), started[i]);
@@ -342,17 +299,14 @@ impl<'a> Builder<'a> {
             cohort.human_requests.push(requests[i]);
             cohort.deflections.push(deflections[i]);
             cohort.time_to_human.push(plausible.time(to_human[i]).unwrap_or(-1));
+            let asked = plausible.time(first_request[i]).filter(|_| requests[i] > 0);
+            cohort.minutes_to_request.push(asked.map_or(f64::NAN, minutes));
             let heard = duration.zip(first_request[i]).map(|(end, request)| (end - request).max(0));
             cohort.heard_after_request.push(heard.unwrap_or(-1));
-            let human = if segment.known { minutes(segment.human_ms) } else { f64::NAN };
-            cohort.human_minutes.push(human);
-            cohort.reached_human.push(!ai || segment.any_human);
+            cohort.human_minutes.push(if segment.known { minutes(segment.human_ms) } else { f64::NAN });
+            cohort.reached_human.push(reached_human(ai, segment, last[i], spoke[i]));
             cohort.disclosed.push(self.disclosed.contains(&digest));
-            cohort.low_trust.push(
-                doubtful
-                    || asr[i] < self.config.low_asr_confidence
-                    || risk[i] > self.config.high_hallucination_risk,
-            );
+            cohort.low_trust.push(doubtful || asr[i] < least_confidence || risk[i] > most_risk);
             cohort.asr_confidence.push(plausible.number(asr[i], PROBABILITY));
             cohort.survey.push(self.labels.survey.get(&digest).copied().unwrap_or(f64::NAN));
             cohort.reviewed.push(review);
@@ -374,9 +328,12 @@ impl<'a> Builder<'a> {
     }
 
     fn finish(self) -> Result<Cohort, CompareError> {
-        for ((seen, wanted), (column, _)) in self.filtered.iter().zip(filters(self.config)).zip(LEVELS) {
+        let filters = self.filtered.iter().zip(filters(self.config)).zip(LEVELS);
+        let (queues, seen) = &self.rolled_out;
+        for ((seen, wanted), (column, _)) in filters.chain([((seen, queues), LEVELS[0])]) {
             if let Some(name) = wanted.iter().find(|name| !seen.met.contains(*name)) {
-                let known = seen.met.union(&seen.known.iter().cloned().collect()).cloned().collect();
+                let known: BTreeSet<String> = seen.met.iter().chain(&seen.known).cloned().collect();
+                let known = known.into_iter().collect();
                 return Err(CompareError::UnknownLevel { column, name: name.clone(), known });
             }
         }
@@ -389,7 +346,8 @@ impl<'a> Builder<'a> {
         cohort.issue = coded(issue, &issue_codes);
         cohort.language = coded(language, &language_codes);
         cohort.excluded = self.excluded.into_iter().map(|(reason, n)| (reason.to_owned(), n)).collect();
-        cohort.has_survey = !self.labels.survey.is_empty();
+        cohort.has_reviews = self.labels.has_reviews;
+        cohort.has_survey = self.labels.has_survey;
         cohort.reviews = self.labels.reviews.len() as u64;
         cohort.reviews_not_random = self.labels.not_random;
         let mut order: Vec<u32> = (0..cohort.len() as u32).collect();
@@ -421,19 +379,20 @@ mod tests {
     use std::sync::Arc;
 
     #[test]
-    fn values_that_cannot_be_are_not_known_and_counted() {
-        let mut plausible = Plausible::default();
-        assert_eq!(plausible.time(Some(1 << 62)), None);
-        assert_eq!(plausible.time(Some(-5)), None);
-        assert_eq!(plausible.time(Some(60_000)), Some(60_000));
-        assert_eq!(plausible.time(None), None);
-        assert!(
-            plausible.number(1e300, SENTIMENT).is_nan()
-                && plausible.number(f64::INFINITY, SENTIMENT).is_nan()
-        );
-        assert_eq!(plausible.number(-5.0, SENTIMENT), -5.0);
-        assert!(plausible.number(f64::NAN, SENTIMENT).is_nan());
-        assert_eq!(plausible.refused, 4);
+    fn who_is_not_recorded_is_not_nobody() {
+        let none = Segments::default();
+        let ai_only = Segments { known: true, first: Some(false), ..Segments::default() };
+        for (ai, segments, last, spoke, wanted) in [
+            (true, &ai_only, Some("ai"), None, Some(false)),
+            (true, &none, None, None, None),
+            (true, &none, Some("ivr"), None, None),
+            (true, &none, Some("ai"), None, Some(false)),
+            (true, &none, Some("human"), None, Some(true)),
+            (true, &none, None, Some(5000), Some(true)),
+            (false, &none, None, None, Some(true)),
+        ] {
+            assert_eq!(reached_human(ai, segments, last, spoke), wanted, "{last:?} {spoke:?}");
+        }
     }
 
     #[test]

@@ -52,6 +52,9 @@ pub struct Labels {
     pub(super) reviews: HashMap<u64, Review>,
     pub(super) survey: HashMap<u64, f64>,
     pub(super) not_random: u64,
+    /// Whether files were read, be they empty.
+    pub(super) has_reviews: bool,
+    pub(super) has_survey: bool,
 }
 
 /// Why labels cannot be used.
@@ -81,6 +84,7 @@ impl Labels {
     /// Adds the reviews of a Parquet file.
     pub fn read_reviews(&mut self, path: &Path) -> Result<(), LabelError> {
         let file = Labelled { path };
+        self.has_reviews = true;
         for batch in file.batches()? {
             let ids = file.ids(&batch)?;
             let outcomes = file.column(&batch, "outcome", &DataType::Utf8)?;
@@ -116,6 +120,7 @@ impl Labels {
     /// Adds the answers of a Parquet file.
     pub fn read_survey(&mut self, path: &Path) -> Result<(), LabelError> {
         let file = Labelled { path };
+        self.has_survey = true;
         for batch in file.batches()? {
             let ids = file.ids(&batch)?;
             let scores = file.column(&batch, "score", &DataType::Float64)?;

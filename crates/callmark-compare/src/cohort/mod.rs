@@ -7,6 +7,7 @@ mod columns;
 mod extract;
 mod follow_up;
 mod labels;
+mod values;
 
 pub use extract::{CompareError, extract};
 pub use follow_up::{FollowUp, REPEAT_DAYS};
@@ -108,12 +109,14 @@ pub struct Cohort {
     pub deflections: Vec<i32>,
     /// Milliseconds until a person spoke; -1 where none did.
     pub time_to_human: Vec<i64>,
+    /// Minutes until the customer first asked for a person; not a number where he did not, or when is not known.
+    pub minutes_to_request: Vec<f64>,
     /// Milliseconds that were recorded after the first request for a person; -1 where not known.
     pub heard_after_request: Vec<i64>,
     /// Minutes that people handled the call; not a number where not known.
     pub human_minutes: Vec<f64>,
-    /// Whether a person ever handled it.
-    pub reached_human: Vec<bool>,
+    /// Whether a person ever handled it; `None` where nothing tells.
+    pub reached_human: Vec<Option<bool>>,
     /// Whether an AI said that it is one.
     pub disclosed: Vec<bool>,
     /// Whether the row is trusted less.
@@ -124,6 +127,8 @@ pub struct Cohort {
     pub survey: Vec<f64>,
     /// What a reviewer said of the call.
     pub reviewed: Vec<Review>,
+    /// Whether there is a file of reviews.
+    pub has_reviews: bool,
     /// Whether there is a survey.
     pub has_survey: bool,
     /// What customers did after each call.
@@ -154,6 +159,11 @@ impl Cohort {
     /// How many calls an arm has.
     pub fn count(&self, ai: bool) -> usize {
         self.ai.iter().filter(|a| **a == ai).count()
+    }
+
+    /// How many calls are of customers that are known.
+    pub fn customers_known(&self) -> usize {
+        self.customer.iter().filter(|customer| **customer != Clusters::ALONE).count()
     }
 
     /// Whether a recording breaks off before the matter is settled: how the call ended is not known.
@@ -188,10 +198,10 @@ impl Cohort {
         }
         column(&mut self.started_at, order);
         column(&mut self.ended, order);
-        for flags in [&mut self.truncated, &mut self.reached_human, &mut self.disclosed, &mut self.low_trust]
-        {
+        for flags in [&mut self.truncated, &mut self.disclosed, &mut self.low_trust] {
             column(flags, order);
         }
+        column(&mut self.reached_human, order);
         for numbers in [
             &mut self.minutes,
             &mut self.confidence,
@@ -201,6 +211,7 @@ impl Cohort {
             &mut self.human_minutes,
             &mut self.asr_confidence,
             &mut self.survey,
+            &mut self.minutes_to_request,
         ] {
             column(numbers, order);
         }

@@ -1,7 +1,7 @@
 //! The report as one page that needs no network and no script.
 
 use super::plot::{Size, svg};
-use super::{Block, Report, pieces, style::STYLE};
+use super::{Block, Report, one_line, pieces, style::STYLE};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -128,5 +128,5 @@ impl<'a> Page<'a> {
 
 /// Text as HTML.
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    one_line(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

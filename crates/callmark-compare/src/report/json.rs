@@ -2,14 +2,17 @@
 
 use super::{Block, Plot, Report, filled};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The report as JSON: what was asked, figures by id, alarms, the order of sections, and the points of every plot.
 pub fn json(report: &Report) -> Value {
+    let mut said = BTreeSet::new();
     let alarms: Vec<String> = report
         .sections
         .iter()
         .flat_map(|s| &s.blocks)
         .filter_map(|b| if let Block::Alarm(text) = b { Some(filled(report, text)) } else { None })
+        .filter(|text| said.insert(text.clone()))
         .collect();
     let sections: Vec<Value> =
         report.sections.iter().map(|s| json!({"id": s.id, "title": s.title})).collect();

@@ -1,11 +1,11 @@
 //! The summary on the terminal, as Markdown.
 
-use super::{Block, Report, filled};
+use super::{Block, Report, filled, one_line};
 use std::fmt::Write;
 
 /// The sections that belong in the summary.
 pub fn markdown(report: &Report) -> String {
-    let mut out = format!("# {}\n", report.title);
+    let mut out = format!("# {}\n", one_line(&report.title));
     // Writing to a text cannot fail.
     for section in report.sections.iter().filter(|s| s.in_summary) {
         let _ = write!(out, "\n## {}\n", section.title);
@@ -26,7 +26,10 @@ pub fn markdown(report: &Report) -> String {
 }
 
 fn table(report: &Report, out: &mut String, caption: &str, columns: &[String], rows: &[Vec<String>]) {
-    let _ = write!(out, "\n{caption}\n\n| {} |\n|{}\n", columns.join(" | "), " --- |".repeat(columns.len()));
+    let cell = |text: &String| one_line(text).replace('|', "\\|");
+    let heads: Vec<String> = columns.iter().map(cell).collect();
+    let caption = one_line(caption);
+    let _ = write!(out, "\n{caption}\n\n| {} |\n|{}\n", heads.join(" | "), " --- |".repeat(columns.len()));
     for row in rows {
         let cells: Vec<String> = row.iter().map(|c| plain(report, c).replace('|', "\\|")).collect();
         let _ = writeln!(out, "| {} |", cells.join(" | "));
@@ -35,5 +38,5 @@ fn table(report: &Report, out: &mut String, caption: &str, columns: &[String], r
 
 /// A text with its figures put in. What a dataset names may hold anything; a terminal must not obey it.
 fn plain(report: &Report, text: &str) -> String {
-    filled(report, text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    one_line(&filled(report, text))
 }

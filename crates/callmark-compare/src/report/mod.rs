@@ -44,6 +44,17 @@ pub enum Unit {
     Verdict,
 }
 
+impl Unit {
+    /// Cut to what can be: no share lies beyond 0 and 1, no difference of shares beyond all of them.
+    fn cut(self, value: f64) -> f64 {
+        match self {
+            Self::Share => value.clamp(0.0, 1.0),
+            Self::ShareDifference => value.clamp(-1.0, 1.0),
+            _ => value,
+        }
+    }
+}
+
 /// One number with its interval, and where it comes from.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Figure {
@@ -174,16 +185,24 @@ impl Figure {
     pub fn estimate(label: &str, unit: Unit, estimate: Option<Estimate>, method: &str) -> Self {
         let reason = estimate.is_none().then(|| "too few calls or customers to tell".to_owned());
         Self {
-            label: label.to_owned(),
+            label: one_line(label),
             unit,
-            value: estimate.map(|e| e.value).filter(|v| v.is_finite()),
-            low: estimate.map(|e| e.low).filter(|v| v.is_finite()),
-            high: estimate.map(|e| e.high).filter(|v| v.is_finite()),
+            value: estimate.map(|e| e.value).filter(|v| v.is_finite()).map(|v| unit.cut(v)),
+            low: estimate.map(|e| e.low).filter(|v| v.is_finite()).map(|v| unit.cut(v)),
+            high: estimate.map(|e| e.high).filter(|v| v.is_finite()).map(|v| unit.cut(v)),
             level: None,
             method: method.to_owned(),
             inputs: BTreeMap::new(),
             reason,
             text: None,
+        }
+    }
+
+    /// A figure with its interval, or why it is not told.
+    pub fn told(label: &str, unit: Unit, estimate: Result<Estimate, String>, method: &str) -> Self {
+        match estimate {
+            Ok(estimate) => Self::estimate(label, unit, Some(estimate), method),
+            Err(reason) => Self::estimate(label, unit, None, method).because(&reason),
         }
     }
 
@@ -197,7 +216,8 @@ impl Figure {
                 .inputs
                 .extend([("value", value), ("low", low), ("high", high)].map(|(k, v)| (k.to_owned(), v)));
         } else {
-            found.reason.clone_from(&interval.reason);
+            let no_interval = || "all values of an arm are alike: there is no interval".to_owned();
+            found.reason = Some(interval.reason.clone().unwrap_or_else(no_interval));
         }
         found.with("margin", margin)
     }
@@ -280,8 +300,14 @@ impl Figure {
     }
 }
 
-/// A whole number with its thousands apart.
+/// Numbers of more digits are read by nobody.
+const LARGEST_WRITTEN_OUT: f64 = 1e12;
+
+/// A whole number with its thousands apart; as a power of ten where it is too long to be read.
 pub fn thousands(value: f64) -> String {
+    if value.abs() >= LARGEST_WRITTEN_OUT {
+        return format!("{value:.1e}");
+    }
     let digits = format!("{:.0}", value.abs());
     let mut text = String::new();
     for (position, digit) in digits.chars().enumerate() {
@@ -302,9 +328,14 @@ pub(crate) fn filled(report: &Report, text: &str) -> String {
     pieces(text).into_iter().map(put_in).collect()
 }
 
-/// A name out of a dataset or a file as a text may hold it: what stands for a figure in it does not.
+/// A name out of a dataset or a file as a text may hold it: what stands for a figure in it does not, nor what breaks a line.
 pub(crate) fn plain_words(name: &str) -> String {
-    name.replace("{{", "{ {")
+    one_line(&name.replace("{{", "{ {"))
+}
+
+/// A text without line breaks or anything else that a terminal, or an attribute, would obey.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// A text in pieces: as it stands, or a figure's id.
@@ -330,6 +361,7 @@ mod tests {
         assert_eq!(pieces("a {{b}} c"), [Ok("a "), Err("b"), Ok(" c")]);
         assert_eq!(thousands(1_234_567.0), "1,234,567");
         assert_eq!(thousands(12.0), "12");
+        assert_eq!(thousands(1.7e26), "1.7e26");
     }
 
     #[test]
@@ -341,6 +373,15 @@ mod tests {
         assert_eq!((found.inputs["low"], found.inputs["margin"], found.level), (-0.03, 0.3, Some(0.95)));
         let none = Figure::estimate("x", Unit::PointsDifference, None, "counted").because("no overlap");
         assert_eq!(Figure::verdict("x", &none, 0.3).text(), "not told (no overlap)");
+    }
+
+    #[test]
+    fn no_share_and_no_difference_of_shares_is_more_than_all() {
+        let estimate = Estimate { value: -0.5, standard_error: 0.4, low: -1.3, high: 0.3 };
+        let figure = Figure::estimate("a\nb", Unit::ShareDifference, Some(estimate), "counted");
+        assert_eq!((figure.low, figure.high), (Some(-1.0), Some(0.3)));
+        assert_eq!(Figure::estimate("x", Unit::Share, Some(estimate), "counted").low, Some(0.0));
+        assert_eq!(figure.label, "a\u{fffd}b");
     }
 
     #[test]

@@ -75,8 +75,15 @@ pub struct Scenario {
     pub returns: (f64, f64),
     /// Breaks of a recording in a minute, of AI's calls and people's.
     pub breaks: (f64, f64),
-    /// The number of calls where it is not asked for, or more may not be.
+    /// More calls than this are not made.
+    #[serde(serialize_with = "limit")]
     pub most_calls: u64,
+}
+
+/// A limit as JSON: null where there is none.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields by reference")]
+fn limit<S: serde::Serializer>(most: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(*most).filter(|most| *most < u64::MAX).serialize(serializer)
 }
 
 /// What most scenarios have in common.
@@ -402,6 +409,13 @@ mod tests {
             place[1] += 1.0;
         }
         assert!(handed[0] / handed[1] < kept[0] / kept[1] - 0.1, "{handed:?} {kept:?}");
+    }
+
+    #[test]
+    fn a_scenario_without_a_limit_says_so() {
+        let most =
+            |name: &str| serde_json::to_value(Scenario::named(name).unwrap()).unwrap()["most_calls"].clone();
+        assert_eq!((most("null"), most("three-calls")), (serde_json::Value::Null, 3.into()));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use callmark_types::{
     SourcePosition, Span, Speaker, Timestamp, Trust, Turn,
 };
 use parquet::arrow::ArrowWriter;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,6 +20,10 @@ use std::sync::Arc;
 const CALLS_PER_COMMIT: u64 = 100_000;
 /// Name of the file with the truth, in the dataset's folder.
 const TRUTH_FILE: &str = "truth.json";
+/// Name of the file that says what is being made, written before the first call.
+const PLAN_FILE: &str = "simulation.json";
+/// Folder of the calls' table in a dataset.
+const CALLS_FOLDER: &str = "calls";
 /// The limit of restricted means in the truth, minutes: the comparison's default.
 const LIMIT_MINUTES: f64 = 30.0;
 
@@ -32,6 +36,16 @@ pub enum SimulateError {
     /// The dataset cannot be written.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The folder holds something else already: calls of two simulations have no common truth.
+    #[error("{path} holds {found}; give another folder for {wanted}, or remove it")]
+    Occupied {
+        /// The folder.
+        path: String,
+        /// What it holds.
+        found: String,
+        /// What was asked for.
+        wanted: String,
+    },
     /// The truth cannot be written.
     #[error("cannot write {path}: {source}")]
     Truth {
@@ -70,6 +84,43 @@ pub struct Truth {
     pub repeat_7d_difference: f64,
 }
 
+/// What is made, whole: the same again may go on where it was interrupted, anything else may not.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Plan {
+    scenario: serde_json::Value,
+    seed: u64,
+    calls: u64,
+    conversations: bool,
+}
+
+impl Plan {
+    fn words(&self) -> String {
+        let name = self.scenario["name"].as_str().unwrap_or("another scenario");
+        let spoken = if self.conversations { " with conversations" } else { "" };
+        format!("{} simulated calls of {name}, seed {}{spoken}", self.calls, self.seed)
+    }
+
+    /// Takes the folder for this plan, or refuses it: it holds another plan's calls, or calls of no plan.
+    fn claim(&self, out: &Path) -> Result<(), SimulateError> {
+        let path = out.join(PLAN_FILE);
+        let occupied = |found: String| {
+            Err(SimulateError::Occupied { path: out.display().to_string(), found, wanted: self.words() })
+        };
+        match std::fs::read(&path).ok().and_then(|text| serde_json::from_slice::<Self>(&text).ok()) {
+            Some(found) if found == *self => return Ok(()),
+            Some(found) => return occupied(found.words()),
+            None => {}
+        }
+        if out.join(CALLS_FOLDER).exists() || out.join(TRUTH_FILE).exists() {
+            return occupied("calls that are not known to be these".to_owned());
+        }
+        let unwritten = |source| SimulateError::Truth { path: path.display().to_string(), source };
+        std::fs::create_dir_all(out).map_err(unwritten)?;
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        std::fs::write(&path, text + "\n").map_err(unwritten)
+    }
+}
+
 /// What is said on simulated calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Spoken {
@@ -79,7 +130,8 @@ pub enum Spoken {
     Conversations,
 }
 
-/// Writes `calls` calls of `scenario` into the dataset at `out`, with the truth beside them in `truth.json`.
+/// Writes `calls` calls of `scenario` into the dataset at `out`, with the truth beside them in `truth.json`. Goes on where the
+/// same was interrupted; refuses a folder that holds anything else.
 pub fn simulate(
     scenario: &Scenario,
     calls: u64,
@@ -88,6 +140,13 @@ pub fn simulate(
     out: &Path,
 ) -> Result<Truth, SimulateError> {
     let calls = calls.min(scenario.most_calls);
+    let plan = Plan {
+        scenario: serde_json::to_value(scenario).unwrap_or_default(),
+        seed,
+        calls,
+        conversations: spoken == Spoken::Conversations,
+    };
+    plan.claim(out)?;
     let (mut dataset, _) = Dataset::open_for_writing(out)?;
     for first in (0..calls).step_by(CALLS_PER_COMMIT as usize) {
         let numbers = first..calls.min(first + CALLS_PER_COMMIT);

@@ -75,6 +75,15 @@ impl Censoring {
         found
     }
 
+    /// As how many calls each counts, in the order of the calls: 0 for one that is lost.
+    pub fn weights(&self) -> Vec<f64> {
+        let mut found = vec![0.0; self.order.len()];
+        for (place, call) in self.order.iter().enumerate().filter(|(place, _)| self.known[*place]) {
+            found[*call as usize] = self.weights[place];
+        }
+        found
+    }
+
     /// One number a call, in the order of the calls, that stands for its value whether it is known or not; `None` where
     /// too few are known ([`LEAST_FOLLOWED`]). Values that are not known are not looked at.
     pub fn values(&self, values: &[f64]) -> Option<Vec<f64>> {
@@ -160,7 +169,12 @@ mod tests {
         let times = [1.0, 1.0, 2.0, 3.0, 3.0, 4.0, 4.0, 2.0];
         let known = [true, true, true, false, false, true, true, false];
         let failed = [0.0, 0.0, 0.0, 9.0, 9.0, 1.0, 1.0, 9.0];
-        let found = Censoring::new(&times, &known).values(&failed).unwrap();
+        let censoring = Censoring::new(&times, &known);
+        assert_eq!(
+            censoring.weights().iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["1", "1", "1", "0", "0", "2.5", "2.5", "0"]
+        );
+        let found = censoring.values(&failed).unwrap();
         // Lost at 2: one of the five that are left. Lost at 3: two of four. The two at 4 stand for all five.
         assert!((mean(&found) - 5.0 / 8.0).abs() < 1e-12, "{found:?}");
     }

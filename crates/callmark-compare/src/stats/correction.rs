@@ -46,33 +46,36 @@ fn mean(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     (values.sum::<f64>() / count, count)
 }
 
-/// The share of calls that people would say yes to, from what the machine said of all (`scored`: 1, 0, or not a number
-/// where the call takes no part) and people of some (`labels`, not a number where nothing). `None` where labels lack
-/// either kind of call, or the machine does no better than chance.
-pub fn rogan_gladen(scored: &[f64], labels: &[f64]) -> Option<Corrected> {
-    let pairs = || scored.iter().zip(labels).filter(|(score, _)| !score.is_nan());
+/// The share of calls that people would say yes to, from what the machine said of all and people of some (`labels`, not a
+/// number where nothing). `scored` is what stands for each call in the share that the machine found, not a number where it
+/// takes no part; `said` is what the machine said of it, 1 or 0, which is the same where no call is lost from view. `None`
+/// where labels lack either kind of call, or the machine does no better than chance.
+pub fn rogan_gladen(scored: &[f64], said: &[f64], labels: &[f64]) -> Option<Corrected> {
+    let part = || scored.iter().zip(said.iter().zip(labels)).filter(|(score, _)| !score.is_nan());
     let of = |wanted: bool| {
-        let own = pairs().filter(move |(_, label)| !label.is_nan() && (**label > 0.5) == wanted);
-        mean(own.map(|(score, _)| *score))
+        let own = part()
+            .map(|(_, pair)| pair)
+            .filter(move |(_, label)| !label.is_nan() && (**label > 0.5) == wanted);
+        mean(own.map(|(said, _)| *said))
     };
     let ((sensitivity, positives), (false_positive, negatives)) = (of(true), of(false));
-    let (apparent, count) = mean(pairs().map(|(score, _)| *score));
+    let (apparent, count) = mean(part().map(|(score, _)| *score));
     let youden = sensitivity - false_positive;
     // Not a number where there are no labels of a kind.
     if youden.is_nan() || youden <= 0.0 {
         return None;
     }
     let value = (apparent - false_positive) / youden;
-    let influence = |(score, label): (&f64, &f64)| {
+    let influence = |(score, (said, label)): (&f64, (&f64, &f64))| {
         let own = (score - apparent) / count;
         let of_label = match label {
             l if l.is_nan() => 0.0,
-            l if *l > 0.5 => -value * (score - sensitivity) / positives,
-            _ => -(1.0 - value) * (score - false_positive) / negatives,
+            l if *l > 0.5 => -value * (said - sensitivity) / positives,
+            _ => -(1.0 - value) * (said - false_positive) / negatives,
         };
         (own + of_label) / youden
     };
-    Some(Corrected { value, influence: scored.iter().zip(labels).map(influence).collect() })
+    Some(Corrected { value, influence: scored.iter().zip(said.iter().zip(labels)).map(influence).collect() })
 }
 
 /// The mean of what people would say, likewise, of numbers of any kind. `None` without labels.
@@ -99,7 +102,7 @@ mod tests {
         let labels = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0];
         let plain = labels.iter().sum::<f64>() / 8.0;
         let deviation = labels.iter().map(|l| (l - plain).powi(2)).sum::<f64>() / 7.0 / 8.0;
-        for found in [rogan_gladen(&SCORED, &labels), prediction_powered(&SCORED, &labels)] {
+        for found in [rogan_gladen(&SCORED, &SCORED, &labels), prediction_powered(&SCORED, &labels)] {
             let found = found.unwrap().estimate(Clusters { customer: &ALONE, agent: None }, 0.95).unwrap();
             assert!((found.value - plain).abs() < 1e-12, "{found:?}");
             assert!((found.standard_error.powi(2) - deviation).abs() < 1e-12, "{found:?}");
@@ -109,12 +112,12 @@ mod tests {
     #[test]
     fn a_perfect_machine_changes_nothing_and_a_coin_is_refused() {
         let some = [1.0, f64::NAN, 0.0, f64::NAN, f64::NAN, 0.0, 1.0, f64::NAN];
-        for found in [rogan_gladen(&SCORED, &some), prediction_powered(&SCORED, &some)] {
+        for found in [rogan_gladen(&SCORED, &SCORED, &some), prediction_powered(&SCORED, &some)] {
             assert!((found.unwrap().value - 0.625).abs() < 1e-12);
         }
         let coin = [1.0, 0.0, 1.0, 0.0, f64::NAN, f64::NAN, f64::NAN, f64::NAN];
-        assert_eq!(rogan_gladen(&SCORED, &coin), None);
-        assert_eq!(rogan_gladen(&SCORED, &[1.0; 8]), None);
+        assert_eq!(rogan_gladen(&SCORED, &SCORED, &coin), None);
+        assert_eq!(rogan_gladen(&SCORED, &SCORED, &[1.0; 8]), None);
         assert_eq!(prediction_powered(&SCORED, &[f64::NAN; 8]), None);
     }
 

@@ -208,6 +208,27 @@ impl BootstrapCurve {
         found.or_else(|| log_log_interval(f, error, critical))
     }
 
+    /// Puts the replicates further from the curve: at each time of the grid by its factor of `event`, quantiles by theirs.
+    /// A bootstrap by customer then has the error that customers and agents together give.
+    pub fn widen(&mut self, event: &[f64], quantiles: &[f64]) {
+        let plain = &self.answers;
+        let further = |plain: f64, own: &mut f64, factor: f64| {
+            if own.is_finite() && plain.is_finite() {
+                *own = plain + factor * (*own - plain);
+            }
+        };
+        for replicate in self.replicates.iter_mut().flatten() {
+            for ((own, plain), factor) in replicate.event.iter_mut().zip(&plain.event).zip(event) {
+                further(*plain, own, *factor);
+            }
+            for ((own, plain), factor) in replicate.quantiles.iter_mut().zip(&plain.quantiles).zip(quantiles)
+            {
+                further(*plain, own, *factor);
+                *own = own.max(0.0);
+            }
+        }
+    }
+
     /// The event's curve with its simultaneous band: as many standard errors as hold the whole curve in `level` of the
     /// replicates, and no fewer than a pointwise interval has. `None` at times where there is none.
     pub fn band(&self, level: f64) -> Vec<Option<Estimate>> {
@@ -304,6 +325,22 @@ mod tests {
         assert!(alone.band(0.95).iter().all(Option::is_none));
         let many = of(&[0, 1, 2, 3, 4, 5]).pointwise(|a| a.event[0], 0.95).unwrap();
         assert!(many.low == 0.0 && many.high > 0.3, "{many:?}");
+    }
+
+    #[test]
+    fn widened_replicates_have_wider_intervals_and_bands() {
+        let (bootstrap, grid) = (Bootstrap { replicates: 200, seed: 1 }, [0.5, 2.0]);
+        let questions = CurveQuestions { grid: &grid, quantiles: &[0.3], limit: 9.0 };
+        let calls = OrderedCalls::new(&TIMES, &[1, 1, 2, 2, 1, 2], &[0, 1, 2, 3, 4, 5], &[true, false]);
+        let [curve] = bootstrap_curves(&[calls], 6, questions, bootstrap);
+        let plain = curve.unwrap();
+        let mut wide = plain.clone();
+        wide.widen(&[1.0, 2.0], &[2.0]);
+        let error = |curve: &BootstrapCurve| curve.pointwise(|a| a.event[1], 0.95).unwrap().standard_error;
+        assert!((error(&wide) - 2.0 * error(&plain)).abs() < 1e-12);
+        let band = |curve: &BootstrapCurve| curve.band(0.95)[1].map(|e| e.high - e.low).unwrap();
+        assert!(band(&wide) > 1.2 * band(&plain));
+        assert!(wide.each(|r| r.quantiles[0]).iter().all(|q| q.is_nan() || *q >= 0.0));
     }
 
     #[test]

@@ -49,9 +49,18 @@ pub struct RollOut {
 /// The effect of a roll-out; `starts` has the first treated period of each group that was ever treated. `None` where no
 /// group has both a period before its start and a control that was not yet treated.
 pub fn roll_out(cells: &Cells, starts: &BTreeMap<u32, i32>) -> Option<RollOut> {
+    roll_out_of(cells, starts, |_| true)
+}
+
+/// The effect of a roll-out in the groups that are `chosen`; the others are controls as long as they are not treated.
+pub fn roll_out_of(
+    cells: &Cells,
+    starts: &BTreeMap<u32, i32>,
+    chosen: impl Fn(u32) -> bool,
+) -> Option<RollOut> {
     // Of each queue-week: how far from the start, and the weights of its difference of differences.
     let mut parts: Vec<(i32, f64, BTreeMap<GroupPeriod, f64>)> = Vec::new();
-    for (group, start) in starts {
+    for (group, start) in starts.iter().filter(|(group, _)| chosen(**group)) {
         let base = (*group, start - 1);
         if !cells.contains_key(&base) {
             continue;

@@ -4,11 +4,10 @@
 //! squares on the cells' main effects in each arm, for shares too: the residuals put right what a line gets wrong.
 
 use super::bootstrap::{Bootstrap, Units, summarise};
-use super::clusters::variance_of_mean;
 use super::estimate::Estimate;
 use super::linear::least_squares;
 use super::strata::{ArmSums, Cells};
-use super::weighting::{Adjusted, Calls, Propensity, Support, inside_count};
+use super::weighting::{Adjusted, Calls, Propensity, Support, inside_count, weight_of};
 
 /// Fitted outcomes of each cell in each arm, by least squares within the support.
 pub fn outcome_model(cells: &Cells, sums: &ArmSums, support: &Support) -> [Vec<f64>; 2] {
@@ -53,27 +52,23 @@ pub fn doubly_robust(
     if count == 0 {
         return None;
     }
-    let scale = calls.treated.len() as f64 / count as f64;
-    let effect = means[1] - means[0];
-    let influence: Vec<f64> = (0..calls.treated.len())
-        .map(|i| {
-            let (c, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
-            if !support.inside[c] {
-                return 0.0;
-            }
-            let e = if arm == 1 { support.propensity[c] } else { 1.0 - support.propensity[c] };
-            let residual = (calls.outcome[i] - fitted[arm][c]) / e;
-            let own = if arm == 1 { residual } else { -residual };
-            (fitted[1][c] - fitted[0][c] + own - effect) * scale
-        })
-        .collect();
-    let variance = variance_of_mean(&influence, calls.clusters)?;
-    Some(Adjusted {
-        difference: Estimate::wald(effect, variance.sqrt(), level),
-        treated: means[1],
-        control: means[0],
-        calls: count,
-    })
+    let influence = [0, 1].map(|arm: usize| -> Vec<f64> {
+        (0..calls.treated.len())
+            .map(|i| {
+                let (c, own_arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
+                if !support.inside[c] {
+                    return 0.0;
+                }
+                let residual = if own_arm == arm {
+                    weight_of(support.propensity[c], arm) * (calls.outcome[i] - fitted[arm][c])
+                } else {
+                    0.0
+                };
+                (fitted[arm][c] + residual - means[arm]) / count as f64
+            })
+            .collect()
+    });
+    Adjusted::of(means, influence, calls, count, level)
 }
 
 /// The differences of several outcomes of the same calls, each with the interval of a bootstrap by customer in which both

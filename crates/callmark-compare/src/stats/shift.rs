@@ -9,6 +9,91 @@
 use super::distributions::normal_critical;
 use super::estimate::Estimate;
 
+/// What rounding may take off a share of weights.
+const ROUNDING: f64 = 1e-12;
+
+/// Values in order, each counted by its weight.
+#[derive(Debug, Clone)]
+pub struct Weighted {
+    values: Vec<f64>,
+    /// Sum of the weights of the values before each place, and of all at the end.
+    before: Vec<f64>,
+}
+
+impl Weighted {
+    /// Values with their weights; those of weight 0 count for nothing.
+    pub fn new(values: impl Iterator<Item = (f64, f64)>) -> Self {
+        let mut pairs: Vec<(f64, f64)> = values.filter(|(_, weight)| *weight > 0.0).collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut before = Vec::with_capacity(pairs.len() + 1);
+        let mut sum = 0.0;
+        before.push(sum);
+        for (_, weight) in &pairs {
+            sum += weight;
+            before.push(sum);
+        }
+        Self { values: pairs.into_iter().map(|pair| pair.0).collect(), before }
+    }
+
+    fn total(&self) -> f64 {
+        self.before[self.values.len()]
+    }
+
+    /// Share of the weights below `value`, ties half; not a number without any.
+    pub fn share_below(&self, value: f64) -> f64 {
+        let below = self.values.partition_point(|v| *v < value);
+        let up_to = self.values.partition_point(|v| *v <= value);
+        f64::midpoint(self.before[below], self.before[up_to]) / self.total()
+    }
+
+    /// The smallest value with at least the share `p` of the weights up to it; `None` without values.
+    pub fn quantile(&self, p: f64) -> Option<f64> {
+        let wanted = p * self.total() * (1.0 - ROUNDING);
+        let place = self.before[1..].partition_point(|sum| *sum < wanted);
+        self.values.get(place.min(self.values.len().saturating_sub(1))).copied()
+    }
+}
+
+/// Median of all differences first − second by their weights, with the interval of the rank test of so many calls a
+/// group, whose variance is `design_effect` times that of independent calls. `None` where a group is empty.
+pub fn hodges_lehmann_weighted(
+    first: &Weighted,
+    second: &Weighted,
+    (m, n): (f64, f64),
+    design_effect: f64,
+    level: f64,
+) -> Option<Estimate> {
+    if first.values.is_empty() || second.values.is_empty() {
+        return None;
+    }
+    let reach = normal_critical(level) * (design_effect.max(1.0) * (m + n + 1.0) / (12.0 * m * n)).sqrt();
+    let at = |share: f64| smallest_difference(first, second, share);
+    let half = (at(0.5 - ROUNDING), at(0.5 + ROUNDING));
+    Some(Estimate {
+        value: f64::midpoint(half.0, half.1),
+        standard_error: f64::NAN,
+        low: at((0.5 - reach).max(0.0)),
+        high: at((0.5 + reach).min(1.0 - ROUNDING)),
+    })
+}
+
+/// The smallest difference up to which there is more than `share` of the weights.
+fn smallest_difference(first: &Weighted, second: &Weighted, share: f64) -> f64 {
+    let (x, y) = (&first.values, &second.values);
+    let wanted = share * first.total() * second.total();
+    bisected((x[0] - y[y.len() - 1], x[x.len() - 1] - y[0]), |limit| {
+        let (mut start, mut sum) = (0, 0.0);
+        for (place, value) in x.iter().enumerate() {
+            while start < y.len() && value - y[start] > limit {
+                start += 1;
+            }
+            let own = first.before[place + 1] - first.before[place];
+            sum += own * (second.total() - second.before[start]);
+        }
+        sum > wanted
+    })
+}
+
 /// P(X < Y) + ½ P(X = Y), and each value's influence on it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Superiority {
@@ -26,13 +111,14 @@ pub fn superiority(first: &[f64], second: &[f64]) -> Option<Superiority> {
     if first.is_empty() || second.is_empty() {
         return None;
     }
-    let (sorted_first, sorted_second) = (sorted(first), sorted(second));
+    let once = |values: &[f64]| Weighted::new(values.iter().map(|value| (*value, 1.0)));
     let placements = |values: &[f64], others: &[f64]| -> Vec<f64> {
-        values.iter().map(|v| share_below(others, *v)).collect()
+        let others = once(others);
+        values.iter().map(|v| others.share_below(*v)).collect()
     };
     // Share of the second group above each of the first; share of the first below each of the second.
-    let above: Vec<f64> = placements(first, &sorted_second).into_iter().map(|p| 1.0 - p).collect();
-    let below = placements(second, &sorted_first);
+    let above: Vec<f64> = placements(first, second).into_iter().map(|p| 1.0 - p).collect();
+    let below = placements(second, first);
     let probability = above.iter().sum::<f64>() / m;
     let scaled = |placements: &[f64], count: f64| {
         placements.iter().map(|p| (p - probability) / count).collect::<Vec<_>>()
@@ -51,74 +137,25 @@ impl Superiority {
     }
 }
 
-fn sorted(values: &[f64]) -> Vec<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted
-}
-
-/// Share of `sorted` below `value`, ties half.
-fn share_below(sorted: &[f64], value: f64) -> f64 {
-    let below = sorted.partition_point(|v| *v < value);
-    let up_to = sorted.partition_point(|v| *v <= value);
-    (below + up_to) as f64 / 2.0 / sorted.len() as f64
-}
-
-/// Median of all differences first − second, with the interval of the rank test whose variance is `design_effect`
-/// times that of independent values. `None` where a group is empty.
+/// Median of all differences first − second, each counting once, as [`hodges_lehmann_weighted`].
 pub fn hodges_lehmann(first: &[f64], second: &[f64], design_effect: f64, level: f64) -> Option<Estimate> {
-    if first.is_empty() || second.is_empty() {
-        return None;
-    }
-    let (first, second) = (sorted(first), sorted(second));
-    let (m, n) = (first.len() as u64, second.len() as u64);
-    let pairs = m * n;
-    let value = if pairs % 2 == 1 {
-        kth_difference(&first, &second, pairs / 2)
-    } else {
-        f64::midpoint(
-            kth_difference(&first, &second, pairs / 2 - 1),
-            kth_difference(&first, &second, pairs / 2),
-        )
-    };
-    let (m, n) = (m as f64, n as f64);
-    let reach = normal_critical(level) * (design_effect.max(1.0) * m * n * (m + n + 1.0) / 12.0).sqrt();
-    let rank = ((pairs as f64 / 2.0 - reach).floor().max(0.0) as u64).min(pairs - 1);
-    Some(Estimate {
-        value,
-        standard_error: f64::NAN,
-        low: kth_difference(&first, &second, rank),
-        high: kth_difference(&first, &second, pairs - 1 - rank),
-    })
+    let once = |values: &[f64]| Weighted::new(values.iter().map(|value| (*value, 1.0)));
+    let counts = (first.len() as f64, second.len() as f64);
+    hodges_lehmann_weighted(&once(first), &once(second), counts, design_effect, level)
 }
 
-/// The `k`-th smallest (from 0) of all first − second; both sorted and not empty.
-fn kth_difference(first: &[f64], second: &[f64], k: u64) -> f64 {
-    let (mut low, mut high) =
-        (ordered_bits(first[0] - second[second.len() - 1]), ordered_bits(first[first.len() - 1] - second[0]));
+/// The smallest number between two for which `holds`, which holds for all above it too; the last where it holds for none.
+fn bisected((least, most): (f64, f64), holds: impl Fn(f64) -> bool) -> f64 {
+    let (mut low, mut high) = (ordered_bits(least), ordered_bits(most));
     while low < high {
         let middle = low + (high - low) / 2;
-        if count_up_to(first, second, from_ordered_bits(middle)) > k {
+        if holds(from_ordered_bits(middle)) {
             high = middle;
         } else {
             low = middle + 1;
         }
     }
     from_ordered_bits(low)
-}
-
-/// How many differences are at most `limit`.
-fn count_up_to(first: &[f64], second: &[f64], limit: f64) -> u64 {
-    // As x rises, the y with x - y ≤ limit move up.
-    let mut start = 0;
-    let mut count = 0;
-    for x in first {
-        while start < second.len() && x - second[start] > limit {
-            start += 1;
-        }
-        count += (second.len() - start) as u64;
-    }
-    count
 }
 
 /// The bits of a float as a whole number in the same order.
@@ -153,6 +190,39 @@ mod tests {
             assert!((found.value - median).abs() < 1e-12, "case {case}");
             assert!(found.low <= found.value && found.value <= found.high, "case {case}");
         }
+    }
+
+    #[test]
+    fn a_weight_counts_a_value_as_often_as_it_says() {
+        let mut draws = Draws::new(5, 0);
+        for _ in 0..50 {
+            let mut group = || -> Vec<(f64, u64)> {
+                (0..2 + draws.below(9)).map(|_| (draws.below(40) as f64 / 3.0, 1 + draws.below(3))).collect()
+            };
+            let (first, second) = (group(), group());
+            let weighted = |group: &[(f64, u64)]| Weighted::new(group.iter().map(|(v, w)| (*v, *w as f64)));
+            let often = |group: &[(f64, u64)]| -> Vec<f64> {
+                group.iter().flat_map(|(v, w)| std::iter::repeat_n(*v, *w as usize)).collect()
+            };
+            let (many, others) = (often(&first), often(&second));
+            let counts = (many.len() as f64, others.len() as f64);
+            let found =
+                hodges_lehmann_weighted(&weighted(&first), &weighted(&second), counts, 1.0, 0.9).unwrap();
+            let plain = hodges_lehmann(&many, &others, 1.0, 0.9).unwrap();
+            assert!((found.value - plain.value).abs() < 1e-9, "{found:?} {plain:?}");
+            assert!((found.low - plain.low).abs() < 1e-9, "{found:?} {plain:?}");
+            let below = weighted(&second).share_below(many[0]);
+            let counted = |holds: &dyn Fn(f64) -> bool| others.iter().filter(|v| holds(**v)).count() as f64;
+            let wanted =
+                f64::midpoint(counted(&|v| v < many[0]), counted(&|v| v <= many[0])) / others.len() as f64;
+            assert!((below - wanted).abs() < 1e-12);
+        }
+        let three = Weighted::new([(1.0, 1.0), (2.0, 2.0), (9.0, 0.0)].into_iter());
+        assert_eq!(
+            (three.quantile(0.3), three.quantile(0.5), three.quantile(1.0)),
+            (Some(1.0), Some(2.0), Some(2.0))
+        );
+        assert_eq!(Weighted::new(std::iter::empty()).quantile(0.5), None);
     }
 
     #[test]

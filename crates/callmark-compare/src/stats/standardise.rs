@@ -4,8 +4,6 @@
 //! compared (Fleiss, Levin & Paik, "Statistical Methods for Rates and Proportions", ch. 19). The interval is that of
 //! the influence values, which carries the strata's shares being counted too, and respects clusters.
 
-use super::clusters::variance_of_mean;
-use super::estimate::Estimate;
 use super::strata::{ArmSums, Cells};
 use super::weighting::{Adjusted, Calls};
 
@@ -23,27 +21,25 @@ pub fn standardise(cells: &Cells, sums: &ArmSums, calls: Calls, level: f64) -> O
         let inside = (0..cells.len()).filter(|c| inside[*c]);
         inside.map(|c| sums.both(c) / total * mean_of(arm, c)).sum::<f64>()
     });
-    let n = calls.treated.len() as f64;
-    // Calls outside count 0, so that the mean over all calls times n / total is the mean over those inside.
-    let effect = means[1] - means[0];
-    let influence: Vec<f64> = (0..calls.treated.len())
-        .map(|i| {
-            let (c, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
-            if !inside[c] {
-                return 0.0;
-            }
-            let own = sums.both(c) / sums.count[arm][c] * (calls.outcome[i] - mean_of(arm, c));
-            let stratum = mean_of(1, c) - mean_of(0, c);
-            ((if arm == 1 { own } else { -own }) + stratum - effect) * n / total
-        })
-        .collect();
-    let variance = variance_of_mean(&influence, calls.clusters)?;
-    Some(Adjusted {
-        difference: Estimate::wald(effect, variance.sqrt(), level),
-        treated: means[1],
-        control: means[0],
-        calls: total as usize,
-    })
+    // Calls outside count 0, so that the sum over all calls is that over those inside.
+    let influence = [0, 1].map(|arm: usize| -> Vec<f64> {
+        (0..calls.treated.len())
+            .map(|i| {
+                let c = cells.of_call[i] as usize;
+                if !inside[c] {
+                    return 0.0;
+                }
+                let mean = mean_of(arm, c);
+                let own = if usize::from(calls.treated[i]) == arm {
+                    sums.both(c) / sums.count[arm][c] * (calls.outcome[i] - mean)
+                } else {
+                    0.0
+                };
+                (own + mean - means[arm]) / total
+            })
+            .collect()
+    });
+    Adjusted::of(means, influence, calls, total as usize, level)
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@
 //! before and after (Austin 2009). What cannot be compared is left out by [`Support`] and counted: the estimate is then
 //! about the calls that are left, and where too many go the caller must refuse.
 
-use super::clusters::{Clusters, variance_of_sum};
-use super::estimate::Estimate;
+use super::clusters::{Clusters, one_way, variance_of_sum};
+use super::estimate::{Estimate, is_told};
 use super::logistic::{self, Logistic};
+use super::proportion::{Arm, newcombe};
 use super::strata::{ArmSums, Cells, Covariate};
 use std::collections::HashMap;
 
@@ -98,7 +99,7 @@ fn inside(cells: &Cells, sums: &ArmSums, propensity: &[f64], trim: (f64, f64)) -
 }
 
 /// 1 / P(the arm the call went to).
-fn weight_of(propensity: f64, arm: usize) -> f64 {
+pub fn weight_of(propensity: f64, arm: usize) -> f64 {
     if arm == 1 { 1.0 / propensity } else { 1.0 / (1.0 - propensity) }
 }
 
@@ -117,14 +118,67 @@ fn concordance(propensity: &[f64], sums: &ArmSums) -> f64 {
 /// Means of both arms as if all calls had gone there, and their difference with its interval.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adjusted {
-    /// Treated less control.
+    /// Treated less control, with the interval of a normal distribution.
     pub difference: Estimate,
     /// Mean of the treated arm.
     pub treated: f64,
     /// Mean of the control arm.
     pub control: f64,
+    /// Standard errors of both means; index 1 is the treated arm.
+    pub errors: [f64; 2],
+    /// How many times the difference's error is that which customers alone would give it.
+    pub beyond_customers: f64,
     /// Calls that took part.
     pub calls: usize,
+}
+
+impl Adjusted {
+    /// From the means (control, treated) and each call's influence on them, scaled so that a variance is that of their sum.
+    pub(super) fn of(
+        means: [f64; 2],
+        influence: [Vec<f64>; 2],
+        calls: Calls,
+        part: usize,
+        level: f64,
+    ) -> Option<Self> {
+        let variances = influence.each_ref().map(|own| variance_of_sum(own, calls.clusters));
+        let [control, mut both] = influence;
+        both.iter_mut().zip(&control).for_each(|(treated, control)| *treated -= control);
+        let variance = variance_of_sum(&both, calls.clusters)?;
+        let by_customer = one_way(&both, calls.clusters.customer)?;
+        let value = means[1] - means[0];
+        value.is_finite().then(|| Self {
+            difference: Estimate::wald(value, variance.sqrt(), level),
+            treated: means[1],
+            control: means[0],
+            errors: variances.map(|variance| variance.map_or(f64::NAN, f64::sqrt)),
+            beyond_customers: if by_customer > 0.0 { (variance / by_customer).sqrt() } else { 1.0 },
+            calls: part,
+        })
+    }
+
+    /// Whether both means show more than rounding for an error.
+    pub fn varies(&self) -> bool {
+        is_told(self.control, self.errors[0]) && is_told(self.treated, self.errors[1])
+    }
+
+    /// The difference as one of means: without an interval where all values of an arm are alike.
+    pub fn of_means(&self) -> Estimate {
+        let ends = (f64::NAN, f64::NAN);
+        let (low, high) = if self.varies() { (self.difference.low, self.difference.high) } else { ends };
+        Estimate { low, high, ..self.difference }
+    }
+
+    /// The difference as one of shares, by Newcombe's hybrid interval; `trials` (control, treated) is what calls count as
+    /// where all of an arm are alike.
+    pub fn of_shares(&self, trials: [f64; 2], level: f64) -> Option<Estimate> {
+        newcombe(self.arm(1, trials[1]), self.arm(0, trials[0]), self.difference.standard_error, level)
+    }
+
+    /// One arm's share; index 1 is the treated arm.
+    pub fn arm(&self, arm: usize, trials: f64) -> Arm {
+        Arm { share: [self.control, self.treated][arm], standard_error: self.errors[arm], trials }
+    }
 }
 
 /// The calls, column by column.
@@ -169,29 +223,24 @@ pub fn inverse_propensity(
     // How the means move with the coefficients, carried back to each call's share in estimating them.
     let shifts = slopes.map(|slope| propensity.model.covariance.solve(&slope));
     // A call's own arm moves by its outcome, both arms by what it says about the coefficients.
-    let by_cell: Vec<f64> = (0..cells.len())
-        .map(|cell| cells.design.value(cell, &shifts[1]) - cells.design.value(cell, &shifts[0]))
-        .collect();
-    let influence: Vec<f64> = (0..calls.treated.len())
-        .map(|i| {
-            let (cell, arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
-            let score = arm as f64 - support.propensity[cell];
-            let own = if support.inside[cell] {
-                weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm]) / denominators[arm]
-            } else {
-                0.0
-            };
-            (if arm == 1 { own } else { -own }) + score * by_cell[cell]
-        })
-        .collect();
-    let variance = variance_of_sum(&influence, calls.clusters)?;
-    let value = means[1] - means[0];
-    value.is_finite().then(|| Adjusted {
-        difference: Estimate::wald(value, variance.sqrt(), level),
-        treated: means[1],
-        control: means[0],
-        calls: inside_count(cells, support),
-    })
+    let by_cell = shifts
+        .map(|shift| -> Vec<f64> { (0..cells.len()).map(|cell| cells.design.value(cell, &shift)).collect() });
+    let influence = [0, 1].map(|arm: usize| -> Vec<f64> {
+        (0..calls.treated.len())
+            .map(|i| {
+                let (cell, own_arm) = (cells.of_call[i] as usize, usize::from(calls.treated[i]));
+                let score = own_arm as f64 - support.propensity[cell];
+                let own = if support.inside[cell] && own_arm == arm {
+                    weight_of(support.propensity[cell], arm) * (calls.outcome[i] - means[arm])
+                        / denominators[arm]
+                } else {
+                    0.0
+                };
+                own + score * by_cell[arm][cell]
+            })
+            .collect()
+    });
+    Adjusted::of(means, influence, calls, inside_count(cells, support), level)
 }
 
 /// How many calls take part.

@@ -19,7 +19,7 @@ from statsmodels.duration.survfunc import CumIncidenceRight
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import NormalIndPower
-from statsmodels.stats.proportion import proportion_confint
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 from statsmodels.treatment.treatment_effects import TreatmentEffect
 
@@ -35,6 +35,13 @@ def shares():
             low, high = proportion_confint(k, n, method="wilson")
             close([found[0], found[2], found[3]], [k / n, low, high], "wilson")
         case(f"wilson {k}/{n}", {"estimator": "wilson", "successes": k, "trials": n}, check)
+    for k1, n1, k2, n2 in [(56, 70, 48, 80), (30, 30, 30, 30), (521, 620, 0, 69), (10, 10, 0, 20), (1, 2, 7, 9), (300, 1000, 200, 900)]:
+        def differs(found, k1=k1, n1=n1, k2=k2, n2=n2):
+            low, high = confint_proportions_2indep(k1, n1, k2, n2, method="newcomb", compare="diff")
+            close(found, [k1 / n1 - k2 / n2, low, high], "Newcombe")
+        request = {"estimator": "newcombe", "k1": k1, "n1": n1, "k2": k2, "n2": n2}
+        case(f"difference of {k1}/{n1} and {k2}/{n2}", request, differs)
+    case("difference from nothing", {"estimator": "newcombe", "k1": 1, "n1": 2, "k2": 0, "n2": 0}, none)
     case("wilson of nothing", {"estimator": "wilson", "successes": 0, "trials": 0}, none)
 
 
@@ -62,6 +69,21 @@ def ranks_and_margins():
             rank = int(max(np.floor(len(pairs) / 2 - reach), 0))
             close(found["shift"], [np.median(pairs), pairs[rank], pairs[-1 - rank]], "Hodges-Lehmann")
         case(f"ranks, {name}", {"estimator": "ranks", "first": listed(x), "second": listed(y)}, ranks)
+
+        weights = [np.random.default_rng(len(x)).integers(1, 4, len(v)) for v in (x, y)]
+
+        def weighted(found, x=x, y=y, weights=weights):
+            # A weight counts a value as often as it says.
+            many, others = np.repeat(x, weights[0]), np.repeat(y, weights[1])
+            close(found["below"], [(others < v).mean() + (others == v).mean() / 2 for v in x], "weighted shares below")
+            pairs = np.sort((many[:, None] - others).ravel())
+            reach = Z * np.sqrt(len(pairs) * (len(many) + len(others) + 1) / 12)
+            rank = int(max(np.floor(len(pairs) / 2 - reach), 0))
+            close(found["shift"], [np.median(pairs), pairs[rank], pairs[-1 - rank]], "weighted Hodges-Lehmann")
+            close(found["median"], np.sort(many)[(len(many) - 1) // 2], "weighted median")
+        request = {"estimator": "ranks_weighted", "first": listed(x), "second": listed(y), "first_weights": listed(weights[0]),
+                   "second_weights": listed(weights[1]), "m": int(weights[0].sum()), "n": int(weights[1].sum())}
+        case(f"weighted ranks, {name}", request, weighted)
 
         value, error = x.mean() - y.mean(), np.sqrt(x.var(ddof=1) / len(x) + y.var(ddof=1) / len(y))
 

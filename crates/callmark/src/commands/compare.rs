@@ -10,6 +10,9 @@ use std::path::Path;
 
 pub(crate) fn compare(arguments: &CompareArguments) -> anyhow::Result<Exit> {
     let config = config(arguments)?;
+    if arguments.html.is_some() && arguments.html == arguments.json {
+        return Err(UsageError("--html and --json name the same file: give each its own".to_owned()).into());
+    }
     let mut labels = cohort::Labels::default();
     if let Some(path) = &arguments.reviews {
         labels.read_reviews(path).map_err(|e| UsageError(e.to_string()))?;

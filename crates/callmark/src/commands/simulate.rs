@@ -2,7 +2,7 @@
 
 use crate::cli::SimulateArguments;
 use crate::exit::{Exit, UsageError, say};
-use callmark_compare::simulate::{Scenario, Spoken, simulate as write_dataset, write_reviews};
+use callmark_compare::simulate::{Scenario, SimulateError, Spoken, simulate as write_dataset, write_reviews};
 use std::io::Write;
 
 /// Name of the file with reviews, in the dataset's folder.
@@ -14,7 +14,11 @@ pub(crate) fn simulate(arguments: &SimulateArguments) -> anyhow::Result<Exit> {
         UsageError(format!("no scenario {:?}: there are {}", arguments.scenario, known.join(", ")))
     })?;
     let spoken = if arguments.conversations { Spoken::Conversations } else { Spoken::Nothing };
-    let truth = write_dataset(&scenario, arguments.calls, arguments.seed, spoken, &arguments.out)?;
+    let truth = write_dataset(&scenario, arguments.calls, arguments.seed, spoken, &arguments.out);
+    let truth = truth.map_err(|error| match error {
+        SimulateError::Occupied { .. } => anyhow::Error::from(UsageError(error.to_string())),
+        other => other.into(),
+    })?;
     say(&format!("{} calls written to {}: {}", truth.calls, arguments.out.display(), scenario.purpose));
     if arguments.reviews > 0 {
         let path = arguments.out.join(REVIEWS_FILE);
