@@ -180,7 +180,8 @@ impl<'a> Reading<'a> {
             self.events.push(event);
             let last = turn.hits.iter().rev().find(|h| h.signal == Signal::HumanOffer).unwrap_or(hit);
             // Only what is asked last is answered by yes.
-            let among_others = is_one_of_two(&turn.sentences[last.sentence].text);
+            let sentence = &turn.sentences[last.sentence];
+            let among_others = sentence.question && is_one_of_two(&sentence.text);
             let fresh = Offer { turns: OFFER_STAYS_OPEN_TURNS, among_others, unanswered: None };
             self.offer = Some(fresh).filter(|_| !asks_after(last.sentence + 1));
         } else if self.offer.is_some_and(|o| o.turns == 0) || asks_after(0) {

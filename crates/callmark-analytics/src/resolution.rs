@@ -356,7 +356,9 @@ impl<'a> Story<'a> {
         let start = self.call.turns[turn.at].span.map(|s| s.start);
         let paused =
             self.handed_over_end.zip(start).is_some_and(|(end, start)| start - end >= PAUSE_FOR_ANOTHER);
-        self.handed_over_by != Some(Speaker::HumanAgent) || paused || [Signal::HumanAgentWords, Signal::PersonGreets].iter().any(|s| turn.has(*s))
+        self.handed_over_by != Some(Speaker::HumanAgent)
+            || paused
+            || [Signal::HumanAgentWords, Signal::PersonGreets].iter().any(|s| turn.has(*s))
     }
 
     fn finish(mut self, access: &Access, handlers: &Handlers, queue: &[Span]) -> Found {
@@ -376,7 +378,9 @@ impl<'a> Story<'a> {
         let turn =
             if self.outspoken { self.confirmed } else { self.delivered.or(self.answered).or(self.confirmed) };
         if outcome == Outcome::Transferred {
-            if let Some(turn) = access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at]) {
+            if let Some(turn) =
+                access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at])
+            {
                 let event = turn.event(self.call.turns, EventKind::Transfer, turn.all_words());
                 self.events.push(Event { confidence: Some(confidence), ..event });
             }

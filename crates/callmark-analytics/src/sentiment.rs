@@ -44,8 +44,8 @@ const NEGATIVE: f64 = -0.6;
 /// Scores are given in steps of this.
 const STEP: f64 = 0.01;
 
-/// Whether these lexicons can score a language (BCP 47); an unknown language is taken for English.
-fn covers_language(language: Option<&str>) -> bool {
+/// Whether rules and lexicons know a language (BCP 47); an unknown language is taken for English.
+pub(crate) fn covers_language(language: Option<&str>) -> bool {
     language
         .is_none_or(|tag| tag.split(['-', '_']).next().is_some_and(|main| main.eq_ignore_ascii_case("en")))
 }
