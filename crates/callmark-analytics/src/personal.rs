@@ -6,6 +6,7 @@
 //! since these have times at which the sound can be silenced. What it looks for is said beside what was asked: a short
 //! number is an account only where somebody asks for one.
 
+mod digits;
 mod names;
 mod numbers;
 mod pieces;
@@ -154,6 +155,31 @@ pub fn find_personal_in_turns(turns: &[Turn]) -> Vec<PersonalData> {
     }
     found.sort();
     found
+}
+
+/// The texts of turns without the names of people and places, whose words ("Joy Love", "Pleasant Street") say nothing.
+pub(crate) fn texts_without_names(turns: &[Turn]) -> Vec<String> {
+    let nameless = |kind| matches!(kind, PersonalKind::Name | PersonalKind::Address);
+    let found = find_personal_in_turns(turns);
+    let mut texts = Vec::with_capacity(turns.len());
+    for (at, turn) in turns.iter().enumerate() {
+        let hidden: Vec<&PersonalData> = found.iter().filter(|d| d.line == at && nameless(d.kind)).collect();
+        if hidden.is_empty() {
+            texts.push(turn.text.clone());
+            continue;
+        }
+        let said = |word: usize| hidden.iter().any(|d| (d.first..=d.last).contains(&word));
+        let kept = |(word, text): (usize, &str)| -> String {
+            if said(word) {
+                text.chars().filter(char::is_ascii_punctuation).collect()
+            } else {
+                text.to_owned()
+            }
+        };
+        let words: Vec<String> = written_words(turn).into_iter().enumerate().map(kept).collect();
+        texts.push(words.join(" "));
+    }
+    texts
 }
 
 /// `pii` events of the turns that are kept. They tell kind, time and place, never the data.

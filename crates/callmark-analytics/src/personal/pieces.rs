@@ -3,7 +3,8 @@
 //! Numbers and addresses are dictated: the other side says that it follows, and may repeat what it heard. A piece alone
 //! says nothing; put together they are a card or an address.
 
-use super::numbers::{self, Number, is_of_number};
+use super::digits::is_of_number;
+use super::numbers::{self, Number};
 use super::places;
 use super::topics::{Topic, Topics, length_at};
 use super::{Line, PersonalData, PersonalKind, SpokenLine};
