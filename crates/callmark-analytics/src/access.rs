@@ -8,6 +8,9 @@ use crate::signal::Signal;
 use crate::{Conversation, Ruleset};
 use callmark_types::{Event, EventKind, HumanAccess, Millis, Span, Speaker, Turn};
 
+/// Findings less likely than this do not count.
+pub(crate) const LEAST_LIKELY: f64 = 0.5;
+
 /// An offer is open for this many turns of the customer.
 const OFFER_STAYS_OPEN_TURNS: u32 = 2;
 
@@ -30,7 +33,7 @@ pub(crate) fn find(rules: &Ruleset, call: &Conversation<'_>, heard: &[Heard]) ->
         if turn.is_customer() {
             reading.customer(position, turn);
         } else {
-            reading.agent(position, turn);
+            reading.agent(position, heard);
         }
     }
     reading.end_of_block();
@@ -45,6 +48,17 @@ struct Due {
     span: Option<Span>,
 }
 
+/// An offer that the customer has not answered yet.
+#[derive(Clone, Copy)]
+struct Offer {
+    /// Turns of the customer in which it can still be answered.
+    turns: u32,
+    /// It is one of two things asked for: yes answers neither.
+    among_others: bool,
+    /// The customer's turn (position in `heard`) behind it that was no answer.
+    unanswered: Option<usize>,
+}
+
 struct Reading<'a> {
     rules: &'a Ruleset,
     turns: &'a [Turn],
@@ -56,7 +70,7 @@ struct Reading<'a> {
     first_request: Option<Due>,
     due: Option<Due>,
     listener: Option<Speaker>,
-    offer_open_turns: u32,
+    offer: Option<Offer>,
     /// A request that the agent side has not answered yet; whether it counts for the figures.
     pending: Option<bool>,
     /// The answer that is no handoff, held back until the agent side has finished.
@@ -77,7 +91,7 @@ impl<'a> Reading<'a> {
             first_request: None,
             due: None,
             listener: None,
-            offer_open_turns: 0,
+            offer: None,
             pending: None,
             evasion: None,
             in_queue: false,
@@ -88,7 +102,7 @@ impl<'a> Reading<'a> {
         self.end_of_block();
         let human_listens = self.listener == Some(Speaker::HumanAgent);
         let hits = request_hits(turn, human_listens);
-        if self.offer_open_turns > 0 && self.answer_to_offer(position, turn, !hits.is_empty()) {
+        if self.offer.is_some() && self.answer_to_offer(position, turn, !hits.is_empty()) {
             return;
         }
         let to = self.listener.map_or("unknown", handler_name);
@@ -101,7 +115,10 @@ impl<'a> Reading<'a> {
             }
             let due = Due { at: turn.at, span: event.span };
             self.events.push(event);
-            self.pending = Some(!human_listens);
+            // One who listens may pass the call on or not: nothing is evaded.
+            if !human_listens || hit.signal == Signal::SupervisorRequest {
+                self.pending = Some(!human_listens);
+            }
             if !human_listens {
                 self.requests += 1;
                 self.first_request.get_or_insert(due);
@@ -110,32 +127,39 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads the turn as an answer to an open offer. Whether it was one.
+    /// Reads the turn as an answer to the open offer. Whether it was one.
     fn answer_to_offer(&mut self, position: usize, turn: &Heard, asks: bool) -> bool {
-        let answer = turn.hits.iter().find(|h| matches!(h.signal, Signal::Affirmative | Signal::Negative));
-        let kind = match answer {
-            Some(hit) if hit.signal == Signal::Negative && !asks => EventKind::OfferDeclined,
-            Some(_) => EventKind::OfferAccepted,
-            None if asks => EventKind::OfferAccepted,
-            None => {
-                self.offer_open_turns -= 1;
+        let Some(offer) = self.offer.as_mut() else { return false };
+        let refusal = turn.first(Signal::RefusesOffer);
+        let accepts = turn.first(Signal::AcceptsOffer).filter(|_| !offer.among_others);
+        let (kind, hit) = match (refusal, accepts) {
+            (Some(no), _) if !asks => (EventKind::OfferDeclined, Some(no)),
+            (_, Some(yes)) => (EventKind::OfferAccepted, Some(yes)),
+            _ if asks => (EventKind::OfferAccepted, request_hits(turn, false).into_iter().next()),
+            _ => {
+                offer.turns -= 1;
+                offer.unanswered = Some(position);
                 return false;
             }
         };
-        self.offer_open_turns = 0;
-        let asking = request_hits(turn, false).into_iter().next();
-        let Some(hit) = answer.or(asking) else { return false };
-        let mut event = turn.event_of(self.rules, self.turns, kind, hit);
+        self.offer = None;
+        let Some(hit) = hit else { return false };
+        let event = turn.event_of(self.rules, self.turns, kind, hit);
+        self.answered(event, position, turn);
+        true
+    }
+
+    fn answered(&mut self, mut event: Event, position: usize, turn: &Heard) {
         event.detail = self.listener.map(|s| format!("to_handler={}", handler_name(s)));
-        if kind == EventKind::OfferAccepted {
+        if event.kind == EventKind::OfferAccepted {
             self.accepted.push(position);
             self.due.get_or_insert(Due { at: turn.at, span: event.span });
         }
         self.events.push(event);
-        true
     }
 
-    fn agent(&mut self, position: usize, turn: &Heard) {
+    fn agent(&mut self, position: usize, heard: &[Heard]) {
+        let turn = &heard[position];
         let was = self.listener.replace(turn.speaker);
         let by = handler_name(turn.speaker);
         if turn.speaker == Speaker::HumanAgent {
@@ -145,11 +169,23 @@ impl<'a> Reading<'a> {
             self.in_queue = false;
         }
         let offer = turn.first(Signal::HumanOffer);
+        // "Shall I do that?" asks for nothing else.
+        let go_ahead =
+            |at: usize| turn.hits.iter().any(|h| h.sentence == at && h.signal == Signal::AsksGoAhead);
+        let asks_after =
+            |from: usize| (from..turn.sentences.len()).any(|at| turn.sentences[at].question && !go_ahead(at));
         if let Some(hit) = offer {
             let mut event = turn.event_of(self.rules, self.turns, EventKind::HumanOffer, hit);
             event.detail = Some(format!("target=human;by_handler={by}"));
             self.events.push(event);
-            self.offer_open_turns = OFFER_STAYS_OPEN_TURNS;
+            let last = turn.hits.iter().rev().find(|h| h.signal == Signal::HumanOffer).unwrap_or(hit);
+            // Only what is asked last is answered by yes.
+            let sentence = &turn.sentences[last.sentence];
+            let among_others = sentence.question && is_one_of_two(&sentence.text);
+            let fresh = Offer { turns: OFFER_STAYS_OPEN_TURNS, among_others, unanswered: None };
+            self.offer = Some(fresh).filter(|_| !asks_after(last.sentence + 1));
+        } else if self.offer.is_some_and(|o| o.turns == 0) || asks_after(0) {
+            self.offer = None;
         }
         let offered_in = offer.map(|h| h.sentence);
         let handoff =
@@ -161,7 +197,12 @@ impl<'a> Reading<'a> {
             self.events.push(event);
             self.handoffs.push(position);
             self.in_queue = true;
-            self.offer_open_turns = 0;
+            // What was said before a handoff that follows an offer was a yes, however it was put.
+            if let Some(said) = self.offer.take().and_then(|o| o.unanswered) {
+                let answer = &heard[said];
+                let event = answer.event(self.turns, EventKind::OfferAccepted, answer.all_words());
+                self.answered(Event { confidence: Some(0.7), ..event }, said, answer);
+            }
         }
         self.weigh_answer(turn, offer.is_some() || handoff.is_some());
     }
@@ -176,10 +217,7 @@ impl<'a> Reading<'a> {
             (self.pending, self.evasion) = (None, None);
             return;
         }
-        let only_polite = (0..turn.sentences.len()).all(|sentence| {
-            turn.hits.iter().any(|h| h.sentence == sentence && h.signal == Signal::Acknowledgement)
-        });
-        if !only_polite && self.evasion.is_none() {
+        if !turn.is_polite() && self.evasion.is_none() {
             let mut event = turn.event(self.turns, EventKind::Deflection, turn.all_words());
             event.detail = Some(format!("by_handler={}", handler_name(turn.speaker)));
             event.confidence = Some(0.85);
@@ -214,11 +252,20 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// The requests of a turn, at most one a sentence. A person who listens can only be asked for a supervisor; a
+/// "Shall I connect you with an agent, or send you a link?": the offer is one of two things.
+fn is_one_of_two(sentence: &str) -> bool {
+    let same = ["a ", "an ", "another ", "the ", "one ", "someone", "somebody", "to a", "with a", "not"];
+    sentence.split_once(" or ").is_some_and(|(_, other)| !same.iter().any(|start| other.starts_with(start)))
+}
+
+/// The requests of a turn, at most one a sentence. A person who listens can only be asked for somebody else; a
 /// refusal of machines counts where nothing else does; "someone. A human." is one request.
 fn request_hits(turn: &Heard, human_listens: bool) -> Vec<&Hit> {
     let rank = |hit: &Hit| match hit.signal {
         Signal::SupervisorRequest => Some(0),
+        // A finding that is more likely wrong than right is none.
+        _ if hit.confidence < LEAST_LIKELY => None,
+        Signal::AnotherPersonRequest if human_listens => Some(1),
         Signal::HumanRequest if !human_listens => Some(1),
         Signal::DepartmentRequest if !human_listens => Some(2),
         Signal::BareHumanRequest if !human_listens => Some(3),

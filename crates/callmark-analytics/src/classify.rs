@@ -1,6 +1,7 @@
 //! One text at a time, for who writes rules and who measures them.
 
 use crate::Ruleset;
+use crate::access::LEAST_LIKELY;
 use crate::hearing;
 use crate::signal::Signal;
 use callmark_types::{Speaker, Turn};
@@ -51,6 +52,7 @@ pub fn classify_human_request(
         | Signal::MachineRefusal => !human_listens,
         _ => false,
     });
+    let asks = asks.filter(|hit| hit.confidence >= LEAST_LIKELY);
     let best = asks.max_by(|a, b| a.confidence.total_cmp(&b.confidence));
     best.map_or(none, |hit| TextFinding {
         label: 1,

@@ -120,11 +120,14 @@ impl Head {
 }
 
 fn verdict(turn: &Heard, sentence: usize) -> Option<RuleVerdict> {
+    let denies = turn.hits.iter().any(|h| h.sentence == sentence && h.signal == Signal::NoRequest);
     let asking = turn.hits.iter().filter(|h| h.sentence == sentence && ASKING.contains(&h.signal));
     match asking.map(|h| h.signal == Signal::HumanRequest).reduce(|a, b| a || b) {
         Some(true) => Some(RuleVerdict::Fired),
         // Asked for in a way that has its own rules.
         Some(false) => None,
+        // Said outright: what the head makes of such words is of no account.
+        None if denies => None,
         None if turn.held_back.contains(&sentence) => Some(RuleVerdict::HeldBack),
         None => Some(RuleVerdict::Silent),
     }

@@ -71,6 +71,14 @@ impl Heard {
         matches!(self.speaker, Speaker::Customer | Speaker::Unknown)
     }
 
+    /// Whether every sentence is mere politeness, such as "okay, one moment".
+    pub(crate) fn is_polite(&self) -> bool {
+        let polite = |sentence: usize| {
+            self.hits.iter().any(|h| h.sentence == sentence && h.signal == Signal::Acknowledgement)
+        };
+        (0..self.sentences.len()).all(polite)
+    }
+
     /// The first hit of a signal.
     pub(crate) fn first(&self, signal: Signal) -> Option<&Hit> {
         self.hits.iter().find(|h| h.signal == signal)

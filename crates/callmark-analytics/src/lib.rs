@@ -27,7 +27,9 @@ mod turns;
 pub use classify::{ContextTurn, TextFinding, classify_human_request};
 pub use head::{Combined, RuleVerdict, TrainingSentence, training_sentences};
 pub use mixed::mixed_channel;
-pub use personal::{PersonalData, PersonalKind, SpokenLine, find_personal};
+pub use personal::{
+    PersonalData, PersonalKind, SpokenLine, find_personal, find_personal_in_turns, personal_span,
+};
 pub use roles::{Lane, LaneTurn, Roles, assign_speakers};
 pub use rule_cases::{CaseReport, Tried};
 pub use ruleset::{RuleError, Ruleset};

@@ -5,6 +5,10 @@ use callmark_types::{Event, EventKind, Speaker, Turn};
 
 /// Shorter sentences ("one moment please") are said twice by anybody.
 const MIN_WORDS: usize = 6;
+/// Sentences of fewer words than that, from this on, count when they come word for word, …
+const MIN_WORDS_OF_SHORT: usize = 3;
+/// … and this often.
+const SHORT_LOOPS_FROM: u32 = 3;
 /// Share of words that must agree, in order. Recognisers seldom write a sentence twice alike.
 const MIN_SIMILARITY: f64 = 0.84;
 /// Earlier stretches that are compared at most; older ones are forgotten.
@@ -17,6 +21,8 @@ struct Stretch {
     tokens: Vec<String>,
     words: (usize, usize),
     occurrence: u32,
+    /// Too short to be a loop unless it comes again and again.
+    short: bool,
 }
 
 /// One loop event a turn, at the repeated sentence that was said most often.
@@ -29,10 +35,16 @@ pub(crate) fn find(turns: &[Turn], heard: &[Heard]) -> Vec<Event> {
         }
         let mut stretches = stretches_of(position, turn);
         for stretch in &mut stretches {
-            let earlier = said.iter().filter(|s| s.turn < position && alike(&s.tokens, &stretch.tokens));
+            let again = |s: &&Stretch| match stretch.short {
+                true => s.tokens == stretch.tokens,
+                false => !s.short && alike(&s.tokens, &stretch.tokens),
+            };
+            let earlier = said.iter().filter(|s| s.turn < position).filter(again);
             stretch.occurrence = earlier.map(|s| s.occurrence).max().map_or(1, |n| n + 1);
         }
-        let looping: Vec<&Stretch> = stretches.iter().filter(|s| s.occurrence > 1).collect();
+        let loops = |s: &&Stretch| s.occurrence >= if s.short { SHORT_LOOPS_FROM } else { 2 };
+        let polite = turn.is_polite();
+        let looping: Vec<&Stretch> = stretches.iter().filter(loops).filter(|s| !s.short || !polite).collect();
         if let Some(worst) = looping.iter().max_by_key(|s| s.occurrence) {
             let first = looping.iter().map(|s| s.words.0).min().unwrap_or(worst.words.0);
             let last = looping.iter().map(|s| s.words.1).max().unwrap_or(worst.words.1);
@@ -56,9 +68,14 @@ fn stretches_of(position: usize, turn: &Heard) -> Vec<Stretch> {
         tokens: range.iter().flat_map(|s| s.text.split(' ')).map(str::to_owned).collect(),
         words: (range[0].words().0, range[range.len() - 1].words().1),
         occurrence: 1,
+        short: false,
     };
     let written = |s: &Stretch| s.words.1 + 1 - s.words.0;
-    out.extend(turn.sentences.windows(1).map(of).filter(|s| written(s) >= MIN_WORDS));
+    out.extend(turn.sentences.windows(1).map(of).filter_map(|s| match written(&s) {
+        MIN_WORDS.. => Some(s),
+        MIN_WORDS_OF_SHORT.. => Some(Stretch { short: true, ..s }),
+        _ => None,
+    }));
     out.extend(turn.sentences.windows(2).map(of).filter(|s| written(s) >= MIN_WORDS + 2));
     out
 }

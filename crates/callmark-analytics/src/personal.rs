@@ -6,21 +6,23 @@
 //! since these have times at which the sound can be silenced. What it looks for is said beside what was asked: a short
 //! number is an account only where somebody asks for one.
 
+mod digits;
 mod names;
 mod numbers;
+mod pieces;
 mod places;
 #[cfg(test)]
 mod tests;
 mod topics;
 
 use crate::text::{span_of_words, written_words};
-use callmark_types::{Event, EventKind, Turn};
+use callmark_types::{Event, EventKind, Millis, Span, Turn, Utterance, Word};
 use topics::{Mention, Topics};
 
 /// What kind of personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PersonalKind {
-    /// The number of a payment card, or its last digits.
+    /// The number of a payment card, its last digits, its security code or expiry.
     Card,
     /// A number of an account, order, policy, claim, booking or parcel.
     Account,
@@ -36,11 +38,13 @@ pub enum PersonalKind {
     DateOfBirth,
     /// A number that a state gives to a person.
     NationalId,
+    /// What lets somebody in: a password, a PIN.
+    Secret,
 }
 
 impl PersonalKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Card,
         Self::Account,
         Self::Phone,
@@ -49,6 +53,7 @@ impl PersonalKind {
         Self::Name,
         Self::DateOfBirth,
         Self::NationalId,
+        Self::Secret,
     ];
 
     /// Its name in events, in placeholders and in configuration.
@@ -62,6 +67,7 @@ impl PersonalKind {
             Self::Name => "name",
             Self::DateOfBirth => "date_of_birth",
             Self::NationalId => "national_id",
+            Self::Secret => "secret",
         }
     }
 
@@ -107,32 +113,82 @@ pub struct PersonalData {
 pub fn find_personal(lines: &[SpokenLine<'_>]) -> Vec<PersonalData> {
     let read: Vec<Line> = lines.iter().map(Line::read).collect();
     let asked: Vec<Topics> = (0..read.len()).map(|at| asked_before(&read, lines, at)).collect();
-    let mut found = Vec::new();
+    let (mut found, mut known) = pieces::across(&read, lines, &asked);
+    for (line, asked) in read.iter().zip(&asked) {
+        known.extend(numbers::numbers(line, asked, &[]).into_iter().map(|n| (n.digits, n.kind)));
+    }
     for (at, (line, asked)) in read.iter().zip(&asked).enumerate() {
         let mut put = |(first, last, kind)| found.push(PersonalData { line: at, first, last, kind });
         let placeholder = |(at, word): (usize, &&str)| Some((at, at, PersonalKind::of_placeholder(word)?));
         lines[at].words.iter().enumerate().filter_map(placeholder).for_each(&mut put);
-        places::emails(line).into_iter().for_each(&mut put);
+        places::emails(line, asked).into_iter().for_each(&mut put);
         places::birth_dates(line, asked).into_iter().for_each(&mut put);
         places::addresses(line, asked).into_iter().for_each(&mut put);
-        numbers::numbers(line, asked).into_iter().for_each(&mut put);
+        pieces::secrets(line, asked).into_iter().for_each(&mut put);
+        let numbers = numbers::numbers(line, asked, &known).into_iter().map(|n| (n.first, n.last, n.kind));
+        numbers.for_each(&mut put);
+        pieces::spelled(line, asked).into_iter().for_each(&mut put);
     }
     found.extend(names::names(&read, &asked));
     without_overlaps(found)
 }
 
+/// The personal data of turns: `line` is a turn's position. Those that were dropped are read by themselves, since nobody
+/// may have said them.
+pub fn find_personal_in_turns(turns: &[Turn]) -> Vec<PersonalData> {
+    let (kept, dropped): (Vec<usize>, Vec<usize>) = (0..turns.len()).partition(|at| turns[*at].is_kept());
+    let mut found = Vec::new();
+    for positions in [kept, dropped] {
+        // Where nobody knows who speaks, whoever speaks next may answer.
+        let known = positions.iter().any(|at| turns[*at].speaker != turns[positions[0]].speaker);
+        let side = |(position, at): (usize, &usize)| {
+            if known { turns[*at].speaker as u16 } else { position as u16 % 2 }
+        };
+        let lines: Vec<SpokenLine<'_>> = positions
+            .iter()
+            .enumerate()
+            .map(|place| SpokenLine { side: side(place), words: written_words(&turns[*place.1]) })
+            .collect();
+        found.extend(
+            find_personal(&lines).into_iter().map(|data| PersonalData { line: positions[data.line], ..data }),
+        );
+    }
+    found.sort();
+    found
+}
+
+/// The texts of turns without the names of people and places, whose words ("Joy Love", "Pleasant Street") say nothing.
+pub(crate) fn texts_without_names(turns: &[Turn]) -> Vec<String> {
+    let nameless = |kind| matches!(kind, PersonalKind::Name | PersonalKind::Address);
+    let found = find_personal_in_turns(turns);
+    let mut texts = Vec::with_capacity(turns.len());
+    for (at, turn) in turns.iter().enumerate() {
+        let hidden: Vec<&PersonalData> = found.iter().filter(|d| d.line == at && nameless(d.kind)).collect();
+        if hidden.is_empty() {
+            texts.push(turn.text.clone());
+            continue;
+        }
+        let said = |word: usize| hidden.iter().any(|d| (d.first..=d.last).contains(&word));
+        let kept = |(word, text): (usize, &str)| -> String {
+            if said(word) {
+                text.chars().filter(char::is_ascii_punctuation).collect()
+            } else {
+                text.to_owned()
+            }
+        };
+        let words: Vec<String> = written_words(turn).into_iter().enumerate().map(kept).collect();
+        texts.push(words.join(" "));
+    }
+    texts
+}
+
 /// `pii` events of the turns that are kept. They tell kind, time and place, never the data.
 pub(crate) fn events(turns: &[Turn]) -> Vec<Event> {
-    let kept: Vec<&Turn> = turns.iter().filter(|turn| turn.is_kept()).collect();
-    let lines: Vec<SpokenLine<'_>> = kept
-        .iter()
-        .map(|turn| SpokenLine { side: turn.speaker as u16, words: written_words(turn) })
-        .collect();
     let event = |data: PersonalData| {
-        let turn = kept[data.line];
+        let turn = &turns[data.line];
         Event {
             kind: EventKind::Pii,
-            span: span_of_words(turn, data.first, data.last),
+            span: span_of(turn, &data),
             turn_index: Some(turn.index),
             speaker: Some(turn.speaker),
             detail: Some(format!("kind={}", data.kind.as_str())),
@@ -142,11 +198,35 @@ pub(crate) fn events(turns: &[Turn]) -> Vec<Event> {
             evidence_text: Some(data.kind.placeholder()),
         }
     };
-    find_personal(&lines).into_iter().map(event).collect()
+    let found = find_personal_in_turns(turns);
+    found.into_iter().filter(|data| turns[data.line].is_kept()).map(event).collect()
+}
+
+/// A recogniser's last word before a pause may end later than it says, by at most this.
+const WORD_ENDS_LATER: Millis = Millis(1_500);
+
+/// When personal data was said: up to the next word, or to the turn's end.
+fn span_of(turn: &Turn, data: &PersonalData) -> Option<Span> {
+    let span = span_of_words(turn, data.first, data.last)?;
+    Some(said_until(span, turn.words.get(data.last + 1).map(|word| word.span.start), turn.span, &turn.words))
+}
+
+/// `span` of words drawn out to the next word's start, or to the end of what they stand in.
+fn said_until(span: Span, next: Option<Millis>, inside: Option<Span>, words: &[Word]) -> Span {
+    let until = next.or(inside.map(|s| s.end)).filter(|_| !words.is_empty()).unwrap_or(span.end);
+    Span::new(span.start, span.end.max(until.min(span.end + WORD_ENDS_LATER)))
+}
+
+/// When personal data of an utterance was said; nothing where its words have no times.
+pub fn personal_span(utterance: &Utterance, data: &PersonalData) -> Option<Span> {
+    let (first, last) = (utterance.words.get(data.first)?, utterance.words.get(data.last)?);
+    let next = utterance.words.get(data.last + 1).map(|word| word.span.start);
+    let span = Span::new(first.span.start, last.span.end);
+    Some(said_until(span, next, Some(utterance.span), &utterance.words))
 }
 
 /// Version of what is looked for here, in `rule_version`.
-const RULES_VERSION: &str = "1";
+const RULES_VERSION: &str = "2";
 
 /// A line as the finders see it: each word in lower case without punctuation around it, and as it was written.
 struct Line {
@@ -196,8 +276,9 @@ const QUESTION_STANDS_LINES: usize = 3;
 
 /// What the other side spoke of just before line `at`.
 fn asked_before(read: &[Line], lines: &[SpokenLine<'_>], at: usize) -> Topics {
-    let from = at.saturating_sub(QUESTION_STANDS_LINES);
-    let question = (from..at).rev().find(|i| lines[*i].side != lines[at].side);
+    let said = |i: &usize| lines[*i].side == lines[at].side || !pieces::is_backchannel(&read[*i]);
+    let mut before = (0..at).rev().filter(said).take(QUESTION_STANDS_LINES);
+    let question = before.find(|i| lines[*i].side != lines[at].side);
     question.map_or_else(Topics::new, |i| read[i].topics(0, read[i].words.len()))
 }
 

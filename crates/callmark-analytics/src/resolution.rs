@@ -9,7 +9,7 @@ use crate::handlers::Handlers;
 use crate::hearing::{Heard, Hit};
 use crate::signal::Signal;
 use crate::{Conversation, Ruleset};
-use Sign::{Accepted, Confirmed, Delivered, Denied, Failed, GaveUp, HandedOver, PersonSpeaks};
+use Sign::{Accepted, Confirmed, Delivered, Denied, Failed, GaveUp, HandedOver, PersonSpeaks, StaysOn};
 use State::{Abandoned, Delivered as Fixed, NotPossible, Open, Reopened, Settled, Waiting};
 use callmark_types::{Event, EventKind, Handler, Millis, Outcome, Resolution, Span, Speaker};
 
@@ -44,7 +44,7 @@ enum Sign {
     Failed,
     /// The customer says that it is settled.
     Confirmed,
-    /// The customer has nothing more to ask, or thanks and goes.
+    /// The customer, asked for more, has nothing more to ask.
     Accepted,
     /// The customer says that it is not settled.
     Denied,
@@ -52,6 +52,8 @@ enum Sign {
     HandedOver,
     /// A person speaks.
     PersonSpeaks,
+    /// The one who offered a person goes on serving instead.
+    StaysOn,
     /// The customer gives up.
     GaveUp,
 }
@@ -61,6 +63,7 @@ const TABLE: &[(State, Sign, State)] = &[
     (Open, Delivered, Fixed),
     (Open, Failed, NotPossible),
     (Open, Confirmed, Settled),
+    (Open, Accepted, Settled),
     (Open, Denied, Reopened),
     (Open, HandedOver, Waiting),
     (Open, GaveUp, Abandoned),
@@ -82,6 +85,7 @@ const TABLE: &[(State, Sign, State)] = &[
     (Reopened, HandedOver, Waiting),
     (Reopened, GaveUp, Abandoned),
     (Waiting, PersonSpeaks, Open),
+    (Waiting, StaysOn, Open),
     (Waiting, Delivered, Fixed),
     (Waiting, Confirmed, Settled),
     (Waiting, GaveUp, Abandoned),
@@ -108,6 +112,9 @@ const PAUSE_FOR_ANOTHER: Millis = Millis(8_000);
 /// A queue of this length at the end of a call was waited in, not passed through.
 const WAITED_IN_QUEUE: Millis = Millis(20_000);
 
+/// Words of success or failure answer what was delivered or suggested for this many turns of the customer.
+const ANSWER_STANDS_TURNS: u32 = 2;
+
 /// Reads the call for how the matter ended.
 pub(crate) fn find(
     rules: &Ruleset,
@@ -124,6 +131,7 @@ pub(crate) fn find(
             // Who accepts a person is on the way to one, whether or not the machine says so.
             if access.accepted.contains(&position) {
                 story.take(HandedOver, position);
+                story.only_accepted = true;
             }
         } else {
             story.agent(position, turn, access.handoffs.contains(&position));
@@ -145,9 +153,21 @@ struct Story<'a> {
     outspoken: bool,
     asked_whether_settled: bool,
     asked_for_more: bool,
+    /// The agent side's last turn asks something else at its end: a bare no answers that.
+    asked_something: bool,
+    /// Turns in which the customer may still say whether what was delivered or suggested works.
+    answer_stands: u32,
     customer_turns: usize,
     agent_turns: usize,
-    last_thanks: Option<usize>,
+    /// The customer's last turn asks for a fact.
+    asks_to_know: bool,
+    /// The agent side's answer to such a question, and the thanks behind it.
+    answered: Option<usize>,
+    thanked: Option<usize>,
+    /// The agent side found nobody there since the customer last spoke.
+    nobody_there: Option<usize>,
+    /// The customer accepted a person whom nobody has announced yet.
+    only_accepted: bool,
     handed_over_by: Option<Speaker>,
     handed_over_end: Option<Millis>,
     events: Vec<Event>,
@@ -165,9 +185,15 @@ impl<'a> Story<'a> {
             outspoken: false,
             asked_whether_settled: false,
             asked_for_more: false,
+            asked_something: false,
+            answer_stands: 0,
             customer_turns: 0,
             agent_turns: 0,
-            last_thanks: None,
+            asks_to_know: false,
+            answered: None,
+            thanked: None,
+            nobody_there: None,
+            only_accepted: false,
             handed_over_by: None,
             handed_over_end: None,
             events: Vec::new(),
@@ -207,17 +233,10 @@ impl<'a> Story<'a> {
 
     fn customer(&mut self, position: usize, turn: &Heard) {
         self.customer_turns += 1;
+        self.nobody_there = None;
         let (checked, more) = (self.asked_whether_settled, self.asked_for_more);
         (self.asked_whether_settled, self.asked_for_more) = (false, false);
-        let may_deny = self.customer_turns >= FIRST_TURN_THAT_DENIES || self.delivered.is_some() || checked;
-        let mut denials = hits(turn, Signal::ResolutionDenied);
-        let mut confirms = hits(turn, Signal::ResolutionConfirmed);
-        if !may_deny {
-            denials.clear();
-        }
-        if self.agent_turns < 2 && self.delivered.is_none() {
-            confirms.clear();
-        }
+        let (mut denials, mut confirms) = self.verdicts(turn, checked, more);
         if checked && denials.is_empty() && confirms.is_empty() {
             let answers = |signal| turn.first(signal).filter(|h| h.sentence == 0);
             match (answers(Signal::Affirmative), answers(Signal::Negative), said_so(turn)) {
@@ -250,12 +269,42 @@ impl<'a> Story<'a> {
         } else if let Some(hit) = turn.first(Signal::Abandon) {
             self.event(EventKind::Abandon, turn, hit, hit);
             self.take(GaveUp, position);
-        } else if turn.has(Signal::Satisfied) || (more && turn.has(Signal::Negative)) {
-            self.last_thanks = Some(position);
-            if more {
-                self.take(Accepted, position);
-            }
+        } else if turn.has(Signal::NothingMore)
+            || (more && (turn.has(Signal::Satisfied) || turn.has(Signal::Negative)))
+        {
+            self.take(Accepted, position);
+        } else if turn.has(Signal::Satisfied) {
+            self.thanked = Some(position);
         }
+        self.asks_to_know = turn.has(Signal::AsksToKnow);
+    }
+
+    /// What the turn says against and for the matter being settled, each in order. Words that only mean something as an
+    /// answer count while an answer is due.
+    fn verdicts<'t>(&mut self, turn: &'t Heard, checked: bool, more: bool) -> (Vec<&'t Hit>, Vec<&'t Hit>) {
+        let stands = self.answer_stands > 0;
+        let at_once = self.answer_stands == ANSWER_STANDS_TURNS;
+        self.answer_stands = self.answer_stands.saturating_sub(1);
+        let may_deny =
+            self.customer_turns >= FIRST_TURN_THAT_DENIES || self.delivered.is_some() || checked || stands;
+        let mut denials: Vec<&Hit> = Vec::new();
+        if may_deny {
+            denials.extend(hits(turn, Signal::ResolutionDenied));
+        }
+        let mut confirms: Vec<&Hit> = Vec::new();
+        if self.agent_turns >= 2 || self.delivered.is_some() || stands {
+            confirms.extend(hits(turn, Signal::ResolutionConfirmed));
+        }
+        if stands {
+            denials.extend(hits(turn, Signal::FailsStill));
+            confirms.extend(hits(turn, Signal::WorksNow));
+        }
+        if at_once && !more && !self.asked_something {
+            denials.extend(turn.first(Signal::PlainNo).filter(|h| h.sentence == 0));
+        }
+        denials.sort_by_key(|h| h.sentence);
+        confirms.sort_by_key(|h| h.sentence);
+        (denials, confirms)
     }
 
     fn agent(&mut self, position: usize, turn: &Heard, hands_over: bool) {
@@ -263,24 +312,42 @@ impl<'a> Story<'a> {
         if turn.speaker == Speaker::HumanAgent && self.is_somebody_else(turn) {
             self.take(PersonSpeaks, position);
         }
+        if self.only_accepted && !hands_over && turn.speaker != Speaker::Ivr && !turn.is_polite() {
+            self.take(StaysOn, position);
+            self.only_accepted = false;
+        }
         let delivered = turn.first(Signal::FixDelivered);
+        if self.customer_turns > 0 && turn.has(Signal::NobodyThere) && turn.speaker != Speaker::Ivr {
+            self.nobody_there.get_or_insert(position);
+        }
         let failed = hits(turn, Signal::Failure);
+        let tells = turn.sentences.iter().any(|s| !s.question) && !turn.is_polite();
+        if self.asks_to_know && tells && failed.is_empty() && !hands_over && turn.speaker != Speaker::Ivr {
+            self.answered = Some(position);
+        }
         let outweighed = |d: &Hit| failed.last().is_some_and(|f| f.sentence > d.sentence);
         match delivered.filter(|d| !outweighed(d)) {
             Some(hit) if !hands_over && self.customer_turns > 0 && turn.speaker != Speaker::Ivr => {
                 self.event(EventKind::FixDelivered, turn, hit, hit);
                 self.take(Delivered, position);
+                self.answer_stands = ANSWER_STANDS_TURNS;
             }
             None if !failed.is_empty() => self.take(Failed, position),
             _ => {}
         }
         if hands_over {
             self.take(HandedOver, position);
+            self.only_accepted = false;
             self.handed_over_by = Some(turn.speaker);
             self.handed_over_end = turn.end;
         }
         self.asked_whether_settled = turn.has(Signal::ResolutionCheck);
         self.asked_for_more = turn.has(Signal::AnythingElse);
+        let asks = turn.sentences.last().is_some_and(|s| s.question);
+        self.asked_something = asks && !self.asked_whether_settled;
+        if turn.has(Signal::Remedy) {
+            self.answer_stands = ANSWER_STANDS_TURNS;
+        }
     }
 
     /// After a person handed the call on, the next words may still be that person's: somebody else has come where
@@ -289,21 +356,31 @@ impl<'a> Story<'a> {
         let start = self.call.turns[turn.at].span.map(|s| s.start);
         let paused =
             self.handed_over_end.zip(start).is_some_and(|(end, start)| start - end >= PAUSE_FOR_ANOTHER);
-        self.handed_over_by != Some(Speaker::HumanAgent) || paused || turn.has(Signal::HumanAgentWords)
+        self.handed_over_by != Some(Speaker::HumanAgent)
+            || paused
+            || [Signal::HumanAgentWords, Signal::PersonGreets].iter().any(|s| turn.has(*s))
     }
 
     fn finish(mut self, access: &Access, handlers: &Handlers, queue: &[Span]) -> Found {
+        // The customer has stopped talking: gone, where nothing was done yet.
+        if let Some(position) = self.nobody_there {
+            let turn = &self.heard[position];
+            if next(self.state, GaveUp) == Abandoned
+                && let Some(hit) = turn.first(Signal::NobodyThere)
+            {
+                self.event(EventKind::Abandon, turn, hit, hit);
+            }
+            self.take(GaveUp, position);
+        }
         let (outcome, confidence) = self.outcome(access, handlers, queue);
         let settled = matches!(outcome, Outcome::Resolved | Outcome::EscalatedResolved);
         // Mere politeness does not settle the matter later than its delivery did.
-        let turn = match (self.confirmed, self.delivered) {
-            (Some(at), _) if self.outspoken => Some(at),
-            (_, Some(at)) | (Some(at), None) => Some(at),
-            (None, None) => self.last_thanks,
-        };
+        let turn =
+            if self.outspoken { self.confirmed } else { self.delivered.or(self.answered).or(self.confirmed) };
         if outcome == Outcome::Transferred {
-            let handoff = access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at]);
-            if let Some(turn) = handoff {
+            if let Some(turn) =
+                access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at])
+            {
                 let event = turn.event(self.call.turns, EventKind::Transfer, turn.all_words());
                 self.events.push(Event { confidence: Some(confidence), ..event });
             }
@@ -333,21 +410,24 @@ impl<'a> Story<'a> {
         let settled = self.settled_outcome(handlers);
         match self.state {
             Settled if self.outspoken => (settled, 0.95),
-            Settled => (settled, 0.8),
+            Settled if self.delivered.is_some() => (settled, 0.8),
+            Settled => (settled, 0.6),
             Fixed => (settled, 0.65),
-            Open if self.last_thanks.is_some_and(|at| at + 3 >= self.heard.len()) => (settled, 0.45),
+            Open if self.answered < self.thanked && self.answered.is_some() => (settled, 0.55),
             Open => (Outcome::Unresolved, 0.5),
             NotPossible => (Outcome::Unresolved, 0.65),
             Reopened => (Outcome::Unresolved, 0.85),
             Abandoned => (Outcome::Abandoned, 0.85),
             Waiting if self.waited(access, queue) => (Outcome::Abandoned, 0.7),
+            // The record ends with the customer's yes: nobody saw the handoff.
+            Waiting if access.handoffs.is_empty() => (Outcome::Transferred, 0.6),
             Waiting => (Outcome::Transferred, 0.8),
         }
     }
 
     /// Settled by a person after an AI had the call first is an escalation; a menu first is none.
     fn settled_outcome(&self, handlers: &Handlers) -> Outcome {
-        let at = self.confirmed.or(self.delivered).or(self.last_thanks).unwrap_or(0);
+        let at = self.confirmed.or(self.delivered).or(self.answered).unwrap_or(0);
         let by_person = self.heard[..=at]
             .iter()
             .rev()

@@ -146,7 +146,9 @@ fn handlers_of(
     let asked_for_person = (0..handoff_at).filter(|i| !agent_lane.contains(i)).any(|i| {
         [Signal::HumanRequest, Signal::BareHumanRequest, Signal::MachineRefusal].iter().any(|s| says(i, *s))
     });
-    let discloses = asked_for_person || opening.any(|i| says(*i, Signal::AiDisclosure));
+    // Unless they say that they are one.
+    let claims = agent_turns.iter().take_while(|i| **i < handoff_at).any(|i| says(*i, Signal::ClaimsPerson));
+    let discloses = (asked_for_person && !claims) || opening.any(|i| says(*i, Signal::AiDisclosure));
     let starts_with_menu = says(agent_turns[0], Signal::MenuPrompt);
     let mut current = first.unwrap_or(match (discloses, starts_with_menu) {
         (_, true) => Speaker::Ivr,
@@ -157,6 +159,9 @@ fn handlers_of(
     let mut out = Vec::with_capacity(agent_turns.len());
     for &i in agent_turns {
         let announces = says(i, Signal::QueueAnnouncement) || says(i, Signal::MenuPrompt);
+        // A second voice that greets by name is somebody else, announced or not.
+        let greets = says(i, Signal::PersonGreets) && !says(i, Signal::AiDisclosure) && i != agent_turns[0];
+        handed_over |= current == Speaker::AiAgent && asked_for_person && greets;
         // After a handoff, whoever does not read an announcement has taken over; a menu hands over to a machine
         // only when that says so.
         if handed_over && !announces {

@@ -153,6 +153,11 @@ impl Ruleset {
         Self::from_sources(&[]).expect("the built-in rules are valid: a test loads them")
     }
 
+    /// Whether a text of that name ships with Callmark, so that another of the name takes its place.
+    pub fn is_built_in(name: &str) -> bool {
+        BUILT_IN.iter().chain(sentiment::BUILT_IN).any(|(built_in, _)| *built_in == name)
+    }
+
     /// Rules and lexicons from texts by file name (`rules/human_request.toml`, `lexicons/service.toml`). A name that
     /// is built in replaces the built-in text; other `rules/` files are added; built-in texts not named stay.
     pub fn from_sources(sources: &[(&str, &str)]) -> Result<Self, RuleError> {

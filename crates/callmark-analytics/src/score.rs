@@ -68,8 +68,9 @@ pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
 /// speakers, times, hold, queue, interruptions, silence, conversation measures; and `pii` events, whose words may have
 /// been taken out of the text. Of what the call's row says, the lineage is left for the caller to set.
 pub fn rescore(rules: &Ruleset, stored: &ScoredCall) -> ScoredCall {
-    let detected = TrustFlag::HandlersDetected.as_str();
-    let was_told = !stored.record.trust.flags.iter().any(|flag| flag == detected);
+    // Worked out anew.
+    let of_scoring = [TrustFlag::HandlersDetected, TrustFlag::LanguageNotScored].map(TrustFlag::as_str);
+    let was_told = !stored.record.trust.flags.iter().any(|flag| flag == of_scoring[0]);
     let record = &stored.record;
     let metadata = CallMetadata {
         started_at: record.started_at,
@@ -101,7 +102,7 @@ pub fn rescore(rules: &Ruleset, stored: &ScoredCall) -> ScoredCall {
     };
     let scores = judge(rules, &call, measured);
     let mut flags: Vec<String> =
-        record.trust.flags.iter().filter(|flag| *flag != detected).cloned().collect();
+        record.trust.flags.iter().filter(|flag| !of_scoring.contains(&flag.as_str())).cloned().collect();
     flags.extend(scores.flags.iter().map(|flag| flag.as_str().to_owned()));
     flags.sort_unstable();
     let record = CallRecord {
@@ -145,6 +146,11 @@ fn judge(rules: &Ruleset, call: &Conversation<'_>, measured: Measured) -> Scores
     events.sort_by_key(in_order);
     events.extend(categories::find(rules, call, &heard, &events));
     events.sort_by_key(in_order);
+    let mut flags = handlers.flags;
+    if !sentiment::covers_language(call.metadata.language.as_deref()) {
+        flags.push(TrustFlag::LanguageNotScored);
+        flags.sort_unstable();
+    }
     let turn_sentiment =
         sentiment::score_turns(&rules.lexicons, call.turns, call.metadata.language.as_deref());
     Scores {
@@ -157,7 +163,7 @@ fn judge(rules: &Ruleset, call: &Conversation<'_>, measured: Measured) -> Scores
         first_handler: handlers.first,
         final_handler: handlers.last,
         handler_segments: handlers.segments,
-        flags: handlers.flags,
+        flags,
     }
 }
 

@@ -17,6 +17,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+use crate::personal;
 use crate::{ContextTurn, Ruleset, TextFinding};
 use callmark_types::{Speaker, Turn};
 use mood::Mood;
@@ -44,8 +45,8 @@ const NEGATIVE: f64 = -0.6;
 /// Scores are given in steps of this.
 const STEP: f64 = 0.01;
 
-/// Whether these lexicons can score a language (BCP 47); an unknown language is taken for English.
-fn covers_language(language: Option<&str>) -> bool {
+/// Whether rules and lexicons know a language (BCP 47); an unknown language is taken for English.
+pub(crate) fn covers_language(language: Option<&str>) -> bool {
     language
         .is_none_or(|tag| tag.split(['-', '_']).next().is_some_and(|main| main.eq_ignore_ascii_case("en")))
 }
@@ -57,6 +58,7 @@ pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn], language: Option<
         return vec![None; turns.len()];
     }
     let mut mood = Mood::default();
+    let texts = personal::texts_without_names(turns);
     turns
         .iter()
         .enumerate()
@@ -66,7 +68,7 @@ pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn], language: Option<
             }
             match turn.speaker {
                 Speaker::Customer => {
-                    let mut evidence = evidence::weigh(lexicons, &turn.text);
+                    let mut evidence = evidence::weigh(lexicons, &texts[position]);
                     if evidence.score <= 0.0 {
                         evidence.score += answering_sympathy(lexicons, &turns[position + 1..]);
                     }
@@ -110,6 +112,8 @@ fn classify(
     speaker: Option<Speaker>,
     context: &[ContextTurn<'_>],
 ) -> TextFinding {
+    let said = personal::texts_without_names(&[crate::classify::customer_turn(text)]);
+    let text = said.first().map_or(text, String::as_str);
     let mut mood = Mood::default();
     for turn in context {
         if turn.speaker.is_some_and(Speaker::is_agent_side) {

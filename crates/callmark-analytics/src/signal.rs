@@ -40,8 +40,14 @@ signals! {
     SupervisorRequest = "supervisor_request",
     /// The customer asks for a department: a request unless a person listens.
     DepartmentRequest = "department_request",
+    /// The customer asks for another person than the one who listens.
+    AnotherPersonRequest = "another_person_request",
+    /// The customer only names persons or machines: asks whether one listens, or says that none is wanted.
+    NoRequest = "no_request",
     /// The agent side offers a person.
     HumanOffer = "human_offer",
+    /// The agent side asks for a yes to what it has just said ("shall I do that?").
+    AsksGoAhead = "asks_go_ahead",
     /// The agent side announces that somebody else takes over.
     Handoff = "handoff",
     /// The agent side says why the customer waits, in a queue.
@@ -56,6 +62,10 @@ signals! {
     Affirmative = "affirmative",
     /// No.
     Negative = "negative",
+    /// The customer takes an offer.
+    AcceptsOffer = "accepts_offer",
+    /// The customer turns an offer down.
+    RefusesOffer = "refuses_offer",
     /// The agent side says that it is an AI.
     AiDisclosure = "ai_disclosure",
     /// The speaker greets or speaks as only a person does.
@@ -68,16 +78,34 @@ signals! {
     FixDelivered = "fix_delivered",
     /// The agent side says that it can not or did not do it.
     Failure = "failure",
+    /// The customer says that something works: settles what was delivered or suggested just before.
+    WorksNow = "works_now",
+    /// The customer says that something fails: denies what was delivered or suggested just before.
+    FailsStill = "fails_still",
+    /// The customer begins with no: denies what was delivered or suggested just before, where nothing else was asked.
+    PlainNo = "plain_no",
+    /// The agent side tells the customer what to try.
+    Remedy = "remedy",
     /// The agent side asks whether the matter is settled.
     ResolutionCheck = "resolution_check",
     /// The agent side asks whether there is more to do.
     AnythingElse = "anything_else",
     /// The customer has nothing more, or thanks.
     Satisfied = "satisfied",
+    /// The customer says unasked that there is nothing more.
+    NothingMore = "nothing_more",
+    /// The customer asks for a fact.
+    AsksToKnow = "asks_to_know",
     /// The customer gives up.
     Abandon = "abandon",
     /// The customer says that this is not the first contact.
     RepeatContact = "repeat_contact",
+    /// The agent side finds nobody there, or ends the call for want of an answer.
+    NobodyThere = "nobody_there",
+    /// The speaker says to be a person.
+    ClaimsPerson = "claims_person",
+    /// A person begins to serve: greets with a name.
+    PersonGreets = "person_greets",
     /// Words that only the agent side says.
     AgentWords = "agent_words",
     /// Words that only the customer says.

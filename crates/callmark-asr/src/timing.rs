@@ -14,8 +14,10 @@ const QUIET_BELOW_LOUD_DB: f64 = 26.0;
 const LOUD_SHARE: f64 = 0.05;
 /// The longest a word lasts: this, …
 const LONGEST_WORD_MS: i64 = 450;
-/// … and this for every letter.
+/// … and this for every letter, …
 const LONGEST_LETTER_MS: i64 = 90;
+/// … and this for every digit, each of which is a word: "4012 8888" is written as two and said as eight.
+const LONGEST_DIGIT_MS: i64 = 500;
 /// No word is made shorter than this.
 const SHORTEST_WORD_MS: i64 = 40;
 
@@ -49,8 +51,12 @@ fn tightened(word: &Word, origin: Millis, energies: &[f64], threshold: f64) -> S
     };
     let at = |frame: usize| origin + Millis((first + frame) as i64 * FRAME_MS);
     let start = at(from).max(word.span.start);
-    let letters = word.word.chars().filter(|c| c.is_alphanumeric()).count() as i64;
-    let longest = Millis(LONGEST_WORD_MS + LONGEST_LETTER_MS * letters);
+    let per_character = |c: char| match c {
+        '0'..='9' => LONGEST_DIGIT_MS,
+        c if c.is_alphanumeric() => LONGEST_LETTER_MS,
+        _ => 0,
+    };
+    let longest = Millis(LONGEST_WORD_MS + word.word.chars().map(per_character).sum::<i64>());
     let end = at(to + 1).min(word.span.end).min(start + longest);
     if (end - start).0 < SHORTEST_WORD_MS.min(word.span.duration().0) {
         word.span
@@ -92,6 +98,14 @@ mod tests {
         let mut words = [word("a", Span::of_ms(0, 2_900))];
         tighten_words(&pcm, Span::of_ms(0, 3_000), &mut words);
         assert_eq!(words[0].span, Span::of_ms(0, 540));
+    }
+
+    #[test]
+    fn digits_take_the_time_that_it_takes_to_say_them() {
+        let pcm = recording(Span::of_ms(0, 5_000), 6_000);
+        let mut words = [word("4012888888881881.", Span::of_ms(0, 5_900))];
+        tighten_words(&pcm, Span::of_ms(0, 6_000), &mut words);
+        assert_eq!(words[0].span, Span::of_ms(0, 5_000));
     }
 
     #[test]

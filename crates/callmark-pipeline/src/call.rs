@@ -48,7 +48,7 @@ pub(crate) struct CallContext<'a> {
     pub(crate) lineage: &'a Lineage,
     /// The file of call metadata, for those who try a dead letter again.
     pub(crate) metadata_uri: Option<&'a str>,
-    /// What is taken out of conversations; recordings lose it in the ear.
+    /// What is taken out of calls once they are scored.
     pub(crate) redaction: &'a Redaction,
     /// Processor time of scoring so far.
     pub(crate) scoring_nanos: &'a AtomicU64,
@@ -166,12 +166,16 @@ fn recording(
             .ear
             .ok_or_else(|| StageError::new("internal", "no transcriber was started for a recording"))?;
         let heard = ear.hear(Recording::File(path), metadata)?;
-        // A checkpoint that cannot be written is no loss; the commit will meet the same disk and say so.
-        let _ = context.spool.save(&key, metadata, &heard);
+        // A checkpoint that cannot be written is no loss; the commit will meet the same disk and say so. What is to be
+        // taken out of the call is in it still.
+        if !context.redaction.is_asked_for() {
+            let _ = context.spool.save(&key, metadata, &heard);
+        }
         heard
     };
-    let call = context
+    let mut call = context
         .timed(|| compose_heard(context.rules, metadata, &heard, position(subject), context.lineage.clone()));
+    context.redaction.scored(&mut call);
     Ok(Outcome::Scored { key, call: Box::new(call) })
 }
 
@@ -191,7 +195,7 @@ fn written(
     if is_erased(context, subject) {
         return Ok(Outcome::Erased);
     }
-    let mut conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
+    let conversation = parse_conversation(&line).map_err(|e| StageError::new("parse", e))?;
     let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
     if !conversation.misspelt.is_empty() {
         let mut misspelt = context.misspelt.lock().unwrap_or_else(PoisonError::into_inner);
@@ -201,10 +205,10 @@ fn written(
     if let Some(outcome) = known(context, &key, &conversation.metadata.call_id, &position(subject))? {
         return Ok(outcome);
     }
-    context.redaction.written(&mut conversation);
     // No recogniser had a part in it.
     let lineage = Lineage { asr_model: None, asr_model_sha256: None, ..context.lineage.clone() };
-    let call = context.timed(|| compose_written(context.rules, conversation, position(subject), lineage));
+    let mut call = context.timed(|| compose_written(context.rules, conversation, position(subject), lineage));
+    context.redaction.scored(&mut call);
     Ok(Outcome::Scored { key, call: Box::new(call) })
 }
 

@@ -123,8 +123,7 @@ impl Ear {
                     .map(|utterance| Heard { loudness_dbfs: loudness_dbfs(pcm, utterance.span), utterance }),
             );
         }
-        let personal = self.redaction.heard(&mut heard);
-        self.redaction.write_audio(&metadata.call_id, &channels, &personal)?;
+        self.redaction.write_audio(&metadata.call_id, &channels, &self.redaction.spans(&heard))?;
         let speech = Span::union(facts.iter().flat_map(|c| c.speech.iter().copied()));
         Ok(HeardCall {
             speech: speech.into_iter().map(Span::duration).sum(),

@@ -1,14 +1,16 @@
-//! Takes personal data out of what was heard or written, before anything of it is stored: out of texts and words, and, in a
-//! copy, out of the sound.
+//! Takes personal data out of a scored call before anything of it is stored: out of texts, words and what events quote,
+//! and, in a copy, out of the sound.
 //!
-//! It stands here and not at the end of the pipeline since checkpoints are stored, too. What is found is
-//! `callmark-analytics`' business, what is taken out is the policy's.
+//! It comes behind scoring: a call is judged by what was said, so that redaction changes no score. Until then nothing of
+//! the call may be stored, which is why a run that redacts keeps no checkpoints: what it had not committed when it was
+//! killed it hears again. What is found is `callmark-analytics`' business, what is taken out is the policy's.
 
 use crate::assemble::Heard;
 use crate::hear::StageError;
-use crate::transcripts::WrittenConversation;
-use callmark_analytics::{PersonalData, PersonalKind, SpokenLine, find_personal};
-use callmark_types::{CallId, Millis, PIPELINE_SAMPLE_RATE_HZ, Pcm, Span, Word};
+use callmark_analytics::{
+    PersonalData, PersonalKind, SpokenLine, find_personal, find_personal_in_turns, personal_span,
+};
+use callmark_types::{CallId, Event, Millis, PIPELINE_SAMPLE_RATE_HZ, Pcm, ScoredCall, Span, Word};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -44,14 +46,19 @@ impl Redaction {
         Ok(kinds)
     }
 
+    /// Whether texts lose anything.
+    pub(crate) fn is_asked_for(&self) -> bool {
+        !self.kinds.is_empty()
+    }
+
     /// Names the policy, for checkpoints.
     pub(crate) fn name(&self) -> String {
         self.kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join("+")
     }
 
-    /// Takes personal data out of utterances. When it was said.
-    pub(crate) fn heard(&self, heard: &mut [Heard]) -> Vec<Span> {
-        if self.kinds.is_empty() {
+    /// When personal data was said in utterances, for the silenced copy.
+    pub(crate) fn spans(&self, heard: &[Heard]) -> Vec<Span> {
+        if self.kinds.is_empty() || self.audio.is_none() {
             return Vec::new();
         }
         let mut order: Vec<usize> = (0..heard.len()).collect();
@@ -65,47 +72,37 @@ impl Redaction {
                 SpokenLine { side, words: utterance.text.split_whitespace().collect() }
             })
             .collect();
-        let found = self.wanted(&lines);
-        drop(lines);
-        let mut spans = Vec::new();
-        for of_line in found.chunk_by(|a, b| a.line == b.line) {
-            let utterance = &mut heard[order[of_line[0].line]].utterance;
-            utterance.text = masked(&utterance.text, of_line);
-            // Some engines give no word times: then all of the utterance is silenced.
-            if utterance.words.is_empty() {
-                spans.push(utterance.span);
-                continue;
-            }
-            spans.extend(of_line.iter().map(|data| {
-                Span::new(utterance.words[data.first].span.start, utterance.words[data.last].span.end)
-            }));
-            utterance.words = masked_words(&utterance.words, of_line);
-        }
-        spans
+        let wanted = find_personal(&lines).into_iter().filter(|data| self.kinds.contains(&data.kind));
+        wanted
+            .map(|data| {
+                let utterance = &heard[order[data.line]].utterance;
+                // Some engines give no word times: then all of the utterance is silenced.
+                personal_span(utterance, &data).unwrap_or(utterance.span)
+            })
+            .collect()
     }
 
-    /// Takes personal data out of a written conversation.
-    pub(crate) fn written(&self, conversation: &mut WrittenConversation) {
+    /// Takes personal data out of a scored call: out of its turns, and out of what events quote of them.
+    pub(crate) fn scored(&self, call: &mut ScoredCall) {
         if self.kinds.is_empty() {
             return;
         }
-        let texts: Vec<String> = conversation.turns.iter().map(|turn| turn.text.clone()).collect();
-        let lines: Vec<SpokenLine<'_>> = (texts.iter().zip(&conversation.turns))
-            .map(|(text, turn)| SpokenLine {
-                side: turn.speaker as u16,
-                words: text.split_whitespace().collect(),
-            })
-            .collect();
-        for of_line in self.wanted(&lines).chunk_by(|a, b| a.line == b.line) {
-            let at = of_line[0].line;
-            let text = masked(&texts[at], of_line);
-            conversation.lanes[at].text.clone_from(&text);
-            conversation.turns[at].text = text;
+        let mut found = find_personal_in_turns(&call.turns);
+        found.retain(|data| self.kinds.contains(&data.kind));
+        for of_turn in found.chunk_by(|a, b| a.line == b.line) {
+            let turn = &mut call.turns[of_turn[0].line];
+            let written: Vec<String> = if turn.words.is_empty() {
+                turn.text.split_whitespace().map(str::to_owned).collect()
+            } else {
+                turn.words.iter().map(|word| word.word.clone()).collect()
+            };
+            let quoting = |event: &&mut Event| event.turn_index == Some(turn.index);
+            for text in call.events.iter_mut().filter(quoting).filter_map(|e| e.evidence_text.as_mut()) {
+                *text = masked_quote(text, &written, of_turn);
+            }
+            turn.text = masked(&written, of_turn);
+            turn.words = masked_words(&turn.words, of_turn);
         }
-    }
-
-    fn wanted(&self, lines: &[SpokenLine<'_>]) -> Vec<PersonalData> {
-        find_personal(lines).into_iter().filter(|data| self.kinds.contains(&data.kind)).collect()
     }
 
     /// Writes a copy of a recording, 16 bits at 16 kHz, that is silent on all channels in `spans`; nothing where no copy
@@ -193,10 +190,45 @@ fn placeholder(last_word: &str, kind: PersonalKind) -> String {
 }
 
 /// The text of a line in which `found` is taken out.
-fn masked(text: &str, found: &[PersonalData]) -> String {
-    let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+fn masked(words: &[String], found: &[PersonalData]) -> String {
     let make = |taken: &[String], kind| placeholder(&taken[taken.len() - 1], kind);
-    replaced(&words, found, make).join(" ")
+    replaced(words, found, make).join(" ")
+}
+
+/// What an event quotes of a line, without `found`. A quote that could stand at several places loses what any of them
+/// loses.
+fn masked_quote(quote: &str, words: &[String], found: &[PersonalData]) -> String {
+    let mut quoted: Vec<String> = quote.split_whitespace().map(str::to_owned).collect();
+    let length = quoted.len();
+    let starts =
+        (0..(words.len() + 1).saturating_sub(length)).filter(|at| words[*at..*at + length] == quoted);
+    let mut hidden: Vec<Option<PersonalKind>> = vec![None; length];
+    let mut is_found = false;
+    for start in starts {
+        is_found = true;
+        for data in found {
+            for at in data.first.max(start)..(data.last + 1).min(start + length) {
+                hidden[at - start] = Some(data.kind);
+            }
+        }
+    }
+    if !is_found {
+        // Quoted in another form: whatever word of it was taken out anywhere goes.
+        let taken = |word: &String| {
+            found.iter().find(|d| words[d.first..=d.last].iter().any(|w| w == word)).map(|d| d.kind)
+        };
+        hidden = quoted.iter().map(taken).collect();
+    }
+    for at in (0..length).rev() {
+        let Some(kind) = hidden[at] else { continue };
+        let goes_on = at + 1 < length && hidden[at + 1] == Some(kind);
+        if goes_on {
+            quoted.remove(at);
+        } else {
+            quoted[at] = placeholder(&quoted[at], kind);
+        }
+    }
+    quoted.join(" ")
 }
 
 /// The same of words with times: a placeholder lasts as long as what it stands for, and is as sure as its least sure word.
@@ -211,8 +243,10 @@ fn masked_words(words: &[Word], found: &[PersonalData]) -> Vec<Word> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::compose::compose_written;
     use crate::transcripts::parse_conversation;
-    use callmark_types::Utterance;
+    use callmark_analytics::Ruleset;
+    use callmark_types::{Lineage, SourcePosition, Utterance};
 
     fn all() -> Redaction {
         Redaction { kinds: PersonalKind::ALL.into(), audio: None }
@@ -238,24 +272,49 @@ mod tests {
     }
 
     #[test]
-    fn words_times_and_text_lose_what_was_said() {
-        let mut call =
-            [heard(0, 2_000, "Sure, four nine one two, please."), heard(1, 0, "What is the order number?")];
-        let spans = all().heard(&mut call);
-        assert_eq!(call[0].utterance.text, "Sure, [account], please.");
-        assert_eq!(call[0].utterance.words[1].span, Span::of_ms(2_100, 2_490));
-        assert_eq!(spans, [Span::of_ms(2_100, 2_490)]);
-        assert_eq!(call[1].utterance.text, "What is the order number?");
+    fn silence_lasts_to_the_next_word_or_the_end() {
+        let policy = Redaction { audio: Some(PathBuf::new()), ..all() };
+        let question = heard(1, 0, "What is the order number?");
+        let call = [heard(0, 2_000, "Sure, four nine one two, please."), question.clone()];
+        assert_eq!(policy.spans(&call), [Span::of_ms(2_100, 2_500)]);
+        let mut last = heard(0, 2_000, "Sure, four nine one two.");
+        last.utterance.span = Span::of_ms(2_000, 3_100);
+        assert_eq!(policy.spans(&[last, question]), [Span::of_ms(2_100, 3_100)]);
+        assert_eq!(all().spans(&call), [], "no copy is asked for");
+    }
+
+    fn chat(text: &str, quote: &str) -> ScoredCall {
+        let line = format!(
+            r#"{{"call_id":"c","turns":[{{"speaker":"ai_agent","text":"What is the order number?"}},{{"speaker":"customer","text":"{text}"}}]}}"#
+        );
+        let mut call = compose_written(
+            &Ruleset::built_in(),
+            parse_conversation(line.as_bytes()).unwrap(),
+            SourcePosition::default(),
+            Lineage::default(),
+        );
+        call.events[0].turn_index = Some(1);
+        call.events[0].evidence_text = Some(quote.to_owned());
+        call
+    }
+
+    #[test]
+    fn turns_and_quotes_lose_what_was_said() {
+        let mut call = chat("Sure, four nine one two, that is it.", "nine one two, that");
+        all().scored(&mut call);
+        assert_eq!(call.turns[1].text, "Sure, [account], that is it.");
+        assert_eq!(call.events[0].evidence_text.as_deref(), Some("[account], that"));
+        let mut other = chat("Sure, four nine one two, that is it.", "four, it is");
+        all().scored(&mut other);
+        assert_eq!(other.events[0].evidence_text.as_deref(), Some("[account], it is"));
     }
 
     #[test]
     fn only_what_the_policy_names_is_taken_out() {
         let policy = Redaction { kinds: Redaction::of_names(["email"]).unwrap(), audio: None };
-        let line = br#"{"call_id":"c","turns":[{"speaker":"customer","text":"I am at lee@sample.org, card 4242 4242 4242 4242."}]}"#;
-        let mut chat = parse_conversation(line).unwrap();
-        policy.written(&mut chat);
-        assert_eq!(chat.turns[0].text, "I am at [email], card 4242 4242 4242 4242.");
-        assert_eq!(chat.lanes[0].text, chat.turns[0].text);
+        let mut call = chat("I am at lee@sample.org, card 4242 4242 4242 4242.", "x");
+        policy.scored(&mut call);
+        assert_eq!(call.turns[1].text, "I am at [email], card 4242 4242 4242 4242.");
         assert!(Redaction::of_names(["cards"]).unwrap_err().contains("card"));
     }
 

@@ -83,7 +83,7 @@ impl Scoring {
         let sources: Vec<(&str, &str)> =
             texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         let mut rules = Ruleset::from_sources(&sources)?;
-        let files = texts.into_keys().collect();
+        let files: Vec<String> = texts.into_keys().collect();
         let needing = rules.lacks_model().map(str::to_owned);
         let store = ModelStore::open(ModelStore::default_dir()?)?;
         let is_here = store.list().iter().any(|m| m.name == SENTENCE_MODEL && m.state != ModelState::Missing);
@@ -99,11 +99,21 @@ impl Scoring {
             return Err(ScoringError::NeedsModel(rule));
         }
         let is_missed = self.text_model == TextModelChoice::Auto && !wanted;
-        let note = is_missed.then(|| {
+        let missed = is_missed.then(|| {
             "requests for a person are found by rules alone, since the sentence model is not here \
              (`callmark models pull minilm`)"
                 .to_owned()
         });
+        let replaced: Vec<&str> =
+            files.iter().map(String::as_str).filter(|f| Ruleset::is_built_in(f)).collect();
+        let replaces = (!replaced.is_empty()).then(|| {
+            format!(
+                "{} as given here stands in for what ships with Callmark under that name",
+                replaced.join(", ")
+            )
+        });
+        let notes: Vec<String> = missed.into_iter().chain(replaces).collect();
+        let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(OpenedScoring { rules, files, note })
     }
 
@@ -192,6 +202,15 @@ mod tests {
         assert!(text_of(&[folder.path()]).contains("no .toml file"));
         std::fs::write(&file, RULE).unwrap();
         assert!(text_of(&[&file, folder.path()]).contains("another file of the name rules/mine.toml"));
+        std::fs::write(&file, RULE).unwrap();
+        assert_eq!(choice(&[&file]).open().unwrap().note, None);
+        std::fs::rename(&file, folder.path().join("categories.toml")).unwrap();
+        let replaced = choice(&[&folder.path().join("categories.toml")]).open().unwrap().note;
+        assert_eq!(replaced, None, "no built-in file has that name");
+        std::fs::rename(folder.path().join("categories.toml"), folder.path().join("roles.toml")).unwrap();
+        let replaced = choice(&[&folder.path().join("roles.toml")]).open().unwrap().note;
+        assert!(replaced.unwrap().contains("rules/roles.toml"));
+        std::fs::remove_file(folder.path().join("roles.toml")).unwrap();
         std::fs::write(&file, RULE.replace("exact", "exakt")).unwrap();
         assert!(text_of(&[&file]).contains("\"exact\""), "{}", text_of(&[&file]));
         std::fs::write(&file, RULE.replace("exact = ", "near = ")).unwrap();

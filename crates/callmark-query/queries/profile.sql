@@ -3,7 +3,7 @@ with due as (
     select call_id, coalesce(first_handler, 'unknown') as first_handler, human_request_honoured as honoured,
         human_reached_ms, time_to_human_ms, human_reached_ms - time_to_human_ms as due_ms
     from calls
-    where human_request_honoured is not null
+    where human_request_honoured is not null and not list_contains(flags, 'language_not_scored')
 ),
 waited as (
     select d.call_id, min(e.start_ms) as queue_ms

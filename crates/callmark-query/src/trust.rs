@@ -81,6 +81,12 @@ const SHARES: &[(&str, &str)] = &[
     ("share_honoured", "human_request_honoured"),
 ];
 
+/// Nothing is known of requests and outcomes of calls in other languages.
+const KNOWN: &str = "not list_contains(flags, 'language_not_scored')";
+
+/// Columns of `calls` that are null, for this report, where the language is not known.
+const FROM_WORDS: &[&str] = &["human_request_count", "deflection_count"];
+
 /// Columns of `calls` that are no measure of what happened on the call.
 const NO_METRIC: &[&str] =
     &["source_partition", "source_offset", "sample_rate", "channels", "resolution_evidence_turn"];
@@ -99,13 +105,16 @@ pub async fn report_trust(
         "coalesce(asr_confidence < {} or hallucination_risk > {}, false)",
         limits.least_confidence, limits.most_risk
     );
-    let mut names: Vec<(String, String)> =
-        SHARES.iter().map(|(name, when)| ((*name).to_owned(), format!("cast({when} as int)"))).collect();
+    let mut names: Vec<(String, String)> = SHARES
+        .iter()
+        .map(|(name, when)| ((*name).to_owned(), known(&format!("cast({when} as int)"))))
+        .collect();
     names.extend(
         tables.numeric_columns("calls").await?.into_iter().filter(|c| !NO_METRIC.contains(&c.as_str())).map(
             |column| {
                 let quoted = format!("\"{column}\"");
-                (column, quoted)
+                let value = if FROM_WORDS.contains(&column.as_str()) { known(&quoted) } else { quoted };
+                (column, value)
             },
         ),
     );
@@ -146,6 +155,10 @@ pub async fn report_trust(
             None => Vec::new(),
         },
     })
+}
+
+fn known(value: &str) -> String {
+    format!("case when {KNOWN} then {value} end")
 }
 
 /// The rules by which requests were found, call by call.
@@ -198,7 +211,7 @@ async fn agreement(tables: &Tables, reviews: &Path) -> Result<Vec<Agreement>, Qu
             "select count(*) as n, count(*) filter (where s and p) as both, count(*) filter (where s) as scored, \
              count(*) filter (where p) as said, count(*) filter (where s = p) as agreed from \
              (select {scored} as s, {said} as p from reviews r join calls c on c.call_id = r.call_id \
-             left join {FIRED} f on f.call_id = c.call_id) \
+             left join {FIRED} f on f.call_id = c.call_id where not list_contains(c.flags, 'language_not_scored')) \
              where s is not null and p is not null"
         );
         let rows = tables.query(&sql).await?;

@@ -40,6 +40,8 @@ pub enum TrustFlag {
     Clipped,
     /// The recogniser was unsure of many words.
     LowAsrConfidence,
+    /// The call is in a language that the rules do not know: what it shows of requests and outcomes is not known.
+    LanguageNotScored,
     /// The recording has more channels than have a role; the rest were transcribed and left out of scoring.
     ExtraChannels,
 }
@@ -58,6 +60,7 @@ impl TrustFlag {
             Self::TextDropped => "text_dropped",
             Self::Clipped => "clipped",
             Self::LowAsrConfidence => "low_asr_confidence",
+            Self::LanguageNotScored => "language_not_scored",
             Self::ExtraChannels => "extra_channels",
         }
     }

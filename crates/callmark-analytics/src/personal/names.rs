@@ -10,8 +10,53 @@ use std::collections::BTreeSet;
 const TITLES: &[&str] = &["mr", "mrs", "ms", "miss", "mister", "missus", "doctor", "dr", "madam", "sir"];
 
 /// What stands before a name that somebody gives.
-const BEFORE: &[&str] =
-    &["my name is", "my name's", "name is", "name's", "it's under", "under the name", "surname is"];
+const BEFORE: &[&str] = &[
+    "my name is",
+    "my name's",
+    "name is",
+    "name's",
+    "it's under",
+    "is under",
+    "under the name",
+    "under the name of",
+    "in the name of",
+    "booked under",
+    "listed under",
+    "registered to",
+    "account under",
+    "reservation under",
+    "booking under",
+    "order under",
+    "surname is",
+];
+
+/// Whose names are told: "my husband Frank".
+const RELATIVES: &[&str] = &[
+    "husband",
+    "wife",
+    "son",
+    "daughter",
+    "mother",
+    "father",
+    "mum",
+    "mom",
+    "dad",
+    "brother",
+    "sister",
+    "partner",
+    "friend",
+    "girlfriend",
+    "boyfriend",
+    "roommate",
+    "fiancé",
+    "fiancee",
+    "landlord",
+    "neighbor",
+    "neighbour",
+];
+
+/// What somebody says behind the name by which they introduce themselves: "this is bob calling".
+const BEHIND_INTRODUCED: &[&str] = &["calling", "phoning", "ringing"];
 
 /// Most words of a name.
 const LONGEST_NAME: usize = 3;
@@ -99,6 +144,40 @@ const NO_NAMES: &[&str] = &[
     "course",
     "both",
     "all",
+    "am",
+    "if",
+    "at",
+    "instead",
+    "from",
+    "to",
+    "in",
+    "on",
+    "as",
+    "me",
+    "a",
+    "an",
+    "don't",
+    "know",
+    "already",
+    "told",
+    "gave",
+    "again",
+    "now",
+    "someone",
+    "somebody",
+    "first",
+    "one",
+    "same",
+    "mine",
+    "still",
+    "about",
+    "only",
+    "customer",
+    "name",
+    "wait",
+    "hold",
+    "nothing",
+    "maybe",
 ];
 
 /// Names of the call's lines; `asked` tells what was asked before each.
@@ -119,6 +198,15 @@ pub(super) fn names(lines: &[Line], asked: &[Topics]) -> Vec<PersonalData> {
             {
                 put(word + 1, last);
             }
+            if RELATIVES.contains(&line.plain(word))
+                && !line.words[word].stop
+                && let Some(last) = name_from(line, word + 1)
+            {
+                put(word + 1, last);
+            }
+            if let Some((first, last)) = introduced(line, word) {
+                put(first, last);
+            }
             let behind = BEFORE.iter().filter_map(|phrase| length_at(&line.words, word, phrase));
             for first in behind.map(|length| word + length) {
                 if let Some(last) = name_from(line, first) {
@@ -130,7 +218,7 @@ pub(super) fn names(lines: &[Line], asked: &[Topics]) -> Vec<PersonalData> {
         if asked[at].contains(&Topic::Name) {
             let skipped = (0..line.words.len()).take(6).find(|word| !NO_NAMES.contains(&line.plain(*word)));
             if let Some(first) = skipped
-                && let Some(last) = name_from(line, first)
+                && let Some(last) = name_from(line, first).or_else(|| lower_case_name(line, first))
             {
                 put(first, last);
             }
@@ -147,6 +235,34 @@ pub(super) fn names(lines: &[Line], asked: &[Topics]) -> Vec<PersonalData> {
     found
 }
 
+/// "This is bob calling": the name between, in whatever case.
+fn introduced(line: &Line, at: usize) -> Option<(usize, usize)> {
+    let length = ["this is", "it's", "i am", "i'm"].iter().find_map(|p| length_at(&line.words, at, p))?;
+    let first = at + length;
+    let behind =
+        (first + 1..=first + LONGEST_NAME).find(|at| BEHIND_INTRODUCED.contains(&line.plain(*at)))?;
+    let is_name = |at: usize| {
+        let word = line.plain(at);
+        word.len() >= 2 && word.chars().all(char::is_alphabetic) && !NO_NAMES.contains(&word)
+    };
+    (first..behind).all(is_name).then_some((first, behind - 1))
+}
+
+/// Most words of an answer that is a name in small letters.
+const LONGEST_ANSWER: usize = 3;
+
+/// The name from word `first` to the line's end, where nothing in the line has a capital: some recognisers write none.
+fn lower_case_name(line: &Line, first: usize) -> Option<usize> {
+    let rest = line.words.get(first..)?;
+    let is_name = |word: &super::Written| {
+        word.plain.chars().count() >= 2
+            && word.plain.chars().all(|c| c.is_alphabetic() || c == '\'' || c == '-')
+            && !NO_NAMES.contains(&word.plain.as_str())
+    };
+    let small = line.words.iter().all(|w| !w.capital);
+    (small && rest.len() <= LONGEST_ANSWER && rest.iter().all(is_name)).then(|| line.words.len() - 1)
+}
+
 fn bare(word: &str) -> &str {
     word.strip_suffix("'s").unwrap_or(word)
 }
@@ -160,6 +276,7 @@ fn name_from(line: &Line, first: usize) -> Option<usize> {
         if !word.capital
             || !letters
             || NO_NAMES.contains(&word.plain.as_str())
+            || (word.plain.len() > 6 && word.plain.ends_with("ly"))
             || word.plain.chars().count() < 2
         {
             break;

@@ -3,6 +3,7 @@
 //! A run of digits, said or written, with single letters before and between it. Its length and Luhn's check tell a card;
 //! what was asked or said just before tells the others. Amounts, times, years and counts are none.
 
+use super::digits::{Piece, is_of_number, piece_at};
 use super::places::MONTHS;
 use super::topics::{Topic, Topics};
 use super::{Line, PersonalKind};
@@ -65,6 +66,45 @@ const MIN_UNANNOUNCED: usize = 7;
 const MIN_ANNOUNCED: usize = 4;
 /// Fewest digits of one that begins with letters.
 const MIN_WITH_LETTERS: usize = 4;
+/// Fewest letters and digits together of one that was announced or asked for.
+const MIN_MIXED: usize = 5;
+/// Digits of what is asked for beside a card's number: a security code, an expiry.
+const CARD_CODE: std::ops::RangeInclusive<usize> = 2..=8;
+/// Digits of a PIN.
+const PIN: std::ops::RangeInclusive<usize> = 3..=10;
+
+/// Things that have a number and belong to nobody.
+const NOBODYS: &[&str] = &[
+    "error",
+    "errors",
+    "version",
+    "model",
+    "channel",
+    "room",
+    "flight",
+    "gate",
+    "page",
+    "step",
+    "section",
+    "option",
+    "chapter",
+    "build",
+    "firmware",
+    "windows",
+    "highway",
+    "route",
+    "promo",
+    "discount",
+    "status",
+    "extension",
+    "train",
+    "platform",
+    "terminal",
+    "aisle",
+    "row",
+];
+/// How many words before a number still say whose it is not.
+const NOBODYS_WORDS: usize = 3;
 
 /// A run of digits and letters.
 struct Run {
@@ -74,10 +114,20 @@ struct Run {
     letters: usize,
     /// Written as one figure with nothing said digit by digit.
     one_figure: bool,
+    /// Said in tens ("forty two"): as amounts and years are, too.
+    tens: bool,
 }
 
-/// The numbers of a line.
-pub(super) fn numbers(line: &Line, asked: &Topics) -> Vec<(usize, usize, PersonalKind)> {
+/// A number that was found, with its digits.
+pub(super) struct Number {
+    pub(super) first: usize,
+    pub(super) last: usize,
+    pub(super) kind: PersonalKind,
+    pub(super) digits: Vec<u8>,
+}
+
+/// The numbers of a line. `known` are digits of numbers that were found elsewhere in the call: parts of them are theirs.
+pub(super) fn numbers(line: &Line, asked: &Topics, known: &[(Vec<u8>, PersonalKind)]) -> Vec<Number> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < line.words.len() {
@@ -86,33 +136,71 @@ pub(super) fn numbers(line: &Line, asked: &Topics) -> Vec<(usize, usize, Persona
             continue;
         };
         at = run.last + 1;
-        if let Some(kind) = kind_of(line, &run, asked) {
-            found.push((run.first, run.last, kind));
+        let part = || {
+            let is_part = |(digits, _): &&(Vec<u8>, PersonalKind)| {
+                digits.windows(run.digits.len()).any(|part| part == run.digits)
+            };
+            let long_enough = run.digits.len() >= MIN_ANNOUNCED && !run.tens && !is_quantity(line, &run);
+            known.iter().find(is_part).map(|(_, kind)| *kind).filter(|_| long_enough)
+        };
+        if let Some(kind) = kind_of(line, &run, asked).or_else(part) {
+            let first = first_of(line, &run);
+            found.push(Number { first, last: run.last, kind, digits: run.digits });
         }
     }
     found
 }
 
+/// Letters before a number are its own where they are written in capitals: "HX dash 991".
+fn first_of(line: &Line, run: &Run) -> usize {
+    let mut first = run.first;
+    let mut at = run.first;
+    while at > 0 && run.first - at < 4 && !line.words[at - 1].stop {
+        let word = &line.words[at - 1];
+        let bare = word.raw.trim_matches(|c: char| !c.is_alphanumeric());
+        let short = (1..=4).contains(&bare.len()) && bare.chars().all(|c| c.is_ascii_uppercase());
+        if short && !matches!(bare, "I" | "ID" | "OK" | "PIN" | "CVV" | "CVC" | "IBAN" | "SSN" | "IP") {
+            first = at - 1;
+        } else if !SEPARATORS.contains(&word.plain.as_str()) {
+            break;
+        }
+        at -= 1;
+    }
+    first
+}
+
 fn kind_of(line: &Line, run: &Run, asked: &Topics) -> Option<PersonalKind> {
     let count = run.digits.len();
+    let from = run.first.saturating_sub(CONTEXT_WORDS);
+    let before = line.topics(from, run.first);
+    let told = &before | asked;
+    if (13..=19).contains(&count) && luhn(&run.digits) && !is_quantity(line, run) {
+        return Some(PersonalKind::Card);
+    }
+    let nobodys = run.first.saturating_sub(NOBODYS_WORDS)..run.first;
+    if nobodys.into_iter().any(|at| NOBODYS.contains(&line.plain(at))) {
+        return None;
+    }
+    if let Some(kind) = by_topic(line, run, asked, &before) {
+        return Some(kind);
+    }
     if is_quantity(line, run) {
         return None;
     }
-    let from = run.first.saturating_sub(CONTEXT_WORDS);
-    let before = line.topics(from, run.first);
     let near = line.topics(from, run.last + CONTEXT_BEHIND_WORDS);
-    let told = &before | asked;
     let names_a_number = [Topic::Number, Topic::Thing, Topic::Card].iter().any(|topic| told.contains(topic));
     let announced = names_a_number || told.contains(&Topic::Phone) || told.contains(&Topic::National);
-    if (13..=19).contains(&count) && luhn(&run.digits) {
-        return Some(PersonalKind::Card);
+    // Tens alone may be any amount or year.
+    if run.tens && !announced {
+        return None;
     }
+    let is_mixed = run.letters > 0 && names_a_number && count + run.letters >= MIN_MIXED;
     let enough = match (run.letters, announced) {
         (1.., _) => MIN_WITH_LETTERS,
         (0, true) => MIN_ANNOUNCED,
         (0, false) => MIN_UNANNOUNCED,
     };
-    if count < enough {
+    if count < enough && !is_mixed {
         return None;
     }
     // A year that somebody mentions is no number of theirs.
@@ -132,10 +220,35 @@ fn kind_of(line: &Line, run: &Run, asked: &Topics) -> Option<PersonalKind> {
     })
 }
 
+/// The kind of a number that its topic alone tells, however short it is and whatever it looks like.
+fn by_topic(line: &Line, run: &Run, asked: &Topics, before: &Topics) -> Option<PersonalKind> {
+    /// The number is said just behind the word.
+    const NEAR: usize = 6;
+    let count = run.digits.len();
+    let near = line.topics(run.first.saturating_sub(NEAR), run.first);
+    let told = |topic: Topic| near.contains(&topic) || (asked.contains(&topic) && before.is_empty());
+    let unit = UNITS.contains(&line.plain(run.last + 1));
+    // A date that is said as a number; dates in figures are told elsewhere.
+    let birth = |said: bool| said && run.tens || asked.contains(&Topic::Birth) && before.is_empty();
+    let of_card = before.contains(&Topic::Card) || asked.contains(&Topic::Card);
+    if unit {
+        None
+    } else if told(Topic::CardCode) || (near.contains(&Topic::Expiry) && of_card) {
+        CARD_CODE.contains(&count).then_some(PersonalKind::Card)
+    } else if told(Topic::Secret) {
+        PIN.contains(&count).then_some(PersonalKind::Secret)
+    } else if told(Topic::Bank) {
+        (count >= MIN_ANNOUNCED).then_some(PersonalKind::Account)
+    } else if run.letters == 0 && !is_money(line, run) && birth(near.contains(&Topic::Birth)) {
+        let whole = if run.tens { 4..=8 } else { 5..=8 };
+        whole.contains(&count).then_some(PersonalKind::DateOfBirth)
+    } else {
+        None
+    }
+}
+
 fn is_quantity(line: &Line, run: &Run) -> bool {
-    let raw = &line.words[run.first].raw;
-    // A recogniser may set a currency before a telephone number; no amount has that many figures.
-    let money = raw.contains(['$', '£', '€', '%']) && run.digits.len() < 9;
+    let money = is_money(line, run);
     let date = MONTHS.contains(&line.plain(run.first.wrapping_sub(1)))
         || (run.first..=run.last).any(|at| is_date(line.plain(at)));
     let time_or_fraction = (run.first..=run.last).any(|at| {
@@ -146,6 +259,13 @@ fn is_quantity(line: &Line, run: &Run) -> bool {
     let scaled = matches!(line.plain(run.last + 1), "hundred" | "thousand" | "million" | "point");
     money || date || time_or_fraction || unit || scaled
 }
+
+/// A recogniser may set a currency before a telephone number; no amount has that many figures.
+fn is_money(line: &Line, run: &Run) -> bool {
+    line.words[run.first].raw.contains(CURRENCIES) && run.digits.len() < 9
+}
+
+const CURRENCIES: [char; 4] = ['$', '£', '€', '%'];
 
 /// A day in figures: `2024-05-28`, `5/28/2024`.
 fn is_date(word: &str) -> bool {
@@ -162,12 +282,15 @@ fn is_decimal(word: &str) -> bool {
 
 /// The run that begins at word `at`, which must bring a digit, or letters with a digit behind them.
 fn run_at(line: &Line, at: usize) -> Option<Run> {
-    let mut run = Run { first: at, last: at, digits: Vec::new(), letters: 0, one_figure: true };
+    let mut run = Run { first: at, last: at, digits: Vec::new(), letters: 0, one_figure: true, tens: false };
     let (mut next, mut pending, mut figures) = (at, 0, 0);
     let mut times = 1;
     while let Some(word) = line.words.get(next) {
         let plain = word.plain.as_str();
-        match piece(plain) {
+        if next > at && word.raw.contains(CURRENCIES) {
+            break;
+        }
+        match piece_at(line, next) {
             Some(Piece::Digits(digits)) => {
                 for _ in 0..times {
                     run.digits.extend(&digits);
@@ -175,6 +298,12 @@ fn run_at(line: &Line, at: usize) -> Option<Run> {
                 times = 1;
                 figures += 1;
                 run.one_figure &= figures == 1 && plain.bytes().all(|b| b.is_ascii_digit());
+                run.letters += pending;
+                (pending, run.last) = (0, next);
+            }
+            Some(Piece::Tens(digits)) => {
+                run.digits.extend(&digits);
+                (run.tens, run.one_figure) = (true, false);
                 run.letters += pending;
                 (pending, run.last) = (0, next);
             }
@@ -186,69 +315,50 @@ fn run_at(line: &Line, at: usize) -> Option<Run> {
                 (pending, run.last) = (0, next);
             }
             Some(Piece::Letter) if pending < 6 => pending += 1,
+            Some(Piece::Letters(count)) if next > at && pending + count <= 8 => pending += count,
             Some(Piece::Times(n)) => times = n,
-            _ if next > at && (SEPARATORS.contains(&plain) || FILLERS.contains(&plain)) => {}
+            _ if next > at && is_between(line, next) => {}
             _ => break,
         }
         // A full stop ends a number, but recognisers set one between groups of digits too: only where digits go on.
-        if word.stop
-            && !matches!(line.words.get(next + 1).and_then(|w| piece(&w.plain)), Some(Piece::Digits(_)))
-        {
+        if word.stop && !matches!(piece_at(line, next + 1), Some(Piece::Digits(_) | Piece::Tens(_))) {
             break;
         }
         next += 1;
     }
+    if !run.digits.is_empty() && ends_with_letters(line, run.last) {
+        run.last += 1;
+        run.letters += 1;
+    }
     (!run.digits.is_empty()).then_some(run)
 }
 
-enum Piece {
-    Digits(Vec<u8>),
-    Mixed {
-        digits: Vec<u8>,
-        letters: usize,
-    },
-    Letter,
-    /// "double", "triple".
-    Times(usize),
+/// What may stand between two digits of one number; "and" only between groups of a few.
+fn is_between(line: &Line, at: usize) -> bool {
+    /// Most digits of a group that is dictated.
+    const GROUP: usize = 4;
+    let plain = line.plain(at);
+    let is_group = |at: usize| {
+        let raw = line.words.get(at).map_or("", |w| &w.raw);
+        let digits = raw.bytes().filter(u8::is_ascii_digit).count();
+        digits <= GROUP && !raw.contains(CURRENCIES) && is_of_number(line.plain(at))
+    };
+    let joins = matches!(plain, "then" | "and") && at > 0;
+    let before =
+        if joins && line.plain(at - 1) == "and" { at.saturating_sub(2) } else { at.saturating_sub(1) };
+    let behind = if line.plain(at + 1) == "then" { at + 2 } else { at + 1 };
+    SEPARATORS.contains(&plain) || FILLERS.contains(&plain) || joins && is_group(before) && is_group(behind)
 }
 
-fn piece(word: &str) -> Option<Piece> {
-    const NAMES: [&str; 10] =
-        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"];
-    if let Some(digit) = NAMES.iter().position(|name| *name == word) {
-        return Some(Piece::Digits(vec![digit as u8]));
-    }
-    match word {
-        "oh" | "nought" => return Some(Piece::Digits(vec![0])),
-        "double" => return Some(Piece::Times(2)),
-        "triple" => return Some(Piece::Times(3)),
-        _ => {}
-    }
-    // Digit words that a recogniser joins with hyphens: `four-four-nine-zero`.
-    if word.contains('-') {
-        let parts: Option<Vec<u8>> = word
-            .split('-')
-            .map(|part| NAMES.iter().position(|name| *name == part).map(|digit| digit as u8))
-            .collect();
-        if let Some(digits) = parts {
-            return Some(Piece::Digits(digits));
-        }
-    }
-    let digits: Vec<u8> = word.bytes().filter(u8::is_ascii_digit).map(|b| b - b'0').collect();
-    let letters = word.chars().filter(|c| c.is_alphabetic()).count();
-    let others = word.chars().filter(|c| !c.is_alphanumeric() && !"-.+,/()#$£€".contains(*c)).count();
-    let spelled = word.split('-').all(|part| part.chars().count() == 1);
-    match (digits.len(), letters) {
-        _ if others > 0 => None,
-        (1.., 0) => Some(Piece::Digits(digits)),
-        // Ordinals and quantities ("4th", "3g", "10am") are no identifiers.
-        (1.., 1..=6) if digits.len() + letters >= 4 && digits.len() >= 2 => {
-            Some(Piece::Mixed { digits, letters })
-        }
-        (0, 1) if word != "a" && word != "i" => Some(Piece::Letter),
-        (0, 2..=6) if spelled => Some(Piece::Letter),
-        _ => None,
-    }
+/// A letter said behind the digits is theirs: "seven seven one B".
+fn ends_with_letters(line: &Line, last: usize) -> bool {
+    let is_letter = |at: usize| {
+        line.words.get(at).is_some_and(|w| {
+            let bare = w.raw.trim_matches(|c: char| !c.is_alphanumeric());
+            bare.len() == 1 && bare.chars().all(|c| c.is_ascii_uppercase()) && bare != "I"
+        })
+    };
+    !line.words[last].stop && is_letter(last + 1)
 }
 
 /// The check that numbers of payment cards pass (ISO/IEC 7812-1).

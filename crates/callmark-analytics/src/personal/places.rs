@@ -14,16 +14,84 @@ const TOP_DOMAINS: &[&str] = &[
 /// Join the parts of an address that is spelled.
 const JOINTS: &[&str] = &["dot", "underscore", "dash", "hyphen", "period", "point"];
 
+/// Whose addresses are told without their end: "lee at gmail".
+const PROVIDERS: &[&str] = &[
+    "gmail",
+    "hotmail",
+    "yahoo",
+    "outlook",
+    "icloud",
+    "aol",
+    "proton",
+    "protonmail",
+    "msn",
+    "gmx",
+    "googlemail",
+];
+
+/// Words that begin an answer and are no part of an address.
+const NO_LOCAL: &[&str] = &[
+    "it's",
+    "it",
+    "is",
+    "that's",
+    "that",
+    "my",
+    "yep",
+    "yup",
+    "no",
+    "right",
+    "here",
+    "email",
+    "e-mail",
+    "address",
+    "to",
+    "the",
+    "yes",
+    "yeah",
+    "sure",
+    "okay",
+    "all",
+    "lower",
+    "case",
+    "lowercase",
+    "and",
+    "or",
+    "then",
+    "at",
+    "one",
+    "word",
+    "me",
+    "you",
+    "can",
+    "send",
+    "so",
+    "uh",
+    "um",
+    "please",
+    "i'm",
+    "be",
+    "would",
+    "was",
+    "with",
+    "on",
+    "reach",
+    "under",
+];
+
+/// Most words of the part before the `at` that is said.
+const LONGEST_LOCAL: usize = 24;
+
 /// E-mail addresses, written (`a.b@c.org`) or said ("a dot b at c dot org").
-pub(super) fn emails(line: &Line) -> Found {
+pub(super) fn emails(line: &Line, asked: &Topics) -> Found {
     let mut found = Found::new();
     for at in 0..line.words.len() {
         let plain = line.plain(at);
         if let Some((local, domain)) = plain.split_once('@') {
             let first = if local.is_empty() && at > 0 {
-                local_start(line, at)
+                local_start(line, at, false)
             } else {
-                local_start(line, at + 1).min(at)
+                local_start(line, at + 1, false).min(at)
             };
             let last = if domain.contains('.') { at } else { domain_end(line, at + 1).unwrap_or(at) };
             found.push((first, last, PersonalKind::Email));
@@ -36,26 +104,34 @@ pub(super) fn emails(line: &Line) -> Found {
         } else if plain == "at" && at > 0 && !line.plain(at + 1).contains('@') {
             let written =
                 line.plain(at + 1).rsplit_once('.').is_some_and(|(_, top)| TOP_DOMAINS.contains(&top));
+            let asked = asked.contains(&Topic::Email) || line.topics(0, at).contains(&Topic::Email);
+            let provider = asked && PROVIDERS.contains(&line.plain(at + 1));
             let end = if written { Some(at + 1) } else { domain_end(line, at + 1) };
-            if let Some(last) = end {
-                found.push((local_start(line, at), last, PersonalKind::Email));
+            if let Some(last) = end.or(provider.then_some(at + 1)) {
+                found.push((local_start(line, at, asked), last, PersonalKind::Email));
             }
         }
     }
     found
 }
 
-/// First word of the part before the `at` at word `at`: names joined by "dot" and the like, and single letters.
-fn local_start(line: &Line, at: usize) -> usize {
+/// First word of the part before the `at` at word `at`: names joined by "dot" and the like, single letters, numbers;
+/// where an address was asked for, whatever stands before it.
+fn local_start(line: &Line, at: usize, asked: bool) -> usize {
     let Some(mut first) = at.checked_sub(1) else { return at };
-    while first >= 1 {
-        let joint = JOINTS.contains(&line.plain(first - 1)) && first >= 2;
-        let spelled =
-            line.plain(first - 1).chars().count() == 1 && !matches!(line.plain(first - 1), "a" | "i");
+    let single = |at: usize| line.plain(at).chars().count() == 1;
+    while first >= 1 && at - first < LONGEST_LOCAL && !line.words[first - 1].stop {
+        let before = line.plain(first - 1);
+        let joint = JOINTS.contains(&before) && first >= 2;
+        // "A" and "I" are letters among letters.
+        let letter = single(first - 1)
+            && (!matches!(before, "a" | "i") || single(first) || first >= 2 && single(first - 2));
+        let number = is_number(before) || is_number(line.plain(first)) && !NO_LOCAL.contains(&before);
         let joint_here = JOINTS.contains(&line.plain(first));
+        let of_name = asked && !NO_LOCAL.contains(&before);
         if joint {
             first -= 2;
-        } else if spelled || joint_here {
+        } else if letter || joint_here || number || of_name {
             first -= 1;
         } else {
             break;
@@ -114,7 +190,7 @@ const ORDINALS: &[&str] = &[
     "thirtieth",
 ];
 
-fn is_number(word: &str) -> bool {
+pub(super) fn is_number(word: &str) -> bool {
     let parts = || word.split('-');
     !word.is_empty()
         && (word.bytes().next().is_some_and(|b| b.is_ascii_digit())
@@ -133,8 +209,9 @@ pub(super) fn birth_dates(line: &Line, asked: &Topics) -> Found {
         let plain = line.plain(at);
         let is_month = MONTHS.contains(&plain);
         let parts: Vec<&str> = plain.split(['/', '-', '.']).collect();
-        let numeric =
-            parts.len() == 3 && parts.iter().all(|p| !p.is_empty() && p.bytes().all(|b| b.is_ascii_digit()));
+        let lengths: Vec<usize> = parts.iter().map(|p| p.len()).collect();
+        let numeric = matches!(lengths[..], [1..=2, 1..=2, 2 | 4] | [4, 1..=2, 1..=2])
+            && parts.iter().all(|p| p.bytes().all(|b| b.is_ascii_digit()));
         if !is_month && !numeric {
             continue;
         }
@@ -202,12 +279,14 @@ pub(super) fn addresses(line: &Line, asked: &Topics) -> Found {
             found.extend(street_at(line, at, in_answer));
         }
     }
+    found.extend((0..line.words.len()).filter_map(|at| post_box(line, at)));
+    found.extend((0..line.words.len()).filter_map(|at| written_postcode(line, at)));
     // A postcode may be the whole answer, or stand behind the word.
     let postcode = |at: usize| {
         asked.contains(&Topic::Postcode)
             || line.topics(at.saturating_sub(POSTCODE_WORDS), at).contains(&Topic::Postcode)
     };
-    let begins = |at: &usize| is_number(line.plain(*at)) && (*at == 0 || !is_number(line.plain(*at - 1)));
+    let begins = |at: &usize| is_of_code(line, *at) && (*at == 0 || !is_of_code(line, *at - 1));
     let codes = (0..line.words.len()).filter(begins).filter(|at| postcode(*at));
     found.extend(codes.filter_map(|at| postcode_at(line, at)));
     found
@@ -241,22 +320,78 @@ fn street_at(line: &Line, at: usize, loose: bool) -> Option<(usize, usize, Perso
             last += 1;
         }
     }
-    Some((first, last, PersonalKind::Address))
+    Some((first, place_behind(line, last), PersonalKind::Address))
+}
+
+/// Most words of a town, a state and a postcode behind a street.
+const LONGEST_PLACE: usize = 9;
+
+/// Last word of the town, state and postcode behind the street that ends at word `street`.
+fn place_behind(line: &Line, street: usize) -> usize {
+    let mut last = street;
+    while last - street < LONGEST_PLACE && !line.words[last].stop {
+        let next = line.plain(last + 1);
+        let capital =
+            line.words.get(last + 1).is_some_and(|w| w.capital) && !matches!(next, "i" | "i'm" | "i'd");
+        let joins = matches!(next, "in" | "zip" | "postcode" | "code" | "apartment" | "unit") && {
+            let behind = line.words.get(last + 2);
+            behind.is_some_and(|w| w.capital) || is_number(line.plain(last + 2))
+        };
+        // A number behind the street itself belongs to what comes next.
+        let number = is_number(next) && last > street;
+        if !(capital || joins || number) {
+            break;
+        }
+        last += 1;
+    }
+    last
+}
+
+/// "P.O. Box 1234".
+fn post_box(line: &Line, at: usize) -> Option<(usize, usize, PersonalKind)> {
+    if line.plain(at) != "box" || !is_number(line.plain(at + 1)) {
+        return None;
+    }
+    let office = at.checked_sub(1).filter(|b| matches!(line.plain(*b), "p.o" | "po" | "office"))?;
+    let letters = || at.checked_sub(2).filter(|b| line.plain(*b) == "post");
+    let first = if line.plain(office) == "office" { letters()? } else { office };
+    let mut last = at + 1;
+    while is_number(line.plain(last + 1)) && !line.words[last].stop {
+        last += 1;
+    }
+    Some((first, place_behind(line, last), PersonalKind::Address))
+}
+
+/// A British postcode as written: "LS8 4QT".
+fn written_postcode(line: &Line, at: usize) -> Option<(usize, usize, PersonalKind)> {
+    let shape = |word: &str| -> String {
+        word.chars()
+            .map(|c| match c {
+                'A'..='Z' => 'A',
+                '0'..='9' => '9',
+                _ => '-',
+            })
+            .collect()
+    };
+    let bare = |at: usize| line.words.get(at).map(|w| w.raw.trim_matches(|c: char| !c.is_alphanumeric()));
+    let (out, inward) = (bare(at)?, bare(at + 1)?);
+    let outward = ["A9", "A99", "AA9", "AA99", "A9A", "AA9A"].contains(&shape(out).as_str());
+    (outward && shape(inward) == "9AA").then_some((at, at + 1, PersonalKind::Address))
+}
+
+/// A number, or a single letter that is said for itself.
+fn is_of_code(line: &Line, at: usize) -> bool {
+    let Some(word) = line.words.get(at) else { return false };
+    let letter = word.plain.chars().count() == 1 && word.capital && word.plain != "i";
+    is_number(&word.plain) || letter
 }
 
 fn postcode_at(line: &Line, at: usize) -> Option<(usize, usize, PersonalKind)> {
     let mut last = at;
-    while is_number(line.plain(last + 1)) && !line.words[last].stop {
+    while is_of_code(line, last + 1) && !line.words[last].stop {
         last += 1;
     }
-    let digits: usize = (at..=last)
-        .map(|word| {
-            line.plain(word)
-                .bytes()
-                .filter(u8::is_ascii_digit)
-                .count()
-                .max(usize::from(is_number(line.plain(word))))
-        })
-        .sum();
+    let digits: usize =
+        (at..=last).map(|word| line.plain(word).bytes().filter(u8::is_ascii_digit).count().max(1)).sum();
     (4..=9).contains(&digits).then_some((at, last, PersonalKind::Address))
 }

@@ -115,3 +115,92 @@ fn names_are_those_that_were_given_wherever_they_come_again() {
 fn what_was_taken_out_is_still_told() {
     assert_eq!(found(&["", "It is [card] and [email]."]), ["card: [card]", "email: [email]."]);
 }
+
+#[test]
+fn numbers_said_in_tens_or_by_their_thing_are_numbers() {
+    assert_eq!(
+        found(&["And your phone number?", "oh one six three two, nine hundred four five six"]),
+        ["phone: oh one six three two, nine hundred four five six"]
+    );
+    assert_eq!(
+        found(&[
+            "The long number on the card?",
+            "fifty five fifty five, fifty five fifty five, fifty five fifty five, forty four forty four"
+        ]),
+        ["card: fifty five fifty five, fifty five fifty five, fifty five fifty five, forty four forty four"]
+    );
+    assert_eq!(found(&["What's the security code?", "It's nine zero one."]), ["card: nine zero one."]);
+    assert_eq!(found(&["And the expiration date?", "ten thirty one"]), ["card: ten thirty one"]);
+    assert_eq!(found(&["Your PIN, please?", "four four oh one"]), ["secret: four four oh one"]);
+    assert_eq!(found(&["", "My password is marigold, with an m."]), ["secret: marigold,"]);
+    assert_eq!(found(&["What is your password?", "I don't remember it"]), [""; 0]);
+    assert_eq!(found(&["", "sort code 40-11-22, please"]), ["account: 40-11-22,"]);
+    assert_eq!(found(&["", "The IBAN is FR76 BNPA 3000 4000 0100."]), ["account: FR76 BNPA 3000 4000 0100."]);
+    assert_eq!(found(&["Your booking reference?", "It's M4TR9Z."]), ["account: M4TR9Z."]);
+    assert_eq!(
+        found(&["", "I was born on the second of April 1975 and my social security number is 219-09-9999."]),
+        ["date_of_birth: second of April 1975", "national_id: 219-09-9999."]
+    );
+    for line in ["I get error code 7012.", "We run version 12.4.2 here.", "It was two hundred and ten fifty."]
+    {
+        assert_eq!(found(&["", line]), [""; 0], "{line}");
+    }
+}
+
+#[test]
+fn what_is_told_in_pieces_is_put_together() {
+    assert_eq!(
+        found(&["The card number?", "5555", "mhm", "5555", "okay, go on", "5555", "yes", "4444"]),
+        ["card: 5555", "card: 5555", "card: 5555", "card: 4444"]
+    );
+    assert_eq!(
+        found(&[
+            "Your phone number?",
+            "two oh two",
+            "right",
+            "five five five",
+            "two oh two, five five five",
+            "oh one four six"
+        ]),
+        [
+            "phone: two oh two",
+            "phone: five five five",
+            "phone: two oh two, five five five",
+            "phone: oh one four six"
+        ]
+    );
+    assert_eq!(
+        found(&["And the email?", "ana dot ruiz", "uh huh", "at outlook dot com"]),
+        ["email: ana dot ruiz", "email: at outlook dot com"]
+    );
+    assert_eq!(
+        found(&["What is the account number?", "8 8 2 0 1 7 3 4", "Ending in 1 7 3 4, thank you."]),
+        ["account: 8 8 2 0 1 7 3 4", "account: 1 7 3 4,"]
+    );
+    assert_eq!(found(&["How many are you?", "4 of us.", "okay", "2 of them children."]), [""; 0]);
+}
+
+#[test]
+fn what_is_spelled_and_where_people_live() {
+    assert_eq!(found(&["Could you spell your name?", "V A R G A"]), ["name: V A R G A"]);
+    assert_eq!(
+        found(&["", "The booking is under Novak, N O V A K."]),
+        ["name: Novak,", "account: N O V A K."]
+    );
+    assert_eq!(found(&["", "Hello, this is rosa calling about a bill."]), ["name: rosa"]);
+    assert_eq!(found(&["", "My daughter Ines Prado booked it."]), ["name: Ines Prado"]);
+    assert_eq!(
+        found(&["Your email?", "l brown eighty one at gmail"]),
+        ["email: l brown eighty one at gmail"]
+    );
+    assert_eq!(
+        found(&["", "Send it to P.O. Box 880, Boise, Idaho 83701."]),
+        ["address: P.O. Box 880, Boise, Idaho 83701."]
+    );
+    assert_eq!(
+        found(&["", "I live at 9 Harbour Lane, Bristol BS1 5TY."]),
+        ["address: 9 Harbour Lane, Bristol BS1 5TY."]
+    );
+    assert_eq!(found(&["What's your postcode?", "E H four two Q T"]), ["address: E H four two Q T"]);
+    assert_eq!(found(&["", "This is great, I love it."]), [""; 0]);
+}

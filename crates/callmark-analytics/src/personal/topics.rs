@@ -19,6 +19,15 @@ pub(super) enum Topic {
     Address,
     Postcode,
     Name,
+    /// Several letters or figures on a card beside its number: its security code, its expiry.
+    CardCode,
+    /// When a card ends, or something else does.
+    Expiry,
+    /// A number of a bank: sort code, IBAN.
+    Bank,
+    Email,
+    /// What lets somebody in: a password, a PIN.
+    Secret,
 }
 
 /// Several of them.
@@ -32,7 +41,6 @@ const PHRASES: &[(Topic, &[&str])] = &[
             "number",
             "numbers",
             "code",
-            "pin",
             "digits",
             "ending in",
             "ends in",
@@ -60,6 +68,14 @@ const PHRASES: &[(Topic, &[&str])] = &[
             "contract",
             "case",
             "customer id",
+            "record locator",
+            "locator",
+            "user id",
+            "username",
+            "user name",
+            "licence",
+            "license",
+            "serial",
         ],
     ),
     (Topic::Card, &["card", "visa", "mastercard"]),
@@ -101,6 +117,41 @@ const PHRASES: &[(Topic, &[&str])] = &[
             "speaking with",
             "speaking to",
             "who am i",
+            "spell",
+            "spelled",
+            "spelling",
+            "maiden name",
+        ],
+    ),
+    (
+        Topic::CardCode,
+        &[
+            "security code",
+            "cvv",
+            "cvc",
+            "cv2",
+            "code on the back",
+            "digits on the back",
+            "number on the back",
+            "expiry",
+            "expiration",
+            "exp date",
+        ],
+    ),
+    (Topic::Expiry, &["expires", "expiring", "valid until", "valid through", "valid thru", "good through"]),
+    (Topic::Bank, &["sort code", "iban", "routing", "swift", "bic", "branch code"]),
+    (Topic::Email, &["email", "e-mail", "mail address", "emails"]),
+    (
+        Topic::Secret,
+        &[
+            "pin",
+            "pin code",
+            "password",
+            "passcode",
+            "passphrase",
+            "pass code",
+            "secret word",
+            "memorable word",
         ],
     ),
 ];

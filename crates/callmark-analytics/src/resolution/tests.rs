@@ -19,7 +19,10 @@ fn stories_end_where_the_table_says() {
     let stories: &[(&[Sign], State)] = &[
         (&[Delivered, Confirmed], Settled),
         (&[Delivered, Accepted], Settled),
-        (&[Accepted], Open),
+        (&[Accepted], Settled),
+        (&[Failed, Accepted], NotPossible),
+        (&[Delivered, Denied, Accepted], Reopened),
+        (&[HandedOver, StaysOn], Open),
         (&[Delivered], Fixed),
         (&[Delivered, Confirmed, Denied], Reopened),
         (&[Delivered, Denied, Delivered, Confirmed], Settled),

@@ -251,15 +251,52 @@ fn nearest(word: &str, valid: &[&str]) -> String {
     )
 }
 
-/// Puts `{name}` fragments in and compiles.
+/// Puts `{name}` fragments in and compiles. What could never match, or would always, is refused.
 fn compile(pattern: &str, fragments: &BTreeMap<&str, &str>) -> Result<(String, Regex), String> {
     let text = with_fragments(pattern, fragments, 0)?;
+    if text.trim().is_empty() {
+        return Err("a pattern is empty: it would match every sentence".to_owned());
+    }
+    if let Some(capital) = capital_in(&text) {
+        return Err(format!(
+            "pattern {pattern:?} has the capital {capital:?} and can never match: sentences are in small letters; write {:?}",
+            capital.to_ascii_lowercase()
+        ));
+    }
     let regex = RegexBuilder::new(&text)
         .unicode(false)
         .size_limit(MAX_COMPILED_BYTES)
         .build()
         .map_err(|e| format!("pattern {pattern:?} is no regular expression: {e}"))?;
     Ok((text, regex))
+}
+
+/// The first capital letter of an expression that stands for itself: not one of a class or escape (`\\W`, `\\p{Lu}`), and
+/// nothing where the expression ignores case.
+fn capital_in(text: &str) -> Option<char> {
+    if text.contains("(?i") {
+        return None;
+    }
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' if matches!(letters.next(), Some('p' | 'P' | 'x' | 'u' | 'U')) => {
+                letters.by_ref().find(|c| !matches!(c, '{' | '^')).filter(|c| *c != '}');
+                let rest = letters.as_str();
+                if let Some(end) = rest.find('}').filter(|end| *end < 24) {
+                    letters = rest[end + 1..].chars();
+                }
+            }
+            '\\' => {}
+            // A named group.
+            '(' if letters.as_str().starts_with("?P<") || letters.as_str().starts_with("?<") => {
+                letters.by_ref().find(|c| *c == '>');
+            }
+            letter if letter.is_ascii_uppercase() => return Some(letter),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn with_fragments(pattern: &str, fragments: &BTreeMap<&str, &str>, depth: usize) -> Result<String, String> {

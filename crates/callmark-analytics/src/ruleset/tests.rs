@@ -212,3 +212,19 @@ fn a_head_of_another_model_is_refused() {
     let error = Ruleset::built_in().with_encoder(Arc::new(Other)).unwrap_err().to_string();
     assert!(error.contains("heads/human_request.toml") && error.contains("other"), "{error}");
 }
+
+#[test]
+fn a_pattern_that_could_never_match_is_refused() {
+    let file = |pattern: &str| {
+        format!(
+            "[[rule]]\nid = \"r\"\nversion = \"1\"\nfinds = \"human_request\"\nside = \"any\"\nconfidence = 0.5\npatterns = ['{pattern}']\n"
+        )
+    };
+    let refused =
+        |pattern: &str| Ruleset::from_sources(&[("rules/x.toml", &file(pattern))]).err().map(|e| e.reason);
+    assert!(refused(r"\bAgent\b").unwrap().contains("small letters"));
+    assert!(refused("").unwrap().contains("empty"));
+    for pattern in [r"\bagent\B", r"(?i)Agent", r"\x41gent", r"(?P<Name>agent)", r"\W+agent"] {
+        assert_eq!(refused(pattern), None, "{pattern}");
+    }
+}

@@ -119,8 +119,7 @@ impl Workshop {
                 let name = uri.rsplit('/').next().unwrap_or("recording");
                 self.recording(metadata, name, None, &bytes, subject)
             }
-            Request::Written(mut conversation) => {
-                self.ear.redaction.written(&mut conversation);
+            Request::Written(conversation) => {
                 let bytes = message.value.as_deref().unwrap_or_default();
                 subject.call_id = Some(conversation.metadata.call_id.clone());
                 let sha256 = hex(&Sha256::digest(bytes.trim_ascii()));
@@ -128,7 +127,9 @@ impl Workshop {
                 let key = SourceKey::of_file(&conversation.metadata.call_id, &sha256);
                 // No recogniser had a part in it.
                 let lineage = Lineage { asr_model: None, asr_model_sha256: None, ..self.lineage.clone() };
-                Ok((key, compose_written(&self.rules, *conversation, subject.source.clone(), lineage)))
+                let mut call = compose_written(&self.rules, *conversation, subject.source.clone(), lineage);
+                self.ear.redaction.scored(&mut call);
+                Ok((key, call))
             }
         }
     }
@@ -149,8 +150,9 @@ impl Workshop {
         }
         let heard = self.ear.hear(Recording::Bytes { name, content_type, bytes }, &metadata)?;
         let key = SourceKey::of_file(&metadata.call_id, &sha256);
-        let call =
+        let mut call =
             compose_heard(&self.rules, &metadata, &heard, subject.source.clone(), self.lineage.clone());
+        self.ear.redaction.scored(&mut call);
         Ok((key, call))
     }
 }
