@@ -35,9 +35,12 @@ pub(crate) fn find(turns: &[Turn], heard: &[Heard]) -> Vec<Event> {
         }
         let mut stretches = stretches_of(position, turn);
         for stretch in &mut stretches {
-            let again = |s: &&Stretch| match stretch.short {
-                true => s.tokens == stretch.tokens,
-                false => !s.short && alike(&s.tokens, &stretch.tokens),
+            let again = |s: &&Stretch| {
+                if stretch.short {
+                    s.tokens == stretch.tokens
+                } else {
+                    !s.short && alike(&s.tokens, &stretch.tokens)
+                }
             };
             let earlier = said.iter().filter(|s| s.turn < position).filter(again);
             stretch.occurrence = earlier.map(|s| s.occurrence).max().map_or(1, |n| n + 1);

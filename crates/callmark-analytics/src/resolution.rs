@@ -140,6 +140,15 @@ pub(crate) fn find(
     story.finish(access, handlers, queue)
 }
 
+/// What the agent side's last turn asks.
+#[derive(Debug, Clone, Copy, Default)]
+struct Asked {
+    whether_settled: bool,
+    for_more: bool,
+    /// Something else at its end: a bare no answers that.
+    something: bool,
+}
+
 struct Story<'a> {
     rules: &'a Ruleset,
     call: &'a Conversation<'a>,
@@ -151,10 +160,7 @@ struct Story<'a> {
     confirmed: Option<usize>,
     /// The customer's own words confirmed it, not mere politeness.
     outspoken: bool,
-    asked_whether_settled: bool,
-    asked_for_more: bool,
-    /// The agent side's last turn asks something else at its end: a bare no answers that.
-    asked_something: bool,
+    asked: Asked,
     /// Turns in which the customer may still say whether what was delivered or suggested works.
     answer_stands: u32,
     customer_turns: usize,
@@ -183,9 +189,7 @@ impl<'a> Story<'a> {
             delivered: None,
             confirmed: None,
             outspoken: false,
-            asked_whether_settled: false,
-            asked_for_more: false,
-            asked_something: false,
+            asked: Asked::default(),
             answer_stands: 0,
             customer_turns: 0,
             agent_turns: 0,
@@ -234,9 +238,9 @@ impl<'a> Story<'a> {
     fn customer(&mut self, position: usize, turn: &Heard) {
         self.customer_turns += 1;
         self.nobody_there = None;
-        let (checked, more) = (self.asked_whether_settled, self.asked_for_more);
-        (self.asked_whether_settled, self.asked_for_more) = (false, false);
-        let (mut denials, mut confirms) = self.verdicts(turn, checked, more);
+        let asked = std::mem::take(&mut self.asked);
+        let (checked, more) = (asked.whether_settled, asked.for_more);
+        let (mut denials, mut confirms) = self.verdicts(turn, asked);
         if checked && denials.is_empty() && confirms.is_empty() {
             let answers = |signal| turn.first(signal).filter(|h| h.sentence == 0);
             match (answers(Signal::Affirmative), answers(Signal::Negative), said_so(turn)) {
@@ -281,12 +285,14 @@ impl<'a> Story<'a> {
 
     /// What the turn says against and for the matter being settled, each in order. Words that only mean something as an
     /// answer count while an answer is due.
-    fn verdicts<'t>(&mut self, turn: &'t Heard, checked: bool, more: bool) -> (Vec<&'t Hit>, Vec<&'t Hit>) {
+    fn verdicts<'t>(&mut self, turn: &'t Heard, asked: Asked) -> (Vec<&'t Hit>, Vec<&'t Hit>) {
         let stands = self.answer_stands > 0;
         let at_once = self.answer_stands == ANSWER_STANDS_TURNS;
         self.answer_stands = self.answer_stands.saturating_sub(1);
-        let may_deny =
-            self.customer_turns >= FIRST_TURN_THAT_DENIES || self.delivered.is_some() || checked || stands;
+        let may_deny = self.customer_turns >= FIRST_TURN_THAT_DENIES
+            || self.delivered.is_some()
+            || asked.whether_settled
+            || stands;
         let mut denials: Vec<&Hit> = Vec::new();
         if may_deny {
             denials.extend(hits(turn, Signal::ResolutionDenied));
@@ -299,7 +305,7 @@ impl<'a> Story<'a> {
             denials.extend(hits(turn, Signal::FailsStill));
             confirms.extend(hits(turn, Signal::WorksNow));
         }
-        if at_once && !more && !self.asked_something {
+        if at_once && !asked.for_more && !asked.something {
             denials.extend(turn.first(Signal::PlainNo).filter(|h| h.sentence == 0));
         }
         denials.sort_by_key(|h| h.sentence);
@@ -341,10 +347,13 @@ impl<'a> Story<'a> {
             self.handed_over_by = Some(turn.speaker);
             self.handed_over_end = turn.end;
         }
-        self.asked_whether_settled = turn.has(Signal::ResolutionCheck);
-        self.asked_for_more = turn.has(Signal::AnythingElse);
+        let whether_settled = turn.has(Signal::ResolutionCheck);
         let asks = turn.sentences.last().is_some_and(|s| s.question);
-        self.asked_something = asks && !self.asked_whether_settled;
+        self.asked = Asked {
+            whether_settled,
+            for_more: turn.has(Signal::AnythingElse),
+            something: asks && !whether_settled,
+        };
         if turn.has(Signal::Remedy) {
             self.answer_stands = ANSWER_STANDS_TURNS;
         }
@@ -377,13 +386,10 @@ impl<'a> Story<'a> {
         // Mere politeness does not settle the matter later than its delivery did.
         let turn =
             if self.outspoken { self.confirmed } else { self.delivered.or(self.answered).or(self.confirmed) };
-        if outcome == Outcome::Transferred {
-            if let Some(turn) =
-                access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at])
-            {
-                let event = turn.event(self.call.turns, EventKind::Transfer, turn.all_words());
-                self.events.push(Event { confidence: Some(confidence), ..event });
-            }
+        let handoff = access.handoffs.iter().chain(&access.accepted).max().map(|at| &self.heard[*at]);
+        if let Some(turn) = handoff.filter(|_| outcome == Outcome::Transferred) {
+            let event = turn.event(self.call.turns, EventKind::Transfer, turn.all_words());
+            self.events.push(Event { confidence: Some(confidence), ..event });
         }
         let evidence = if settled { turn } else { None };
         let resolved_at = evidence.and_then(|at| self.heard[at].end);

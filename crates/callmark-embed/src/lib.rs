@@ -8,7 +8,7 @@ mod word_pieces;
 
 use bert::Bert;
 use callmark_types::{Embedding, SentenceEncoder};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use word_pieces::WordPieces;
@@ -97,8 +97,11 @@ impl SentenceEncoder for SentenceModel {
             let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
             sentences.iter().map(|sentence| kept.get(*sentence).cloned()).collect()
         };
-        let new: Vec<&str> =
+        // A sentence that stands here several times is computed once.
+        let mut seen = HashSet::new();
+        let mut new: Vec<&str> =
             sentences.iter().zip(&known).filter(|(_, known)| known.is_none()).map(|(s, _)| *s).collect();
+        new.retain(|sentence| seen.insert(*sentence));
         let computed = self.compute(&new);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         for (sentence, vector) in new.iter().zip(&computed) {
@@ -107,8 +110,10 @@ impl SentenceEncoder for SentenceModel {
             }
             kept.insert((*sentence).to_owned(), vector.clone());
         }
-        let mut computed = computed.into_iter();
-        known.into_iter().filter_map(|known| known.or_else(|| computed.next())).collect()
+        let fresh: HashMap<&str, Embedding> = new.into_iter().zip(computed).collect();
+        let vector =
+            |(sentence, known): (&&str, Option<Embedding>)| known.or_else(|| fresh.get(sentence).cloned());
+        sentences.iter().zip(known).filter_map(vector).collect()
     }
 
     fn sha256(&self) -> &str {

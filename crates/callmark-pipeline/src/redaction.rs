@@ -101,7 +101,9 @@ impl Redaction {
                 *text = masked_quote(text, &written, of_turn);
             }
             turn.text = masked(&written, of_turn);
-            turn.words = masked_words(&turn.words, of_turn);
+            if !turn.words.is_empty() {
+                turn.words = masked_words(&turn.words, of_turn);
+            }
         }
     }
 

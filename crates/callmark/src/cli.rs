@@ -127,7 +127,7 @@ pub(crate) struct HearingArguments {
     #[command(flatten)]
     pub(crate) scoring: ScoringArguments,
     /// Take personal data out before anything is stored: all, or kinds (card, account, phone, email, address, name,
-    /// date_of_birth, national_id)
+    /// date_of_birth, national_id, secret)
     #[arg(long, value_delimiter = ',', value_name = "KIND,…", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
     pub(crate) redact: Vec<String>,
     /// Folder for copies of the recordings in which that data is silenced

@@ -307,6 +307,23 @@ fn nothing_that_is_redacted_is_in_any_byte_of_the_dataset() {
     assert!(ran.code == 2 && ran.stderr.contains("no kind of personal data"), "{}", ran.stderr);
 }
 
+#[test]
+fn scores_of_other_rules_are_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = r#"{"call_id":"c1","turns":[{"speaker":"customer","text":"hello"},{"speaker":"ai_agent","text":"hi"}]}"#;
+    let chats = write(folder.path(), "chats.jsonl", line);
+    let rule = "[[category]]\nid = \"mine\"\nversion = \"1\"\nname = \"Mine\"\nexact = [\"abracadabra\"]\n";
+    let rules = write(folder.path(), "mine.toml", rule);
+    let out = folder.path().join("out");
+    let score = |flags: &[&str]| {
+        let arguments = ["score", chats.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        callmark(&[&arguments[..], flags].concat()).stderr
+    };
+    assert!(!score(&[]).contains("other rules"));
+    assert!(!score(&[]).contains("other rules"));
+    assert!(score(&["--rules", rules.to_str().unwrap()]).contains("callmark rescore"));
+}
+
 fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()

@@ -58,7 +58,7 @@ pub(super) fn piece_at(line: &Line, at: usize) -> Option<Piece> {
     }
     if in_capitals && (2..=4).contains(&bare.len()) {
         let figures = |at: usize| line.plain(at).bytes().any(|b| b.is_ascii_digit());
-        return (before.is_some_and(figures) && figures(at + 1)).then(|| Piece::Letters(bare.len()));
+        return (before.is_some_and(figures) && figures(at + 1)).then_some(Piece::Letters(bare.len()));
     }
     piece(plain)
 }

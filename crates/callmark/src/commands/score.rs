@@ -70,7 +70,27 @@ pub(crate) fn run_pipeline(pipeline: &Pipeline, format: Format) -> anyhow::Resul
     display.close();
     let report = result?;
     runtime.block_on(print_summary(&pipeline.out, &report, format))?;
+    runtime.block_on(note_other_rules(pipeline, &report));
     Ok(exit_of(&report))
+}
+
+/// Calls that the dataset had already keep the scores of the rules of their time: says so, where those were others.
+async fn note_other_rules(pipeline: &Pipeline, report: &RunReport) {
+    if report.skipped == 0 {
+        return;
+    }
+    let (Ok(opened), Ok(tables)) = (pipeline.scoring.open(), Tables::open(&pipeline.out).await) else {
+        return;
+    };
+    let others =
+        format!("select call_id from calls where rules_sha256 <> '{}' limit 1", opened.rules.sha256());
+    if let Ok(rows) = tables.query(&others).await
+        && rows.iter().any(|batch| batch.num_rows() > 0)
+    {
+        say(
+            "note: calls of this dataset were scored by other rules and keep those scores; `callmark rescore` scores them again by these",
+        );
+    }
 }
 
 /// The first signal lets the calls in flight finish; the second ends the process (what is committed stays).
