@@ -132,11 +132,13 @@ pub(crate) fn random_token() -> Done<String> {
 
 fn checked_name(name: &str) -> Done<String> {
     let name = checked("name", name)?;
-    if name.len() > MOST_NAME || name.contains('\n') {
-        return Err(ReviewError::Invalid {
-            field: "name",
-            reason: format!("is longer than {MOST_NAME} bytes"),
-        });
+    let invalid = |reason: String| Err(ReviewError::Invalid { field: "name", reason });
+    if name.len() > MOST_NAME {
+        return invalid(format!("is longer than {MOST_NAME} bytes"));
+    }
+    // Names stand in lists, and what cannot be seen makes two people look like one.
+    if name.chars().any(|c| c.is_control() || c == ',' || INVISIBLE.contains(&c)) {
+        return invalid("has a comma or a character that does not show".to_owned());
     }
     Ok(name)
 }
