@@ -106,13 +106,13 @@ impl Scoring {
         });
         let replaced: Vec<&str> =
             files.iter().map(String::as_str).filter(|f| Ruleset::is_built_in(f)).collect();
-        let replaces = (!replaced.is_empty()).then(|| {
+        let told = (!replaced.is_empty()).then(|| {
             format!(
                 "{} as given here stands in for what ships with Callmark under that name",
                 replaced.join(", ")
             )
         });
-        let notes: Vec<String> = missed.into_iter().chain(replaces).collect();
+        let notes: Vec<String> = missed.into_iter().chain(told).collect();
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok(OpenedScoring { rules, files, note })
     }

@@ -336,7 +336,9 @@ fn documents(dataset: &Path, source: &Source) -> Result<Vec<Document>, String> {
     }
     for (call, mut lines) in personal {
         hide_in_lines(&mut lines);
-        lines.iter().for_each(|(is_customer, line)| documents[call].say(*is_customer, line));
+        for (is_customer, line) in &lines {
+            documents[call].say(*is_customer, line);
+        }
     }
     Ok(documents)
 }

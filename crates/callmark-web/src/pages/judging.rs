@@ -40,7 +40,7 @@ pub(crate) async fn store(
             let place = missed_place(&judgement.subject);
             let words =
                 |turn: usize| call.turns.get(turn).map_or(0, |turn| turn.text.split_whitespace().count());
-            if !place.is_some_and(|(turn, _, last)| last < words(turn).max(1)) {
+            if place.is_none_or(|(turn, _, last)| last >= words(turn).max(1)) {
                 return Err(WebError::BadRequest("subject: the turn has not so many words".to_owned()));
             }
         }

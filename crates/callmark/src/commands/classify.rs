@@ -27,7 +27,7 @@ impl Line {
             return Err("not an object {text, speaker?, context?}".to_owned());
         };
         let near = |key: &str| KEYS.iter().any(|known| strange(key, known));
-        if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str()) && near(*key)) {
+        if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str()) && near(key)) {
             return Err(format!("unknown key `{key}`: use text, speaker, context"));
         }
         let text = match fields.get("text") {
