@@ -216,8 +216,10 @@ fn masked_quote(quote: &str, words: &[String], found: &[PersonalData]) -> String
     }
     if !is_found {
         // Quoted in another form: whatever word of it was taken out anywhere goes.
+        let bare = |word: &str| word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
         let taken = |word: &String| {
-            found.iter().find(|d| words[d.first..=d.last].iter().any(|w| w == word)).map(|d| d.kind)
+            let is_it = |w: &String| !bare(word).is_empty() && bare(w) == bare(word);
+            found.iter().find(|d| words[d.first..=d.last].iter().any(is_it)).map(|d| d.kind)
         };
         hidden = quoted.iter().map(taken).collect();
     }
