@@ -194,9 +194,12 @@ impl Search<'_> {
 
     /// Whether a name stands in a text of a JSON file. Key and headers of a message stand there as hexadecimal digits.
     fn is_in_string(&self, text: &str) -> bool {
+        // Digests are digits of that kind, too: what is no text has no short name in it but by chance.
+        let kind =
+            |bytes: &[u8]| if std::str::from_utf8(bytes).is_ok() { kind_of(bytes) } else { Kind::Binary };
         let decoded = hex::decode(text);
         self.matcher.is_in_text(text.as_bytes())
-            || decoded.is_some_and(|bytes| self.matcher.is_in(&bytes, 0..bytes.len(), kind_of(&bytes)))
+            || decoded.is_some_and(|bytes| self.matcher.is_in(&bytes, 0..bytes.len(), kind(&bytes)))
     }
 
     /// Whether a name stands in the file's bytes, and whether the file is Parquet. `kind` where it is known.
