@@ -78,7 +78,8 @@ def main():
         wrong = re.findall(r"(?:Socket errors|Non-2xx).*", ran)
         print(f"\n{CONNECTIONS} connections for {SECONDS} s: {rate} requests a second, 99 % within {late}, errors: {'; '.join(wrong) or 'none'}")
         status = pathlib.Path(f"/proc/{server.pid}/status").read_text()
-        print(f"peak memory: {int(re.search(r'VmHWM:\s+(\d+)', status)[1]) / 1024:.0f} MiB")
+        peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024
+        print(f"peak memory: {peak:.0f} MiB")
         return int(bool(wrong))
     finally:
         server.terminate()
