@@ -56,7 +56,7 @@ def main():
         ask = lambda path: urllib.request.urlopen(url + path, timeout=60).read()
         ask("/calls")
         print(f"{calls:,} calls\n\nanswers after {time.monotonic() - began:.1f} s", flush=True)
-        while f'"searchable":{calls},'.encode() not in ask("/status"):
+        while f'"searchable":{calls},'.encode() not in ask("/api/v1/status"):
             time.sleep(0.5)
         print(f"all words can be searched after {time.monotonic() - began:.1f} s\n\n| request | median | 95 % | slowest |\n| --- | --- | --- | --- |")
         draws = random.Random(1)

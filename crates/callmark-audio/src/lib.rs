@@ -17,6 +17,7 @@ mod options;
 mod opus;
 mod packets;
 mod resample;
+mod silence;
 mod sink;
 mod sniff;
 
@@ -24,6 +25,7 @@ pub use chunks::{ChunkCodec, ChunkDecoder, ChunkError, MAX_CHUNK_RATE_HZ, MIN_CH
 pub use error::AudioError;
 pub use names::is_audio_name;
 pub use options::{DecodeLimits, DecodeOptions, MAX_SAMPLE_RATE_HZ, MIN_SAMPLE_RATE_HZ, RawCodec, RawFormat};
+pub use silence::{SILENCE_MARGIN, silent_frames, write_wav};
 
 use callmark_types::{AudioFormat, Pcm};
 use std::path::Path;

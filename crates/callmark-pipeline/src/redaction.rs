@@ -10,12 +10,10 @@ use crate::hear::StageError;
 use callmark_analytics::{
     PersonalData, PersonalKind, SpokenLine, find_personal, find_personal_in_turns, personal_span,
 };
-use callmark_types::{CallId, Event, Millis, PIPELINE_SAMPLE_RATE_HZ, Pcm, ScoredCall, Span, Word};
+use callmark_audio::{silent_frames, write_wav};
+use callmark_types::{CallId, Event, Pcm, ScoredCall, Span, Word};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-
-/// Silenced beside what was said: word times are exact to about this.
-const MARGIN: Millis = Millis(60);
 
 /// Longest name of an audio copy, in bytes, without its extension.
 const MAX_NAME_BYTES: usize = 200;
@@ -117,39 +115,16 @@ impl Redaction {
     ) -> Result<(), StageError> {
         let Some(folder) = &self.audio else { return Ok(()) };
         let path = folder.join(format!("{}.wav", file_name(call_id)));
-        write_wav(&path, channels, spans).map_err(|e| {
+        write_copy(&path, channels, spans).map_err(|e| {
             StageError::new("redact", format!("cannot write the silenced copy {}: {e}", path.display()))
         })
     }
 }
 
-fn write_wav(path: &Path, channels: &[Pcm], spans: &[Span]) -> Result<(), hound::Error> {
+fn write_copy(path: &Path, channels: &[Pcm], spans: &[Span]) -> Result<(), hound::Error> {
     std::fs::create_dir_all(path.parent().unwrap_or(Path::new("")))?;
     let part = path.with_extension("wav.part");
-    let spec = hound::WavSpec {
-        channels: channels.len() as u16,
-        sample_rate: PIPELINE_SAMPLE_RATE_HZ,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
-    let per_ms = i64::from(PIPELINE_SAMPLE_RATE_HZ) / 1000;
-    let silent: Vec<(i64, i64)> = Span::union(spans.iter().copied())
-        .into_iter()
-        .map(|span| ((span.start - MARGIN).0 * per_ms, (span.end + MARGIN).0 * per_ms))
-        .collect();
-    let mut writer = hound::WavWriter::create(&part, spec)?;
-    let mut next = 0;
-    for at in 0..channels.iter().map(|pcm| pcm.samples.len()).max().unwrap_or(0) {
-        while silent.get(next).is_some_and(|(_, end)| *end <= at as i64) {
-            next += 1;
-        }
-        let is_silent = silent.get(next).is_some_and(|(start, _)| *start <= at as i64);
-        for pcm in channels {
-            let sample = pcm.samples.get(at).copied().filter(|_| !is_silent);
-            writer.write_sample(sample.unwrap_or(0))?;
-        }
-    }
-    writer.finalize()?;
+    write_wav(&part, channels, &silent_frames(spans.iter().copied()))?;
     Ok(std::fs::rename(part, path)?)
 }
 
@@ -250,6 +225,7 @@ mod tests {
     use crate::compose::compose_written;
     use crate::transcripts::parse_conversation;
     use callmark_analytics::Ruleset;
+    use callmark_audio::SILENCE_MARGIN;
     use callmark_types::{Lineage, SourcePosition, Utterance};
 
     fn all() -> Redaction {
@@ -336,7 +312,7 @@ mod tests {
         assert_eq!(names, ["%2E.%2Fup%20and%20away.wav"]);
         let mut reader = hound::WavReader::open(folder.path().join(&names[0])).unwrap();
         let samples: Vec<i16> = reader.samples::<i16>().map(Result::unwrap).collect();
-        let silent = (400 - MARGIN.0) as usize * 16..(600 + MARGIN.0) as usize * 16;
+        let silent = (400 - SILENCE_MARGIN.0) as usize * 16..(600 + SILENCE_MARGIN.0) as usize * 16;
         for (frame, pair) in samples.chunks(2).enumerate() {
             let expected = if silent.contains(&frame) { 0 } else { 1_000 };
             assert_eq!(pair, [expected; 2], "{frame}");

@@ -253,7 +253,7 @@ if (newCalls) {
   setInterval(async () => {
     if (document.hidden) return;
     try {
-      const answer = await fetch("/status");
+      const answer = await fetch("/api/v1/status");
       if (!answer.ok) return;
       const more = (await answer.json()).calls - newCalls.dataset.calls;
       if (more > 0 && newCalls.dataset.told !== String(more)) {

@@ -13,8 +13,6 @@ use crate::reviews::{Reviews, Role, User, random_token};
 use crate::scorecard::Scorecard;
 use crate::search::Search;
 use callmark_types::ScoredCall;
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -39,7 +37,6 @@ pub(crate) struct App {
     pub(crate) secret: String,
     catalogue: RwLock<Arc<Catalogue>>,
     norms: RwLock<Arc<Norms>>,
-    indexed: AtomicU64,
     /// What is wrong with the dataset or the index now, for those who look.
     trouble: RwLock<Option<String>>,
     reads: Semaphore,
@@ -48,7 +45,6 @@ pub(crate) struct App {
 impl App {
     pub(crate) async fn open(options: ServeOptions) -> Result<Arc<Self>, ServeError> {
         options.check()?;
-        make_private_folder(&options.state)?;
         let dataset = options.dataset.clone();
         let loaded = tokio::task::spawn_blocking(move || Catalogue::default().renewed(&dataset));
         let internal = |e: tokio::task::JoinError| ServeError::Options(format!("internal error: {e}"));
@@ -67,7 +63,6 @@ impl App {
             secret: random_token()?,
             catalogue: RwLock::new(Arc::new(catalogue)),
             norms: RwLock::default(),
-            indexed: AtomicU64::new(0),
             trouble: RwLock::new(None),
             reads: Semaphore::new(READS_AT_ONCE),
             options,
@@ -83,17 +78,12 @@ impl App {
         Arc::clone(&self.norms.read().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
-    /// Calls that can be searched for words.
-    pub(crate) fn indexed(&self) -> u64 {
-        self.indexed.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn trouble(&self) -> Option<String> {
         self.trouble.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
     fn set_trouble(&self, trouble: Option<String>) {
-        if let Some(trouble) = &trouble {
+        if let Some(trouble) = trouble.as_ref().filter(|trouble| self.trouble().as_ref() != Some(*trouble)) {
             tracing::warn!("{trouble}");
         }
         *self.trouble.write().unwrap_or_else(std::sync::PoisonError::into_inner) = trouble;
@@ -101,44 +91,36 @@ impl App {
 
     /// Keeps catalogue, index and norms as new as the dataset, until the task is dropped.
     pub(crate) async fn keep_up(self: Arc<Self>) {
-        let mut first = true;
         loop {
             let began = Instant::now();
-            let trouble = self.look(first).await.err();
-            let is_new = trouble.is_some() && self.trouble() != trouble;
-            if is_new || trouble.is_none() {
-                self.set_trouble(trouble);
-            }
-            first = false;
+            let trouble = self.look().await.err();
+            self.set_trouble(trouble);
             tokio::time::sleep(LOOK_EVERY.max(began.elapsed() * LOOKING_SHARE)).await;
         }
     }
 
-    async fn look(&self, first: bool) -> Result<(), String> {
+    async fn look(&self) -> Result<(), String> {
         let (old, dataset) = (self.catalogue(), self.options.dataset.clone());
-        let renewed = tokio::task::spawn_blocking(move || old.renewed(&dataset));
-        let renewed = renewed.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-        let is_new = renewed.is_some();
-        if let Some(renewed) = renewed {
-            let old = self.catalogue();
-            let has: std::collections::HashSet<_> = renewed.files.iter().collect();
-            if !old.files.iter().all(|file| has.contains(file)) {
+        let of = Arc::clone(&old);
+        let renewed = tokio::task::spawn_blocking(move || of.renewed(&dataset));
+        if let Some(renewed) = renewed.await.map_err(|e| e.to_string())?.map_err(|e| e.to_string())? {
+            if !renewed.has_grown_from(&old) {
                 // Something was erased: sound that was made of it goes too. The index sees it by itself.
                 self.recordings.forget().map_err(|e| format!("cannot delete decoded recordings: {e}"))?;
             }
             *self.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(renewed);
         }
-        let (indexed, all) = (self.indexed() as usize, self.catalogue().rows.len());
-        if !is_new && !first && indexed == all {
-            return Ok(());
+        let catalogue = self.catalogue();
+        if self.norms().are_old(catalogue.rows.len()) {
+            let (of, dataset) = (Arc::clone(&catalogue), self.options.dataset.clone());
+            let norms = tokio::task::spawn_blocking(move || Norms::of(&dataset, &of)).await;
+            let norms = norms.map_err(|e| e.to_string())??;
+            *self.norms.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(norms);
         }
-        let (catalogue, dataset) = (self.catalogue(), self.options.dataset.clone());
-        let of = Arc::clone(&catalogue);
-        let norms = tokio::task::spawn_blocking(move || Norms::of(&dataset, &of)).await;
-        let norms = norms.map_err(|e| e.to_string())??;
-        *self.norms.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(norms);
-        let tell = |calls| self.indexed.store(calls, Ordering::Relaxed);
-        self.search.catch_up(&self.options.dataset, &catalogue, tell).await.map_err(|e| e.to_string())
+        if !self.search.is_of(&catalogue) {
+            self.search.catch_up(&self.options.dataset, &catalogue).await.map_err(|e| e.to_string())?;
+        }
+        Ok(())
     }
 
     /// The sets of calls that the marks of a filter stand for.
@@ -194,11 +176,4 @@ impl App {
         let call = read.map_err(|e| WebError::Internal(e.to_string()))?.map_err(WebError::Dataset)?;
         Ok((number, row.clone(), call.ok_or_else(gone)?))
     }
-}
-
-/// Makes the folder of what the server keeps, which nobody else may read.
-fn make_private_folder(folder: &Path) -> Result<(), ServeError> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-    made.map_err(|source| ServeError::Io { what: format!("cannot make {}", folder.display()), source })
 }

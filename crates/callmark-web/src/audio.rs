@@ -4,11 +4,11 @@
 //! once and kept beside the reviews, together with its waveform, until newer ones need the room. Where personal data
 //! is said there is silence, unless the original is asked for by somebody who may hear it.
 
-use callmark_audio::{DecodeOptions, decode_file};
-use callmark_types::{EventKind, Millis, PIPELINE_SAMPLE_RATE_HZ, ScoredCall, Span};
+use callmark_audio::{DecodeOptions, decode_bytes, silent_frames, write_wav};
+use callmark_types::{EventKind, ScoredCall};
 use sha2::{Digest as _, Sha256};
 use std::fs;
-use std::io::Write as _;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tokio::sync::Semaphore;
 
@@ -20,8 +20,6 @@ pub(crate) const KEPT: &str = "audio";
 const DECODED_AT_ONCE: usize = 2;
 /// Steps of a waveform.
 pub(crate) const STEPS: usize = 1_000;
-/// Silenced beside personal data: word times are exact to about this.
-const MARGIN: Millis = Millis(60);
 
 /// Why there is no sound.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,22 +135,21 @@ impl Recordings {
     }
 }
 
-/// When personal data is said.
-fn personal(call: &ScoredCall) -> Vec<Span> {
-    let spans =
-        call.events.iter().filter(|event| event.kind == EventKind::Pii).filter_map(|event| event.span);
-    Span::union(spans.map(|span| Span::new(span.start - MARGIN, span.end + MARGIN)))
+/// Where personal data is said.
+fn personal(call: &ScoredCall) -> Vec<Range<usize>> {
+    let found = call.events.iter().filter(|event| event.kind == EventKind::Pii);
+    silent_frames(found.filter_map(|event| event.span))
 }
 
 /// What a decoded recording is kept as: another name where anything of it is another.
-fn name(call: &ScoredCall, silent: &[Span]) -> String {
+fn name(call: &ScoredCall, silent: &[Range<usize>]) -> String {
     let mut digest = Sha256::new();
     digest.update(call.record.call_id.as_str());
     digest.update([0]);
     digest.update(call.record.source.sha256.as_deref().unwrap_or_default());
-    for span in silent {
-        digest.update(span.start.0.to_le_bytes());
-        digest.update(span.end.0.to_le_bytes());
+    for frames in silent {
+        digest.update(frames.start.to_le_bytes());
+        digest.update(frames.end.to_le_bytes());
     }
     crate::text::hex(&digest.finalize()[..16])
 }
@@ -169,52 +166,46 @@ fn read_kept(stem: &Path) -> Option<Playable> {
     Some(Playable { wav, peaks })
 }
 
-fn make(source: &Path, scored: Option<&str>, silent: &[Span], stem: &Path) -> Result<Playable, AudioError> {
+fn make(
+    source: &Path,
+    scored: Option<&str>,
+    silent: &[Range<usize>],
+    stem: &Path,
+) -> Result<Playable, AudioError> {
     let unreadable = |reason: String| AudioError::Unreadable(reason);
-    let bytes = fs::read(source).map_err(|e| unreadable(e.kind().to_string()))?;
+    let io = |e: std::io::Error| unreadable(e.kind().to_string());
+    let bytes = fs::read(source).map_err(io)?;
     if scored.is_some_and(|scored| crate::text::hex(&Sha256::digest(&bytes)) != scored) {
         return Err(AudioError::Another);
     }
-    drop(bytes);
-    // The error would name the file.
-    let decoded = decode_file(source, &DecodeOptions::default())
+    // The extension of its name tells a codec without a header; the error would name the file.
+    let decoded = decode_bytes(&source.to_string_lossy(), None, bytes, &DecodeOptions::default())
         .map_err(|e| unreadable(format!("it is not as it was ({})", e.kind())))?;
-    let io = |e: std::io::Error| unreadable(e.kind().to_string());
     fs::create_dir_all(stem.parent().unwrap_or(stem)).map_err(io)?;
-    let length = decoded.channels.iter().map(|pcm| pcm.samples.len()).max().unwrap_or(0);
-    let mut silences = silent.iter().map(|span| {
-        let rate = PIPELINE_SAMPLE_RATE_HZ;
-        (span.start.to_sample(rate), span.end.to_sample(rate))
-    });
-    let mut next = silences.next();
-    let spec = hound::WavSpec {
-        channels: decoded.channels.len() as u16,
-        sample_rate: PIPELINE_SAMPLE_RATE_HZ,
-        bits_per_sample: 16,
-        sample_format: hound::SampleFormat::Int,
-    };
     let part = stem.with_extension("wav.part");
-    let wav = |e: hound::Error| unreadable(format!("its copy cannot be written ({e})"));
-    let mut writer = hound::WavWriter::create(&part, spec).map_err(wav)?;
-    let mut peaks = vec![vec![0_u8; STEPS]; decoded.channels.len()];
-    for at in 0..length {
-        while next.is_some_and(|(_, end)| end <= at) {
-            next = silences.next();
+    write_wav(&part, &decoded.channels, silent)
+        .map_err(|e| unreadable(format!("its copy cannot be written ({e})")))?;
+    let peaks: Vec<Vec<u8>> = decoded.channels.iter().map(|pcm| waveform(&pcm.samples, silent)).collect();
+    fs::write(stem.with_extension("peaks"), peaks.concat()).map_err(io)?;
+    let wav = stem.with_extension("wav");
+    fs::rename(part, &wav).map_err(io)?;
+    Ok(Playable { wav, peaks })
+}
+
+/// The loudest sample of each of [`STEPS`] steps, 0 to 255.
+fn waveform(samples: &[i16], silent: &[Range<usize>]) -> Vec<u8> {
+    let mut levels = vec![0; STEPS];
+    let mut next = 0;
+    for (at, sample) in samples.iter().enumerate() {
+        while silent.get(next).is_some_and(|range| range.end <= at) {
+            next += 1;
         }
-        let is_silent = next.is_some_and(|(start, _)| start <= at);
-        for (pcm, levels) in decoded.channels.iter().zip(&mut peaks) {
-            let sample = if is_silent { 0 } else { pcm.samples.get(at).copied().unwrap_or(0) };
-            writer.write_sample(sample).map_err(wav)?;
-            let level = &mut levels[at * STEPS / length.max(1)];
+        if !silent.get(next).is_some_and(|range| range.contains(&at)) {
+            let level = &mut levels[at * STEPS / samples.len()];
             *level = (*level).max((sample.unsigned_abs() >> 7).min(255) as u8);
         }
     }
-    writer.finalize().map_err(wav)?;
-    let levels = stem.with_extension("peaks");
-    fs::File::create(&levels).and_then(|mut file| file.write_all(&peaks.concat())).map_err(io)?;
-    let path = stem.with_extension("wav");
-    fs::rename(part, &path).map_err(io)?;
-    Ok(Playable { wav: path, peaks })
+    levels
 }
 
 /// Deletes what was heard longest ago, until the rest fits. What cannot be deleted is tried again with the next.
@@ -258,7 +249,7 @@ fn percent_decode(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    use callmark_types::{Event, SourcePosition};
+    use callmark_types::{Event, PIPELINE_SAMPLE_RATE_HZ, SourcePosition, Span};
 
     fn wav(path: &Path, value: i16) {
         let spec = hound::WavSpec {

@@ -1,14 +1,15 @@
 //! One call, read from the tables when somebody opens it.
 
+use crate::tables;
 use arrow::array::{AsArray, BooleanArray, RecordBatch, Scalar, StringArray};
 use arrow::compute::kernels::cmp::eq;
-use callmark_analytics::{SpokenLine, find_personal};
+use callmark_analytics::{SpokenLine, find_personal, find_personal_in_turns};
 use callmark_store::calls_of_rows;
 use callmark_types::{Event, EventKind, ScoredCall, Turn};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowPredicateFn, ParquetRecordBatchReaderBuilder, RowFilter};
+use parquet::arrow::arrow_reader::{ArrowPredicateFn, RowFilter};
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Reads the call `id` from the committed file `path` of `calls` and the files of turns and events beside it; `None` where
@@ -28,47 +29,24 @@ pub(crate) fn read_call(dataset: &Path, path: &str, id: &str) -> Result<Option<S
 }
 
 fn rows(dataset: &Path, path: &str, id: &str) -> Result<Vec<RecordBatch>, String> {
-    let unreadable = |e: &dyn std::fmt::Display| format!("cannot read {path}: {e}");
-    let file = match File::open(dataset.join(path)) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(unreadable(&e)),
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), ["call_id"]);
     let wanted = Scalar::new(StringArray::from(vec![id.to_owned()]));
-    let is_wanted = ArrowPredicateFn::new(mask, move |batch: RecordBatch| -> Result<BooleanArray, _> {
-        eq(batch.column(0).as_string::<i32>(), &wanted)
-    });
-    let filtered = builder.with_row_filter(RowFilter::new(vec![Box::new(is_wanted)])).build();
-    filtered.map_err(|e| unreadable(&e))?.collect::<Result<_, _>>().map_err(|e| unreadable(&e))
+    tables::read(dataset, path, |builder| {
+        let mask = ProjectionMask::columns(builder.parquet_schema(), ["call_id"]);
+        let is_wanted = ArrowPredicateFn::new(mask, move |batch: RecordBatch| -> Result<BooleanArray, _> {
+            eq(batch.column(0).as_string::<i32>(), &wanted)
+        });
+        builder.with_row_filter(RowFilter::new(vec![Box::new(is_wanted)]))
+    })
 }
 
 /// Hides personal data in what is shown of a call: in texts, words and evidence.
 pub(crate) fn hide_personal(call: &mut ScoredCall) {
-    let kept: Vec<usize> =
-        (0..call.turns.len()).filter(|at| call.turns[*at].dropped_reason.is_none()).collect();
-    let lines: Vec<SpokenLine<'_>> = kept
-        .iter()
-        .map(|at| &call.turns[*at])
-        .map(|turn| SpokenLine { side: turn.speaker as u16, words: turn.text.split_whitespace().collect() })
-        .collect();
     let mut hidden: BTreeMap<usize, Vec<(usize, usize, String)>> = BTreeMap::new();
-    for data in find_personal(&lines) {
-        let found = hidden.entry(kept[data.line]).or_default();
-        found.push((data.first, data.last, data.kind.placeholder()));
+    for data in find_personal_in_turns(&call.turns) {
+        hidden.entry(data.line).or_default().push((data.first, data.last, data.kind.placeholder()));
     }
-    drop(lines);
     for (at, spans) in &hidden {
         mask(&mut call.turns[*at], spans);
-    }
-    // What was taken for invented may be what was said.
-    for turn in call.turns.iter_mut().filter(|turn| turn.dropped_reason.is_some()) {
-        let hidden = without_personal(&turn.text);
-        if hidden != turn.text {
-            turn.text = hidden;
-            turn.words.clear();
-        }
     }
     for event in &mut call.events {
         let index = event.turn_index.map(|index| index as usize);
@@ -91,9 +69,7 @@ pub(crate) fn without_personal(text: &str) -> String {
     }
     let mut words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
     for data in found {
-        for (at, word) in words.iter_mut().enumerate().skip(data.first).take(data.last + 1 - data.first) {
-            *word = if at == data.first { data.kind.placeholder() } else { "·".to_owned() };
-        }
+        hide_words(&mut words, data.first..=data.last, &data.kind.placeholder());
     }
     words.join(" ")
 }
@@ -119,21 +95,24 @@ pub(crate) fn hide_in_lines(lines: &mut [(bool, String)]) {
 /// Each word of the turn inside a span becomes the placeholder; how many there are stays, so that a span of words that a
 /// reviewer marks means the same to all.
 fn mask(turn: &mut Turn, spans: &[(usize, usize, String)]) {
-    let mut words: Vec<String> = turn.text.split_whitespace().map(str::to_owned).collect();
-    let same = turn.words.len() == words.len();
+    let mut words: Vec<String> = if turn.words.is_empty() {
+        turn.text.split_whitespace().map(str::to_owned).collect()
+    } else {
+        turn.words.iter().map(|word| word.word.clone()).collect()
+    };
     for (first, last, placeholder) in spans {
-        for at in *first..=(*last).min(words.len().saturating_sub(1)) {
-            let shown = if at == *first { placeholder.clone() } else { "·".to_owned() };
-            if same {
-                turn.words[at].word.clone_from(&shown);
-            }
-            words[at] = shown;
-        }
+        hide_words(&mut words, *first..=*last, placeholder);
     }
-    if !same {
-        turn.words.clear();
+    for (timed, word) in turn.words.iter_mut().zip(&words) {
+        timed.word.clone_from(word);
     }
     turn.text = words.join(" ");
+}
+
+fn hide_words(words: &mut [String], which: RangeInclusive<usize>, placeholder: &str) {
+    for (at, word) in words[which].iter_mut().enumerate() {
+        word.replace_range(.., if at == 0 { placeholder } else { "·" });
+    }
 }
 
 /// The event's own name for people: its type and what more there is to say.

@@ -16,7 +16,6 @@ pub async fn forget_calls(state: &Path, url: Option<&str>, call_ids: &[String]) 
         return Ok(0);
     }
     let io = |what: String| move |source| ServeError::Io { what, source };
-    std::fs::create_dir_all(state).map_err(io(format!("cannot make {}", state.display())))?;
     let reviews = Reviews::open(url, state).await?;
     let rows = reviews.erase(call_ids).await?;
     Search::open(state).await?.make_empty().await?;

@@ -51,12 +51,11 @@ pub enum ExportError {
     },
 }
 
-/// The label of a call, of all that was said of it; `None` where nobody is done with it. `events` gives the type of an
-/// event by its index.
+/// The label of a call, of all that was said of it; `None` where nobody is done with it.
 pub(crate) fn label(said: &[Judgement], role_of: &HashMap<String, Role>) -> Option<Label> {
     let standing = standing(said);
     let role =
-        |name: &str| role_of.get(name).copied().unwrap_or(Role::Reviewer).max(Role::Reviewer).min(Role::Lead);
+        |name: &str| role_of.get(name).copied().unwrap_or(Role::Reviewer).clamp(Role::Reviewer, Role::Lead);
     let mut done: Vec<&Judgement> =
         standing.iter().copied().filter(|j| j.question == Question::Done).collect();
     done.sort_by(|a, b| {
@@ -134,14 +133,19 @@ pub(crate) async fn labels(reviews: &Reviews) -> Result<BTreeMap<String, Label>,
 /// # Errors
 /// Where the reviews cannot be read or the file cannot be written.
 pub async fn export_labels(reviews: &Reviews, path: &Path) -> Result<usize, ExportError> {
-    let labels = labels(reviews).await?;
-    let random = reviews.random_calls().await?;
-    let batch = label_rows(&labels, &random).map_err(|e| unwritable(path, &e))?;
-    write_parquet(path, &batch)?;
-    Ok(labels.len())
+    let rows = label_rows(reviews).await?;
+    write_parquet(path, &rows)?;
+    Ok(rows.num_rows())
 }
 
-fn label_rows(
+/// The labels of all calls, a row each, with the columns of [`export_labels`].
+pub(crate) async fn label_rows(reviews: &Reviews) -> Result<RecordBatch, ReviewError> {
+    let (labels, random) = (labels(reviews).await?, reviews.random_calls().await?);
+    rows_of(&labels, &random)
+        .map_err(|e| ReviewError::Database(format!("cannot be laid out in columns: {e}")))
+}
+
+fn rows_of(
     labels: &BTreeMap<String, Label>,
     random: &HashSet<String>,
 ) -> Result<RecordBatch, arrow::error::ArrowError> {
@@ -305,7 +309,7 @@ mod tests {
     fn rows_are_what_compare_reads() {
         let label = Label { human_request: Some(true), reviewed_at_ms: 5, ..Label::default() };
         let rows =
-            label_rows(&BTreeMap::from([("c".to_owned(), label)]), &HashSet::from(["c".to_owned()])).unwrap();
+            rows_of(&BTreeMap::from([("c".to_owned(), label)]), &HashSet::from(["c".to_owned()])).unwrap();
         let names: Vec<&str> = rows.schema_ref().fields().iter().map(|f| f.name().as_str()).collect();
         assert!(
             ["call_id", "outcome", "human_request", "sentiment", "random_sample"]

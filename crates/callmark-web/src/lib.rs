@@ -8,6 +8,7 @@
 //! catalogue   all calls, a narrow row each, in memory: filters, order, pages, counts
 //! search      words that were said, in an index made from the tables
 //! calls       one call, read from the tables when it is opened
+//! tables      the committed files that these read
 //! audio       its recording as a browser plays it, personal data silenced
 //! reviews     what people say, in SQLite or PostgreSQL; labels and agreement are made of it
 //! access      who asks, what they may do, whether they mean it
@@ -35,6 +36,7 @@ mod reviews;
 mod scorecard;
 mod search;
 mod server;
+mod tables;
 mod text;
 
 pub use catalogue::{CatalogueError, FilterError};

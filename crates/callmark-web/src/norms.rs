@@ -1,17 +1,17 @@
 //! What is usual: of each measure the middle and the range of eight in ten calls, beside which a call's own is shown.
 
 use crate::catalogue::Catalogue;
-use arrow::array::{Array, AsArray};
+use crate::tables::columns;
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Float64Type};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
 /// Calls that are looked at: more would not move what is shown.
 const MOST_CALLS: usize = 200_000;
+/// Norms are made anew when there are more by one in so many.
+const NEW_SHARE: usize = 10;
 /// Fewer have no norm.
 const LEAST_CALLS: usize = 10;
 
@@ -70,45 +70,49 @@ impl Norm {
 
 /// Norms by column.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Norms(HashMap<&'static str, Norm>);
+pub(crate) struct Norms {
+    by_column: HashMap<&'static str, Norm>,
+    /// Calls that there were.
+    of_calls: usize,
+}
 
 impl Norms {
     pub(crate) fn get(&self, column: &str) -> Option<Norm> {
-        self.0.get(column).copied()
+        self.by_column.get(column).copied()
+    }
+
+    /// Whether there are so many more calls, or fewer, that other ranges may be usual.
+    pub(crate) fn are_old(&self, calls: usize) -> bool {
+        calls < self.of_calls || calls > self.of_calls + self.of_calls / NEW_SHARE
     }
 
     /// The norms of the newest calls of the dataset.
     pub(crate) fn of(dataset: &Path, catalogue: &Catalogue) -> Result<Self, String> {
         let mut values: Vec<Vec<f64>> = MEASURES.iter().map(|_| Vec::new()).collect();
+        let names = MEASURES.map(|(column, ..)| column);
         let mut seen = 0;
         for source in catalogue.files.iter().rev() {
             if seen >= MOST_CALLS {
                 break;
             }
             seen += source.rows as usize;
-            read(&dataset.join(&*source.path), &mut values)
-                .map_err(|e| format!("cannot read {}: {e}", source.path))?;
+            for batch in columns(dataset, &source.path, &names)? {
+                gather(&batch, &mut values)?;
+            }
         }
         let norms = MEASURES
             .iter()
             .zip(values)
             .filter_map(|((column, ..), values)| Some((*column, Norm::of(values)?)));
-        Ok(Self(norms.collect()))
+        Ok(Self { by_column: norms.collect(), of_calls: catalogue.rows.len() })
     }
 }
 
-fn read(path: &Path, values: &mut [Vec<f64>]) -> Result<(), String> {
-    let file = File::open(path).map_err(|e| e.to_string())?;
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| e.to_string())?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), MEASURES.iter().map(|(column, ..)| *column));
-    for batch in builder.with_projection(mask).build().map_err(|e| e.to_string())? {
-        let batch = batch.map_err(|e| e.to_string())?;
-        for ((name, ..), values) in MEASURES.iter().zip(values.iter_mut()) {
-            let Some(column) = batch.column_by_name(name) else { continue };
-            let column = cast(column, &DataType::Float64).map_err(|e| e.to_string())?;
-            values.extend(column.as_primitive::<Float64Type>().iter().flatten());
-            debug_assert!(column.len() == batch.num_rows(), "a column has a value a row");
-        }
+fn gather(batch: &RecordBatch, values: &mut [Vec<f64>]) -> Result<(), String> {
+    for ((name, ..), values) in MEASURES.iter().zip(values.iter_mut()) {
+        let Some(column) = batch.column_by_name(name) else { continue };
+        let column = cast(column, &DataType::Float64).map_err(|e| e.to_string())?;
+        values.extend(column.as_primitive::<Float64Type>().iter().flatten());
     }
     Ok(())
 }

@@ -1,11 +1,10 @@
 //! The comparison of AI and people, inside: made when it is asked for, once for each state of the dataset and the labels.
 
 use crate::app::App;
-use crate::labels::export_labels;
+use crate::labels::label_rows;
 use callmark_compare::{analysis, cohort, report};
 use callmark_query::Tables;
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
 
 /// Where the report of a state is.
 #[derive(Debug, Clone)]
@@ -15,23 +14,13 @@ pub(crate) enum Report {
     Failed(Arc<str>),
 }
 
-/// The newest report.
-#[derive(Debug)]
-pub(crate) struct Reports {
-    newest: Mutex<Option<(String, Report)>>,
-    /// One at a time: it takes what memory the comparison takes.
-    turn: Arc<Semaphore>,
-}
-
-impl Default for Reports {
-    fn default() -> Self {
-        Self { newest: Mutex::default(), turn: Arc::new(Semaphore::new(1)) }
-    }
-}
+/// The newest report, with the state that it is of. One at a time is made: it takes what memory the comparison takes.
+#[derive(Debug, Default)]
+pub(crate) struct Reports(Mutex<Option<(String, Report)>>);
 
 impl Reports {
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<(String, Report)>> {
-        self.newest.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The report of this state; begun where it has not been.
@@ -47,13 +36,11 @@ impl Reports {
         drop(newest);
         let (app, state) = (Arc::clone(app), state.to_owned());
         tokio::spawn(async move {
-            let turn = Arc::clone(&app.reports.turn).acquire_owned().await;
             let made = match make(&app).await {
                 Ok(page) => Report::Made(page.into()),
                 Err(reason) => Report::Failed(reason.into()),
             };
             *app.reports.lock() = Some((state, made));
-            drop(turn);
         });
         Report::Making
     }
@@ -61,13 +48,10 @@ impl Reports {
 
 async fn make(app: &App) -> Result<String, String> {
     let mut labels = cohort::Labels::default();
-    let path = app.options.state.join("labels.parquet");
-    let labelled = export_labels(&app.reviews, &path).await.map_err(|e| e.to_string())?;
-    if labelled > 0 {
-        labels.read_reviews(&path).map_err(|e| e.to_string())?;
+    let reviewed = label_rows(&app.reviews).await.map_err(|e| e.to_string())?;
+    if reviewed.num_rows() > 0 {
+        labels.add_reviews(&reviewed).map_err(|e| e.to_string())?;
     }
-    // It can be made again, and is about people.
-    let _ = std::fs::remove_file(&path);
     let tables = Tables::open(&app.options.dataset).await.map_err(|e| e.to_string())?;
     let calls = cohort::extract(&tables, &app.options.compare, &labels).await.map_err(|e| e.to_string())?;
     let config = app.options.compare.clone();

@@ -3,8 +3,10 @@
 //! An item may be filled in beforehand from what was found; a reviewer sees from what, and decides. Points are pure
 //! arithmetic on answers, so a card that changes never changes what was answered by an older version of it.
 
-use callmark_types::{CallRecord, Millis, ScoredCall};
+use callmark_store::{Table, arrow_schema};
+use callmark_types::Event;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use utoipa::ToSchema;
@@ -218,35 +220,6 @@ impl Scorecard {
     }
 }
 
-type Column = fn(&CallRecord) -> Option<String>;
-
-/// Columns of `calls` that an item can be filled in from.
-const COLUMNS: [(&str, Column); 15] = [
-    ("outcome", |call| Some(call.resolution.outcome.as_str().to_owned())),
-    ("human_request_honoured", |call| call.human_access.human_request_honoured.map(|v| v.to_string())),
-    ("human_request_count", |call| Some(call.human_access.human_request_count.to_string())),
-    ("deflection_count", |call| Some(call.human_access.deflection_count.to_string())),
-    ("time_to_human_ms", |call| ms(call.human_access.time_to_human)),
-    ("resolution_time_ms", |call| ms(call.resolution.resolution_time)),
-    ("hold_time_ms", |call| ms(call.conversation.hold_time)),
-    ("queue_time_ms", |call| ms(call.conversation.queue_time)),
-    ("greeting_time_agent_ms", |call| ms(call.conversation.greeting_time_agent)),
-    ("non_talk_time_total_ms", |call| ms(call.conversation.non_talk_time_total)),
-    ("interruptions_agent_count", |call| call.conversation.agent.interruptions_count.map(|n| n.to_string())),
-    ("talk_speed_agent_wpm", |call| call.conversation.agent.talk_speed_wpm.map(|v| v.to_string())),
-    ("response_time_maximum_agent_ms", |call| ms(call.conversation.agent.response_time_maximum)),
-    ("sentiment_overall_score_agent", |call| call.sentiment.agent.overall.map(|v| v.to_string())),
-    ("sentiment_end_score_customer", |call| call.sentiment.customer.end.map(|v| v.to_string())),
-];
-
-fn ms(value: Option<Millis>) -> Option<String> {
-    value.map(|ms| ms.0.to_string())
-}
-
-fn column(name: &str) -> Option<Column> {
-    COLUMNS.into_iter().find(|(known, _)| *known == name).map(|(_, value)| value)
-}
-
 impl Prefill {
     fn check(&self) -> Result<(), String> {
         let conditions = [self.is.is_some(), self.at_most.is_some(), self.at_least.is_some()];
@@ -257,20 +230,19 @@ impl Prefill {
                 if known { Ok(()) } else { Err(format!("`{event}` is no type of event")) }
             }
             (None, Some(name)) if conditions == 1 => {
-                let names = || COLUMNS.map(|(name, _)| name).join(", ");
-                let unknown =
-                    || format!("`{name}` is no column that items are filled in from: use {}", names());
-                column(name).map(|_| ()).ok_or_else(unknown)
+                let known = arrow_schema(Table::Calls).column_with_name(name).is_some();
+                let unknown = || format!("`{name}` is no column of calls (see SCHEMA.md)");
+                known.then_some(()).ok_or_else(unknown)
             }
             _ => Err("prefill takes `event`, or `column` with one of `is`, `at_most`, `at_least`".to_owned()),
         }
     }
 
     /// The answer for this call.
-    pub(crate) fn fill(&self, call: &ScoredCall) -> Option<Filled> {
+    pub(crate) fn fill(&self, columns: &Map<String, Value>, events: &[Event]) -> Option<Filled> {
         let turned = |yes: bool| if yes == self.not { "no" } else { "yes" };
         if let Some(event) = &self.event {
-            let found = call.events.iter().find(|e| e.kind.as_str() == event);
+            let found = events.iter().find(|e| e.kind.as_str() == event);
             let place =
                 found.and_then(|e| e.turn_index).map(|turn| format!(" in turn {turn}")).unwrap_or_default();
             let said = if found.is_some() { "found" } else { "not found" };
@@ -278,14 +250,15 @@ impl Prefill {
             return Some(Filled { answer: turned(found.is_some()), because });
         }
         let name = self.column.as_deref()?;
-        let Some(value) = column(name)?(&call.record) else {
+        let Some(value) = columns.get(name) else {
             return Some(Filled { answer: "na", because: format!("{name} is not known") });
         };
-        let number = value.parse::<f64>();
+        let number = value.as_f64();
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let yes = match (&self.is, self.at_most, self.at_least) {
             (Some(is), ..) => value == *is,
-            (_, Some(most), _) => number.is_ok_and(|n| n <= most),
-            (.., Some(least)) => number.is_ok_and(|n| n >= least),
+            (_, Some(most), _) => number.is_some_and(|n| n <= most),
+            (.., Some(least)) => number.is_some_and(|n| n >= least),
             _ => return None,
         };
         Some(Filled { answer: turned(yes), because: format!("{name} is {value}") })
@@ -335,7 +308,7 @@ items = [{ id = "honours", text = "Gives a person", auto_fail = true, not_applic
     fn items_are_filled_in_from_what_was_found() {
         let card = Scorecard::parse(CARD).unwrap();
         let fill = |at: usize| {
-            card.items().nth(at).unwrap().prefill.as_ref().unwrap().fill(&crate::tests::call("c")).unwrap()
+            card.items().nth(at).unwrap().prefill.as_ref().unwrap().fill(&Map::new(), &[]).unwrap()
         };
         assert_eq!((fill(0).answer, fill(2).answer), ("no", "na"));
         assert_eq!(fill(2).because, "human_request_honoured is not known");

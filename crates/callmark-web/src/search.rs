@@ -1,25 +1,23 @@
 //! Which calls have these words in them: an index of what was said, beside the reviews, made from the tables.
 //!
-//! Personal data is not in it: nobody finds out a number by looking for it, digit by digit. It holds nothing that the tables do
-//! not: it is made again where it is missing, of another version, or where a file that
-//! it was made of is there no more (what was erased is then in no byte of it). A document is a call; its number is that
-//! of the call's row in its file, behind the documents of the files before, so no ids are kept.
+//! Personal data is not in it: nobody finds out a number by looking for it, digit by digit. It holds nothing that the tables
+//! do not: it is made again where it is missing, of another version, or where a file that it was made of is there no more
+//! (what was erased is then in no byte of it). A document is a call; its number is that of the call's row in its file,
+//! behind the documents of the files before, so no ids are kept.
 
 use crate::calls::hide_in_lines;
 use crate::catalogue::{Catalogue, RowSet, Source};
+use crate::tables::columns;
 use arrow::array::{Array, AsArray, RecordBatch};
 use callmark_types::EventKind;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 
 /// Version of the index's layout; another one is thrown away.
 const VERSION: i64 = 2;
@@ -59,41 +57,54 @@ pub enum SearchError {
 pub(crate) struct Search {
     pool: SqlitePool,
     path: PathBuf,
-    answers: Mutex<VecDeque<(String, Arc<Vec<i64>>)>>,
+    /// What is in it, as this process last wrote or read it.
+    files: RwLock<Arc<Files>>,
+    answers: Mutex<VecDeque<Answer>>,
 }
+
+/// Files that are in the index, by path.
+type Files = HashMap<String, Indexed>;
+/// A question and the documents that meet it.
+type Answer = (String, Arc<Vec<i64>>);
 
 impl Search {
     /// Opens the index in `folder`, empty where there is none.
     pub(crate) async fn open(folder: &Path) -> Result<Self, SearchError> {
         let path = folder.join(FILE);
         let pool = open_pool(&path).await?;
-        let search = Self { pool, path, answers: Mutex::default() };
-        let version: i64 = search.number("pragma user_version").await?;
-        if version != VERSION {
+        let search = Self { pool, path, files: RwLock::default(), answers: Mutex::default() };
+        if search.version().await? != VERSION {
             search.make_empty().await?;
         }
+        search.read_files().await?;
         Ok(search)
     }
 
-    /// Puts into the index what the catalogue has more; makes it anew where a file is gone. Tells how many calls are in it
-    /// as it goes.
-    pub(crate) async fn catch_up(
-        &self,
-        dataset: &Path,
-        catalogue: &Catalogue,
-        mut progress: impl FnMut(u64),
-    ) -> Result<(), SearchError> {
-        let mut known = self.files().await?;
+    /// Calls that are in it.
+    pub(crate) fn calls(&self) -> usize {
+        self.files().values().map(|file| file.rows as usize).sum()
+    }
+
+    /// Whether it is of these files and no others.
+    pub(crate) fn is_of(&self, catalogue: &Catalogue) -> bool {
+        let files = self.files();
+        let has =
+            |source: &Source| files.get(&*source.path).is_some_and(|file| *file.sha256 == *source.sha256);
+        files.len() == catalogue.files.len() && catalogue.files.iter().all(has)
+    }
+
+    /// Puts into the index what the catalogue has more; makes it anew where a file is gone.
+    pub(crate) async fn catch_up(&self, dataset: &Path, catalogue: &Catalogue) -> Result<(), SearchError> {
+        let mut known = self.read_files().await?;
         let there: HashMap<&str, &Source> = catalogue.files.iter().map(|s| (&*s.path, s)).collect();
         let gone = |(path, file): (&String, &Indexed)| {
             there.get(path.as_str()).is_none_or(|source| *source.sha256 != *file.sha256)
         };
         if known.iter().any(gone) {
             self.make_empty().await?;
-            known.clear();
+            known = self.read_files().await?;
         }
         let mut next: i64 = known.values().map(|file| file.first + file.rows).max().unwrap_or(1);
-        progress((next - 1) as u64);
         let mut waiting: Vec<(&Source, i64, Vec<Document>)> = Vec::new();
         let mut calls = 0;
         for source in catalogue.files.iter().filter(|source| !known.contains_key(&*source.path)) {
@@ -109,12 +120,9 @@ impl Search {
                 self.write(&waiting).await?;
                 waiting.clear();
                 calls = 0;
-                progress((next - 1) as u64);
             }
         }
-        self.write(&waiting).await?;
-        progress((next - 1) as u64);
-        Ok(())
+        self.write(&waiting).await
     }
 
     /// The calls that meet the question.
@@ -141,7 +149,7 @@ impl Search {
 
     async fn rows(&self, expression: String, catalogue: &Catalogue) -> Result<RowSet, SearchError> {
         let documents = self.documents(expression).await?;
-        let files = self.files().await?;
+        let files = self.files();
         let mut places: Vec<(i64, i64, u32)> = (catalogue.files.iter().zip(&catalogue.starts))
             .filter_map(|(source, start)| {
                 let file = files.get(&*source.path)?;
@@ -164,13 +172,12 @@ impl Search {
     }
 
     async fn documents(&self, expression: String) -> Result<Arc<Vec<i64>>, SearchError> {
-        let revision = self.number("select coalesce(sum(rows), 0) from files").await?;
-        let key = format!("{revision} {expression}");
-        if let Some((_, kept)) = self.answers().iter().find(|(kept, _)| *kept == key) {
+        if let Some((_, kept)) = self.answers().iter().find(|(kept, _)| *kept == expression) {
             return Ok(Arc::clone(kept));
         }
+        let before = self.files();
         // One text with all numbers: a row a number would cost more than the search.
-        let asked = sqlx::query("select group_concat(rowid) from said where said match $1").bind(expression);
+        let asked = sqlx::query("select group_concat(rowid) from said where said match $1").bind(&expression);
         let row = asked.fetch_one(&self.pool).await.map_err(|e| self.wrong(e))?;
         let text: Option<String> = row.try_get(0).map_err(|e| self.wrong(e))?;
         let numbers = text.unwrap_or_default();
@@ -178,24 +185,36 @@ impl Search {
         found.sort_unstable();
         let found = Arc::new(found);
         let mut answers = self.answers();
-        answers.push_front((key, Arc::clone(&found)));
-        answers.truncate(KEPT_ANSWERS);
+        // Where the index changed meanwhile the answer may be of either state: it is not kept.
+        if Arc::ptr_eq(&before, &self.files()) {
+            answers.push_front((expression, Arc::clone(&found)));
+            answers.truncate(KEPT_ANSWERS);
+        }
         Ok(found)
     }
 
-    fn answers(&self) -> std::sync::MutexGuard<'_, VecDeque<(String, Arc<Vec<i64>>)>> {
+    fn answers(&self) -> std::sync::MutexGuard<'_, VecDeque<Answer>> {
         // Only whole answers are put in: what another thread left behind is right.
         self.answers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    async fn files(&self) -> Result<HashMap<String, Indexed>, SearchError> {
+    fn files(&self) -> Arc<Files> {
+        Arc::clone(&self.files.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Reads what is in the index; answers of another state are forgotten.
+    async fn read_files(&self) -> Result<Arc<Files>, SearchError> {
         let asked = sqlx::query("select path, sha256, first_document, rows from files");
         let rows = asked.fetch_all(&self.pool).await.map_err(|e| self.wrong(e))?;
         let read = |row: &sqlx::sqlite::SqliteRow| -> Result<_, sqlx::Error> {
             let file = Indexed { sha256: row.try_get(1)?, first: row.try_get(2)?, rows: row.try_get(3)? };
             Ok((row.try_get(0)?, file))
         };
-        rows.iter().map(read).collect::<Result<_, _>>().map_err(|e| self.wrong(e))
+        let files: Files = rows.iter().map(read).collect::<Result<_, _>>().map_err(|e| self.wrong(e))?;
+        let files = Arc::new(files);
+        *self.files.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&files);
+        self.answers().clear();
+        Ok(files)
     }
 
     async fn write(&self, files: &[(&Source, i64, Vec<Document>)]) -> Result<(), SearchError> {
@@ -224,7 +243,8 @@ impl Search {
             }
             transaction.commit().await
         };
-        written.await.map_err(|e| self.wrong(e))
+        written.await.map_err(|e| self.wrong(e))?;
+        self.read_files().await.map(|_| ())
     }
 
     /// Takes everything out, in every byte of the file.
@@ -250,13 +270,12 @@ impl Search {
             }
             Ok(())
         };
-        made.await.map_err(|e: sqlx::Error| self.wrong(e))?;
-        self.answers().clear();
-        Ok(())
+        made.await.map_err(|e: sqlx::Error| self.wrong(e))
     }
 
-    async fn number(&self, sql: &'static str) -> Result<i64, SearchError> {
-        let row = sqlx::query(sql).fetch_one(&self.pool).await.map_err(|e| self.wrong(e))?;
+    async fn version(&self) -> Result<i64, SearchError> {
+        let row =
+            sqlx::query("pragma user_version").fetch_one(&self.pool).await.map_err(|e| self.wrong(e))?;
         row.try_get(0).map_err(|e| self.wrong(e))
     }
 
@@ -295,7 +314,7 @@ struct Document {
 /// The documents of one committed file of calls, in the order of its rows.
 fn documents(dataset: &Path, source: &Source) -> Result<Vec<Document>, String> {
     let mut order: Vec<String> = Vec::new();
-    for batch in batches(dataset, &source.path, &["call_id"])? {
+    for batch in columns(dataset, &source.path, &["call_id"])? {
         order.extend(texts(&batch, "call_id")?.iter().flatten().map(str::to_owned));
     }
     let number: HashMap<&str, usize> = order.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
@@ -305,7 +324,7 @@ fn documents(dataset: &Path, source: &Source) -> Result<Vec<Document>, String> {
     };
     // Calls in which personal data was found: their lines wait until all are there.
     let mut personal: HashMap<usize, Vec<(bool, String)>> = HashMap::new();
-    for batch in batches(dataset, &format!("events/{rest}"), &["call_id", "type", "rule_id"])? {
+    for batch in columns(dataset, &format!("events/{rest}"), &["call_id", "type", "rule_id"])? {
         let (ids, kinds, rules) =
             (texts(&batch, "call_id")?, texts(&batch, "type")?, texts(&batch, "rule_id")?);
         for at in 0..batch.num_rows() {
@@ -321,7 +340,7 @@ fn documents(dataset: &Path, source: &Source) -> Result<Vec<Document>, String> {
         }
     }
     for batch in
-        batches(dataset, &format!("turns/{rest}"), &["call_id", "speaker", "text", "dropped_reason"])?
+        columns(dataset, &format!("turns/{rest}"), &["call_id", "speaker", "text", "dropped_reason"])?
     {
         let (ids, speakers) = (texts(&batch, "call_id")?, texts(&batch, "speaker")?);
         let (said, dropped) = (texts(&batch, "text")?, texts(&batch, "dropped_reason")?);
@@ -349,20 +368,6 @@ impl Document {
         side.push_str(line);
         side.push('\n');
     }
-}
-
-fn batches(dataset: &Path, path: &str, columns: &[&str]) -> Result<Vec<RecordBatch>, String> {
-    let unreadable = |e: &dyn std::fmt::Display| format!("cannot read {path}: {e}");
-    let file = match File::open(dataset.join(path)) {
-        Ok(file) => file,
-        // Calls of which no row of that table was written.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(e) => return Err(unreadable(&e)),
-    };
-    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(&e))?;
-    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
-    let reader = builder.with_projection(mask).build().map_err(|e| unreadable(&e))?;
-    reader.collect::<Result<_, _>>().map_err(|e| unreadable(&e))
 }
 
 fn texts<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a arrow::array::StringArray, String> {

@@ -24,6 +24,8 @@ use tower::ServiceExt as _;
 const MOST_CONNECTIONS: usize = 512;
 /// The head of a request has to be there after this; an idle connection is closed after it.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
+/// Pause where the system gives no connection: nothing tells when it will again.
+const REFUSED_PAUSE: Duration = Duration::from_millis(50);
 /// Longest head of a request, in bytes.
 const MOST_HEAD_BYTES: usize = 32 << 10;
 /// A connection is closed after this, whatever it does: who reads slowly holds it no longer.
@@ -92,7 +94,7 @@ impl Server {
                     accepted
                 } else {
                     // Out of descriptors, or a peer that is gone already: others may still come.
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(REFUSED_PAUSE).await;
                     continue;
                 },
                 () = &mut stop => break,

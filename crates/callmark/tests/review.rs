@@ -7,9 +7,8 @@ mod support;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 use support::server::{
-    PATIENCE, Served, about_reviews, add_user, dataset, judgement, make_database, with_accounts,
+    Served, about_reviews, add_user, dataset, judgement, make_database, wait_until, with_accounts,
 };
 use support::{callmark, write};
 
@@ -223,31 +222,15 @@ fn what_is_acknowledged_outlives_a_kill() {
     for round in 0..3 {
         let mut served = Served::start(&dataset, &[]);
         let address = served.address.clone();
-        let writer = std::thread::spawn(move || {
-            let mut stored = 0;
-            loop {
-                let body = judgement("outcome", "agree").to_string();
-                let Ok(mut stream) = TcpStream::connect(&address) else { return stored };
-                let head = format!(
-                    "POST /api/v1/calls/chat-1/judgements HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
-                     connection: close\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                );
-                let mut answer = String::new();
-                if stream.write_all(head.as_bytes()).is_err() || stream.read_to_string(&mut answer).is_err() {
-                    return stored;
-                }
-                if !answer.starts_with("HTTP/1.1 201") {
-                    return stored;
-                }
-                stored += 1;
-            }
-        });
-        std::thread::sleep(Duration::from_millis(400 + 150 * round));
-        // SIGKILL.
+        let (told, stored) = std::sync::mpsc::channel();
+        let writer = std::thread::spawn(move || while is_stored(&address) && told.send(()).is_ok() {});
+        // SIGKILL in the middle of writing, at another point each time.
+        let mut counted = stored.iter().take(10 + 7 * round).count();
         served.process.kill().unwrap();
         served.process.wait().unwrap();
-        acknowledged += writer.join().unwrap();
+        writer.join().unwrap();
+        counted += stored.try_iter().count();
+        acknowledged += counted;
     }
     assert!(acknowledged > 20, "{acknowledged}");
     let served = Served::start(&dataset, &[]);
@@ -259,12 +242,27 @@ fn what_is_acknowledged_outlives_a_kill() {
     );
 }
 
+/// Sends a judgement; whether the server says that it is stored. A server that dies meanwhile does not.
+fn is_stored(address: &str) -> bool {
+    let body = judgement("outcome", "agree").to_string();
+    let Ok(mut stream) = TcpStream::connect(address) else { return false };
+    let head = format!(
+        "POST /api/v1/calls/chat-1/judgements HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut answer = String::new();
+    stream.write_all(head.as_bytes()).is_ok()
+        && stream.read_to_string(&mut answer).is_ok()
+        && answer.starts_with("HTTP/1.1 201")
+}
+
 #[test]
 fn new_calls_appear_while_the_dataset_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = dataset(folder.path());
     let served = Served::start(&dataset, &[]);
-    assert_eq!(served.get("/status", "").json()["calls"], 3);
+    assert_eq!(served.get("/api/v1/status", "").json()["calls"], 3);
     let more = write(
         folder.path(),
         "more.jsonl",
@@ -279,15 +277,10 @@ fn new_calls_appear_while_the_dataset_is_written() {
         dataset.to_str().unwrap(),
     ]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    let began = Instant::now();
-    loop {
-        let status = served.get("/status", "").json();
-        if status["calls"] == 4 && status["searchable"] == 4 {
-            break;
-        }
-        assert!(began.elapsed() < PATIENCE, "{status}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait_until("the new call is there and can be found", || {
+        let status = served.get("/api/v1/status", "").json();
+        status["calls"] == 4 && status["searchable"] == 4
+    });
     let found = served.get("/api/v1/calls?q=parcel", "").json();
     assert_eq!((&found["total"], &found["items"][0]["call_id"]), (&json!(1), &json!("chat-9")));
 }
@@ -307,31 +300,21 @@ fn an_erased_call_is_gone_from_the_review_page_too() {
     let found = |served: &Served, words: &str| {
         served.get(&format!("/api/v1/calls?q={words}"), "").json()["total"].clone()
     };
-    let began = Instant::now();
-    while found(&served, "human") != 1 {
-        assert!(began.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait_until("the index has the call", || found(&served, "human") == 1);
     let ran = about_reviews(&["erase", dataset.to_str().unwrap(), "--call-id", "chat-1", "--yes"], &dataset);
     // The conversation is a line of a file that others are in, too: that file is named, and stays.
     assert_eq!(ran.code, 1, "{} {}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("none is there"), "{} {}", ran.stdout, ran.stderr);
-    let began = Instant::now();
-    while served.get("/status", "").json()["calls"] != 2 {
-        assert!(began.elapsed() < PATIENCE, "the server goes on showing it");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait_until("the server shows it no more", || served.get("/api/v1/status", "").json()["calls"] == 2);
     assert_eq!(served.get("/calls/chat-1", "").status, 404);
     assert_eq!(served.get("/api/v1/calls/chat-2/comments", "").json().as_array().unwrap().len(), 1);
-    let began = Instant::now();
-    while found(&served, "bill") != 1 || found(&served, "human") != 0 {
-        assert!(began.elapsed() < PATIENCE, "the index goes on finding it");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    wait_until("the index finds the other alone", || {
+        found(&served, "bill") == 1 && found(&served, "human") == 0
+    });
     drop(served);
     // And after a start from nothing.
     let again = Served::start(&dataset, &[]);
-    assert_eq!(again.get("/status", "").json()["calls"], 2);
+    assert_eq!(again.get("/api/v1/status", "").json()["calls"], 2);
     let out = folder.path().join("reviews.parquet");
     let ran = about_reviews(
         &["export", "reviews", dataset.to_str().unwrap(), "--out", out.to_str().unwrap()],
@@ -375,11 +358,7 @@ fn personal_data_is_hidden_from_those_who_may_not_see_it() {
         }
     }
     assert!(served.get("/api/v1/calls/pii-1/turns", &lead).body.contains("4242"));
-    let began = Instant::now();
-    while served.get("/status", &viewer).json()["searchable"] != 1 {
-        assert!(began.elapsed() < PATIENCE);
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    wait_until("the index has the call", || served.get("/api/v1/status", &viewer).json()["searchable"] == 1);
     let found = |q: &str| served.get(&format!("/api/v1/calls?q={q}"), &viewer).json()["total"].clone();
     assert_eq!(
         (found("card"), found("4242"), found("424*"), found("lee")),

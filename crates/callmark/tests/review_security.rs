@@ -23,7 +23,7 @@ fn without_a_session_nothing_is_seen() {
         "/calls.csv",
         "/dashboard",
         "/report",
-        "/status",
+        "/samples",
         "/users",
         "/audit",
         "/api",

@@ -1,20 +1,16 @@
 //! What a word adds to a number: digits said, written or in tens, and letters.
 
 use super::Line;
+use crate::text::NUMBER_WORDS;
+use std::ops::Range;
 
-const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
-const TEENS: [&str; 10] = [
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-];
+/// Words from ten to nineteen, and of the tens, where they stand in the list of number words.
+const TEENS: Range<usize> = 9..19;
+const TENS: Range<usize> = 19..27;
+
+fn position(of: Range<usize>, word: &str) -> Option<usize> {
+    NUMBER_WORDS[of].iter().position(|name| *name == word)
+}
 
 /// The piece at word `at`, which may depend on the words beside it: tens take a digit, "hundred" makes noughts.
 pub(super) fn piece_at(line: &Line, at: usize) -> Option<Piece> {
@@ -25,7 +21,7 @@ pub(super) fn piece_at(line: &Line, at: usize) -> Option<Piece> {
         _ => None,
     };
     let before = at.checked_sub(1).filter(|b| !line.words[*b].stop);
-    let is_tens = |at: usize| TENS.contains(&line.plain(at));
+    let is_tens = |at: usize| position(TENS, line.plain(at)).is_some();
     // The digit behind tens was taken with them.
     if let Some(b) = before
         && is_tens(b)
@@ -34,11 +30,11 @@ pub(super) fn piece_at(line: &Line, at: usize) -> Option<Piece> {
         return Some(Piece::Tens(Vec::new()));
     }
     let (ten, one) = plain.split_once('-').unwrap_or((plain, ""));
-    if let Some(value) = TENS.iter().position(|name| *name == ten) {
+    if let Some(value) = position(TENS, ten) {
         let behind = if one.is_empty() { digit(at + 1).filter(|_| !word.stop) } else { digit_named(one) };
         return Some(Piece::Tens(vec![value as u8 + 2, behind.unwrap_or(0)]));
     }
-    if let Some(value) = TEENS.iter().position(|name| *name == plain) {
+    if let Some(value) = position(TEENS, plain) {
         return Some(Piece::Tens(vec![1, value as u8]));
     }
     if plain == "hundred" {
@@ -72,8 +68,7 @@ fn digit_named(word: &str) -> Option<u8> {
 
 /// Whether a word is a digit, tens, or a letter of a number: what a repeated number consists of.
 pub(super) fn is_of_number(word: &str) -> bool {
-    TENS.contains(&word)
-        || TEENS.contains(&word)
+    position(TEENS.start..TENS.end, word).is_some()
         || matches!(piece(word), Some(Piece::Digits(_) | Piece::Mixed { .. } | Piece::Times(_)))
 }
 

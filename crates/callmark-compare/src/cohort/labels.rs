@@ -85,34 +85,39 @@ impl Labels {
     pub fn read_reviews(&mut self, path: &Path) -> Result<(), LabelError> {
         let file = Labelled { path };
         self.has_reviews = true;
-        for batch in file.batches()? {
-            let ids = file.ids(&batch)?;
-            let outcomes = file.column(&batch, "outcome", &DataType::Utf8)?;
-            let requests = file.column(&batch, "human_request", &DataType::Boolean)?;
-            let sentiments = file.column(&batch, "sentiment", &DataType::Float64)?;
-            let random = file.column(&batch, "random_sample", &DataType::Boolean)?;
-            let flag = |array: &Option<ArrayRef>, i: usize| {
-                array.as_ref().filter(|a| a.is_valid(i)).map(|a| a.as_boolean().value(i))
-            };
-            for i in 0..batch.num_rows() {
-                if flag(&random, i) == Some(false) {
-                    self.not_random += 1;
-                    continue;
-                }
-                let outcome =
-                    outcomes.as_ref().filter(|a| a.is_valid(i)).map(|a| a.as_string::<i32>().value(i));
-                let review = Review {
-                    settled: file.settled(outcome)?,
-                    human_request: flag(&requests, i).map_or(f64::NAN, f64::from),
-                    sentiment: number(sentiments.as_ref(), i),
-                };
-                if sentiments.as_ref().is_some_and(|s| s.is_valid(i))
-                    && !SENTIMENT.contains(&review.sentiment)
-                {
-                    return Err(file.wrong("sentiment", &format!("holds {}, not -5 to 5", review.sentiment)));
-                }
-                self.reviews.insert(digest(ids.as_string::<i32>().value(i)), review);
+        file.batches()?.iter().try_for_each(|batch| self.add(&file, batch))
+    }
+
+    /// Adds reviews in memory, with the columns that such a file has.
+    pub fn add_reviews(&mut self, reviews: &RecordBatch) -> Result<(), LabelError> {
+        self.has_reviews = true;
+        self.add(&Labelled { path: Path::new("the reviews") }, reviews)
+    }
+
+    fn add(&mut self, file: &Labelled<'_>, batch: &RecordBatch) -> Result<(), LabelError> {
+        let ids = file.ids(batch)?;
+        let outcomes = file.column(batch, "outcome", &DataType::Utf8)?;
+        let requests = file.column(batch, "human_request", &DataType::Boolean)?;
+        let sentiments = file.column(batch, "sentiment", &DataType::Float64)?;
+        let random = file.column(batch, "random_sample", &DataType::Boolean)?;
+        let flag = |array: &Option<ArrayRef>, i: usize| {
+            array.as_ref().filter(|a| a.is_valid(i)).map(|a| a.as_boolean().value(i))
+        };
+        for i in 0..batch.num_rows() {
+            if flag(&random, i) == Some(false) {
+                self.not_random += 1;
+                continue;
             }
+            let outcome = outcomes.as_ref().filter(|a| a.is_valid(i)).map(|a| a.as_string::<i32>().value(i));
+            let review = Review {
+                settled: file.settled(outcome)?,
+                human_request: flag(&requests, i).map_or(f64::NAN, f64::from),
+                sentiment: number(sentiments.as_ref(), i),
+            };
+            if sentiments.as_ref().is_some_and(|s| s.is_valid(i)) && !SENTIMENT.contains(&review.sentiment) {
+                return Err(file.wrong("sentiment", &format!("holds {}, not -5 to 5", review.sentiment)));
+            }
+            self.reviews.insert(digest(ids.as_string::<i32>().value(i)), review);
         }
         Ok(())
     }

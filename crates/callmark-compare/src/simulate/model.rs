@@ -75,15 +75,15 @@ pub struct Scenario {
     pub returns: (f64, f64),
     /// Breaks of a recording in a minute, of AI's calls and people's.
     pub breaks: (f64, f64),
-    /// More calls than this are not made.
-    #[serde(serialize_with = "limit")]
-    pub most_calls: u64,
+    /// More calls than this are not made; `None`: as many as are asked for.
+    pub most_calls: Option<u64>,
 }
 
-/// A limit as JSON: null where there is none.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields by reference")]
-fn limit<S: serde::Serializer>(most: &u64, serializer: S) -> Result<S::Ok, S::Error> {
-    Some(*most).filter(|most| *most < u64::MAX).serialize(serializer)
+impl Scenario {
+    /// How many of `asked` calls are made.
+    pub fn calls_made(&self, asked: u64) -> u64 {
+        self.most_calls.map_or(asked, |most| asked.min(most))
+    }
 }
 
 /// What most scenarios have in common.
@@ -103,7 +103,7 @@ const BASE: Scenario = Scenario {
     informative: 0.0,
     returns: (0.0, 0.0),
     breaks: (0.0, 0.0),
-    most_calls: u64::MAX,
+    most_calls: None,
 };
 
 /// No effect but that of handoffs.
@@ -149,7 +149,7 @@ impl Scenario {
             to_ai: (2.0, -1.0),
             ..BASE
         },
-        Self { name: "three-calls", purpose: "too little to tell anything", most_calls: 3, ..BASE },
+        Self { name: "three-calls", purpose: "too little to tell anything", most_calls: Some(3), ..BASE },
         Self {
             name: "margin",
             purpose: "sentiment is worse by exactly the margin: a non-inferiority test may be wrong 5 times of 100",

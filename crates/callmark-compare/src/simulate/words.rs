@@ -4,7 +4,11 @@
 //! of a simulated call are drawn, and these words only go with them.
 
 use super::model::SimulatedCall;
+use crate::stats::random::Draws;
 use callmark_types::{Millis, Span, Speaker, Turn};
+
+/// Stream of random numbers that words are drawn from.
+const STREAM: u64 = 0x77;
 
 /// What customers say first, by issue in the order of `ISSUES`.
 const OPENINGS: [[&str; 4]; 6] = [
@@ -115,14 +119,14 @@ const STREETS: [&str; 12] = [
 
 /// Turns and their sentiment, in order of time.
 pub(super) fn turns(call: &SimulatedCall, number: u64, end: Millis) -> Vec<(Turn, Option<f64>)> {
-    let mut draws = Draws(number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ 0xA5A5_A5A5);
+    let mut draws = Words(Draws::new(number, STREAM));
     let agent = if call.ai { Speaker::AiAgent } else { Speaker::HumanAgent };
     let mut lines: Vec<(Speaker, &str)> = vec![(agent, AGENT[0])];
     lines.push((Speaker::Customer, draws.one(&OPENINGS[call.codes[0]])));
     if call.asks {
         lines.push((Speaker::Customer, draws.one(&ASKS)));
     }
-    for _ in 0..3 + draws.below(3) {
+    for _ in 0..3 + draws.0.below(3) {
         lines.push((agent, draws.one(&AGENT[1..])));
         lines.push((Speaker::Customer, draws.one(&CUSTOMER)));
     }
@@ -151,26 +155,18 @@ pub(super) fn turns(call: &SimulatedCall, number: u64, end: Millis) -> Vec<(Turn
         .collect()
 }
 
-/// Numbers by chance (SplitMix64, Steele, Lea and Flood 2014).
-struct Draws(u64);
+/// Words by chance, the same for the same call.
+struct Words(Draws);
 
-impl Draws {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        (z ^ (z >> 31)) % limit
-    }
-
+impl Words {
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[self.below(of.len() as u64) as usize]
+        of[self.0.below(of.len() as u64) as usize]
     }
 
     /// The line with numbers and names in its places.
     fn fill(&mut self, line: &str) -> String {
-        let line = line.replace("{n}", &(10_000 + self.below(90_000)).to_string());
-        let line = line.replace("{d}", &(2 + self.below(12)).to_string());
+        let line = line.replace("{n}", &(10_000 + self.0.below(90_000)).to_string());
+        let line = line.replace("{d}", &(2 + self.0.below(12)).to_string());
         let line = line.replace("{thing}", self.one(&THINGS));
         line.replace("{street}", self.one(&STREETS))
     }

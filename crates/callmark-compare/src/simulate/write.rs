@@ -139,7 +139,7 @@ pub fn simulate(
     spoken: Spoken,
     out: &Path,
 ) -> Result<Truth, SimulateError> {
-    let calls = calls.min(scenario.most_calls);
+    let calls = scenario.calls_made(calls);
     let plan = Plan {
         scenario: serde_json::to_value(scenario).unwrap_or_default(),
         seed,
@@ -197,7 +197,7 @@ pub fn write_reviews(
     each: usize,
     path: &Path,
 ) -> Result<usize, SimulateError> {
-    let calls = calls.min(scenario.most_calls);
+    let calls = scenario.calls_made(calls);
     let mut left = [each; 2];
     let mut rows: Vec<(String, SimulatedCall)> = Vec::new();
     // Calls are drawn independently of their number, so the first ones of an arm are a random sample.

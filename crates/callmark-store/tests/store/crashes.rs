@@ -2,6 +2,7 @@
 //!
 //! The writer is this very test program, started again with the step to die at.
 
+use crate::dying::{directory, in_child, run_child};
 use crate::reading::{glob, read_dataset, read_file};
 use crate::round_trip::tree;
 use crate::samples::{sample_batch, sample_call};
@@ -10,12 +11,8 @@ use callmark_types::ScoredCall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
-use tempfile::TempDir;
 
-const DIRECTORY: &str = "CALLMARK_STORE_TEST_CRASH_DIRECTORY";
-const STEP: &str = "CALLMARK_STORE_TEST_CRASH_STEP";
-const OCCURRENCE: &str = "CALLMARK_STORE_TEST_CRASH_OCCURRENCE";
+const CHILD: &str = "crashes::child_that_dies_at_a_step";
 
 /// The job: three batches over several days; the first has a dead letter, which the last one's success settles.
 fn job() -> Vec<Batch> {
@@ -47,42 +44,12 @@ fn write_what_is_missing(dataset: &mut Dataset) {
     }
 }
 
-/// A directory in memory where there is such a place: a process that dies loses no more there than on a disk, and
-/// the many files of these tests need not wait for one.
-fn directory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
-}
-
 /// The part of the child process; in an ordinary run there is no directory and nothing to do.
 #[test]
 fn child_that_dies_at_a_step() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let step = std::env::var(STEP).unwrap();
-    let mut left: u32 = std::env::var(OCCURRENCE).unwrap().parse().unwrap();
-    let die = move |reached: CommitStep| {
-        if format!("{reached:?}") == step {
-            left -= 1;
-            if left == 0 {
-                std::process::abort();
-            }
-        }
-    };
+    let Some((directory, die)) = in_child::<CommitStep>() else { return };
     let (mut dataset, _) = Dataset::open_with_step_hook(Path::new(&directory), die).unwrap();
     write_what_is_missing(&mut dataset);
-}
-
-/// Runs the child; whether it got to the end.
-fn run_child(dir: &Path, step: CommitStep, occurrence: u32) -> bool {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "crashes::child_that_dies_at_a_step", "--nocapture"])
-        .env(DIRECTORY, dir)
-        .env(STEP, format!("{step:?}"))
-        .env(OCCURRENCE, occurrence.to_string())
-        .output()
-        .unwrap();
-    let aborted = std::os::unix::process::ExitStatusExt::signal(&output.status).is_some();
-    assert!(aborted || output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    !aborted
 }
 
 /// What a reader sees at this moment is whole files of committed batches, no call twice.
@@ -144,7 +111,7 @@ fn a_writer_killed_at_any_step_and_started_again_leaves_what_an_undisturbed_one_
         let mut crashes = 0;
         for occurrence in 1.. {
             let dir = directory();
-            if run_child(dir.path(), step, occurrence) {
+            if run_child(CHILD, dir.path(), step, occurrence) {
                 break;
             }
             crashes += 1;
@@ -162,7 +129,7 @@ fn a_writer_killed_again_and_again_at_the_same_step_gets_to_the_same_end() {
     for step in CommitStep::ALL {
         let dir = directory();
         for _ in 0..4 {
-            if run_child(dir.path(), step, 2) {
+            if run_child(CHILD, dir.path(), step, 2) {
                 break;
             }
             assert_readable(dir.path());
@@ -192,8 +159,8 @@ fn a_writer_killed_during_recovery_is_recovered_in_turn() {
             CommitStep::LeftoverRemoved,
         ] {
             let dir = directory();
-            assert!(!run_child(dir.path(), commit_step, occurrence));
-            died_in_recovery += u32::from(!run_child(dir.path(), recovery_step, 1));
+            assert!(!run_child(CHILD, dir.path(), commit_step, occurrence));
+            died_in_recovery += u32::from(!run_child(CHILD, dir.path(), recovery_step, 1));
             assert_readable(dir.path());
             write_what_is_missing(&mut Dataset::open_for_writing(dir.path()).unwrap().0);
             assert_equals_an_undisturbed_run(dir.path(), &undisturbed);

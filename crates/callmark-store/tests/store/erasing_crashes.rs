@@ -3,6 +3,7 @@
 //!
 //! The process that dies is this very test program, started again with the step to die at.
 
+use crate::dying::{directory, in_child, run_child};
 use crate::erasing::{ERASED, KEPT, beside, build, letters_left, selection};
 use crate::reading::{glob, read_dataset, read_file};
 use crate::round_trip::tree;
@@ -15,46 +16,15 @@ use callmark_types::ScoredCall;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::Path;
-use std::process::Command;
 use tempfile::TempDir;
 
-const DIRECTORY: &str = "CALLMARK_STORE_TEST_ERASE_DIRECTORY";
-const STEP: &str = "CALLMARK_STORE_TEST_ERASE_STEP";
-const OCCURRENCE: &str = "CALLMARK_STORE_TEST_ERASE_OCCURRENCE";
+const CHILD: &str = "erasing_crashes::child_that_dies_at_a_step_of_an_erasure";
 
 /// The part of the child process; in an ordinary run there is no directory and nothing to do.
 #[test]
 fn child_that_dies_at_a_step_of_an_erasure() {
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return };
-    let step = std::env::var(STEP).unwrap();
-    let mut left: u32 = std::env::var(OCCURRENCE).unwrap().parse().unwrap();
-    let mut die = |reached: EraseStep| {
-        if format!("{reached:?}") == step {
-            left -= 1;
-            if left == 0 {
-                std::process::abort();
-            }
-        }
-    };
+    let Some((directory, mut die)) = in_child::<EraseStep>() else { return };
     erase(Path::new(&directory), &selection(), &mut |_| Ok(()), &mut die).unwrap();
-}
-
-/// Runs the child; whether it got to the end.
-fn run_child(dir: &Path, step: EraseStep, occurrence: u32) -> bool {
-    let output = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "erasing_crashes::child_that_dies_at_a_step_of_an_erasure", "--nocapture"])
-        .env(DIRECTORY, dir)
-        .env(STEP, format!("{step:?}"))
-        .env(OCCURRENCE, occurrence.to_string())
-        .output()
-        .unwrap();
-    let aborted = std::os::unix::process::ExitStatusExt::signal(&output.status).is_some();
-    assert!(aborted || output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    !aborted
-}
-
-fn directory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 /// The same files in a folder of its own.
@@ -149,7 +119,7 @@ fn whoever_dies_at_any_step_leaves_the_old_dataset_or_the_new_one() {
         for occurrence in 1.. {
             let dir = copy_of(&before);
             let dir = dir.path();
-            if run_child(dir, step, occurrence) {
+            if run_child(CHILD, dir, step, occurrence) {
                 break;
             }
             crashes += 1;
@@ -191,7 +161,7 @@ fn whoever_dies_again_and_again_gets_to_the_same_end() {
     for step in EraseStep::ALL {
         let dir = copy_of(&before);
         for _ in 0..4 {
-            if run_child(dir.path(), step, 2) {
+            if run_child(CHILD, dir.path(), step, 2) {
                 break;
             }
             assert_whole(dir.path());

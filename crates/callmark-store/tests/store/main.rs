@@ -7,6 +7,7 @@ mod conformance;
 mod consistency;
 mod crashes;
 mod dead_letters;
+mod dying;
 mod erasing;
 mod erasing_crashes;
 mod failures;

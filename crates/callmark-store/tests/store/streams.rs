@@ -2,6 +2,7 @@
 //!
 //! The writer that dies is this very test program, started again with the step to die at.
 
+use crate::dying::directory;
 use crate::reading::{glob, read_dataset};
 use crate::samples::{sample_call, sample_key};
 use callmark_store::{
@@ -12,7 +13,6 @@ use callmark_types::{CallId, SourcePosition};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::process::Command;
-use tempfile::TempDir;
 
 const DIRECTORY: &str = "CALLMARK_STORE_TEST_STREAM_DIRECTORY";
 const STEP: &str = "CALLMARK_STORE_TEST_STREAM_STEP";
@@ -78,10 +78,6 @@ fn assert_whole(dir: &Path) {
     assert_eq!(dead_letters::list(dir).unwrap().len(), 1);
     let report = check(dir).unwrap();
     assert!(report.is_consistent(), "{:?}", report.problems);
-}
-
-fn directory() -> TempDir {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 /// An error (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
@@ -18,6 +18,51 @@ pub(crate) struct Problem {
     pub(crate) status: u16,
     /// What is wrong with this request.
     pub(crate) detail: String,
+}
+
+/// What every address may answer beside what it is for.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by the description alone")]
+pub(crate) enum Refused {
+    /// The address or the body is wrong
+    #[response(status = 400, content_type = "application/problem+json")]
+    BadRequest(#[to_schema] Problem),
+    /// Log in first
+    #[response(status = 401, content_type = "application/problem+json")]
+    NotLoggedIn(#[to_schema] Problem),
+    /// Not for you
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(#[to_schema] Problem),
+}
+
+/// The same of an address about one call.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by the description alone")]
+pub(crate) enum NoCall {
+    /// There is no such call
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(#[to_schema] Problem),
+}
+
+/// What an address that reads may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by the description alone")]
+pub(crate) enum Known {
+    /// As you have it
+    #[response(status = 304)]
+    NotModified,
+}
+
+/// What an address that takes JSON may answer.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by the description alone")]
+pub(crate) enum Unread {
+    /// Too large
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(#[to_schema] Problem),
+    /// Not JSON
+    #[response(status = 415, content_type = "application/problem+json")]
+    NotJson(#[to_schema] Problem),
 }
 
 /// How many were stored.

@@ -1,6 +1,6 @@
 //! Calls, their turns, events and recordings.
 
-use super::answers::{Problem, json, only_known, parameters};
+use super::answers::{Known, NoCall, Problem, Refused, json, only_known, parameters};
 use crate::access::Caller;
 use crate::app::App;
 use crate::catalogue::{self, Catalogue, Cursor, Filter, NONE, PARAMETERS, Row};
@@ -68,7 +68,7 @@ pub(crate) struct Status {
     /// Calls in the dataset.
     calls: usize,
     /// Calls that can be searched for words.
-    searchable: u64,
+    searchable: usize,
     /// What is wrong with the dataset or the index now.
     trouble: Option<String>,
 }
@@ -109,10 +109,8 @@ impl CallSummary {
     tag = "calls",
     responses(
         (status = 200, description = "A page of calls", body = CallPage),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "A condition is none that there is", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
     )
 )]
 pub(crate) async fn list_calls(
@@ -167,11 +165,9 @@ fn no_parameters(query: Option<&str>) -> Result<(), WebError> {
     params(("call_id" = String, Path, description = "The call's id")),
     responses(
         (status = 200, description = "The row", body = Object),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
+        NoCall,
     )
 )]
 pub(crate) async fn get_call(
@@ -196,11 +192,9 @@ pub(crate) async fn get_call(
     params(("call_id" = String, Path, description = "The call's id")),
     responses(
         (status = 200, description = "The rows", body = Vec<Object>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
+        NoCall,
     )
 )]
 pub(crate) async fn list_turns(
@@ -225,11 +219,9 @@ pub(crate) async fn list_turns(
     params(("call_id" = String, Path, description = "The call's id")),
     responses(
         (status = 200, description = "The rows", body = Vec<Object>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
+        NoCall,
     )
 )]
 pub(crate) async fn list_events(
@@ -259,10 +251,8 @@ pub(crate) async fn list_events(
     responses(
         (status = 200, description = "The recording", body = Vec<u8>, content_type = "audio/wav"),
         (status = 206, description = "A part of it", body = Vec<u8>, content_type = "audio/wav"),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
         (status = 404, description = "There is no such call, or no recording that can be played", body = Problem, content_type = "application/problem+json"),
         (status = 416, description = "No such part"),
     )
@@ -291,10 +281,8 @@ pub(crate) async fn get_audio(
     tag = "calls",
     responses(
         (status = 200, description = "Their names", body = Segments),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
     )
 )]
 pub(crate) async fn list_segments(
@@ -321,10 +309,8 @@ pub(crate) async fn list_segments(
     tag = "calls",
     responses(
         (status = 200, description = "The state", body = Status),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
     )
 )]
 pub(crate) async fn get_status(
@@ -335,6 +321,6 @@ pub(crate) async fn get_status(
 ) -> Result<Response, WebError> {
     no_parameters(query.as_deref())?;
     let status =
-        Status { calls: app.catalogue().rows.len(), searchable: app.indexed(), trouble: app.trouble() };
+        Status { calls: app.catalogue().rows.len(), searchable: app.search.calls(), trouble: app.trouble() };
     json(&headers, &status)
 }

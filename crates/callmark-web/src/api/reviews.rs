@@ -1,10 +1,12 @@
 //! What people say of calls: judgements, comments, disputes, samples; and the scorecards they fill in.
 
-use super::answers::{Problem, Stored, created, json, only_known, parameters};
+use super::answers::{
+    Known, NoCall, Problem, Refused, Stored, Unread, created, json, only_known, parameters,
+};
 use crate::access::{Caller, PostedJson};
 use crate::app::App;
 use crate::error::WebError;
-use crate::pages::{Opened, draw_of, store};
+use crate::pages::{Opened, WantedSample, draw, store};
 use crate::reviews::{Comment, Dispute, Judgement, NewJudgement, Question, Role, Sample, SampleKind};
 use crate::scorecard::Scorecard;
 use axum::extract::{Path, RawQuery, State};
@@ -89,11 +91,9 @@ fn conflict(error: WebError) -> WebError {
     params(("call_id" = String, Path, description = "The call's id")),
     responses(
         (status = 200, description = "The judgements that the caller may see", body = Vec<Judgement>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
+        NoCall,
     )
 )]
 pub(crate) async fn list_judgements(
@@ -116,13 +116,10 @@ pub(crate) async fn list_judgements(
     request_body = NewJudgements,
     responses(
         (status = 201, description = "They are stored", body = Stored),
-        (status = 400, description = "They are not well-formed", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Refused,
+        NoCall,
         (status = 409, description = "They do not fit this call", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        Unread,
     )
 )]
 pub(crate) async fn add_judgements(
@@ -147,11 +144,9 @@ pub(crate) async fn add_judgements(
     params(("call_id" = String, Path, description = "The call's id")),
     responses(
         (status = 200, description = "The comments", body = Vec<Comment>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
+        NoCall,
     )
 )]
 pub(crate) async fn list_comments(
@@ -174,12 +169,9 @@ pub(crate) async fn list_comments(
     request_body = NewComment,
     responses(
         (status = 201, description = "It is stored", body = Stored),
-        (status = 400, description = "It is not well-formed", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        Refused,
+        NoCall,
+        Unread,
     )
 )]
 pub(crate) async fn add_comment(
@@ -204,11 +196,9 @@ pub(crate) async fn add_comment(
     params(("call_id" = String, Path, description = "The call's id")),
     responses(
         (status = 200, description = "The disputes", body = Vec<Dispute>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
+        NoCall,
     )
 )]
 pub(crate) async fn list_disputes(
@@ -231,12 +221,9 @@ pub(crate) async fn list_disputes(
     request_body = NewDispute,
     responses(
         (status = 201, description = "It is raised", body = Stored),
-        (status = 400, description = "It is not well-formed", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such call", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        Refused,
+        NoCall,
+        Unread,
     )
 )]
 pub(crate) async fn add_dispute(
@@ -261,10 +248,8 @@ pub(crate) async fn add_dispute(
     tag = "reviews",
     responses(
         (status = 200, description = "The samples", body = Vec<Sample>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
     )
 )]
 pub(crate) async fn list_samples(
@@ -285,12 +270,9 @@ pub(crate) async fn list_samples(
     request_body = NewSampleRequest,
     responses(
         (status = 201, description = "It is drawn", body = Stored),
-        (status = 400, description = "It is not well-formed", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Refused,
         (status = 409, description = "It does not fit the calls and people there are", body = Problem, content_type = "application/problem+json"),
-        (status = 413, description = "Too large", body = Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not JSON", body = Problem, content_type = "application/problem+json"),
+        Unread,
     )
 )]
 pub(crate) async fn add_sample(
@@ -306,24 +288,20 @@ pub(crate) async fn add_sample(
     if !is_count || wanted.size > crate::reviews::MOST_SAMPLE_CALLS as f64 {
         return Err(WebError::BadRequest("size: use a number from 1 to 10000".to_owned()));
     }
-    let reviewers: Vec<&str> = wanted.reviewers.iter().map(String::as_str).collect();
-    if reviewers.is_empty() || wanted.name.is_empty() || wanted.name.chars().count() > 100 {
+    if wanted.reviewers.is_empty() || wanted.name.is_empty() || wanted.name.chars().count() > 100 {
         return Err(WebError::BadRequest(
             "name and reviewers: give a name of 1 to 100 characters, and 1 to 50 reviewers".to_owned(),
         ));
     }
-    let size = wanted.size.to_string();
-    let drawn = draw_of(
-        &app,
-        &posted.caller,
-        &wanted.name,
-        wanted.kind,
-        &wanted.query,
-        &size,
-        &reviewers,
-        wanted.blind,
-    );
-    drawn.await.map_err(conflict)?;
+    let sample = WantedSample {
+        name: &wanted.name,
+        kind: wanted.kind,
+        query: &wanted.query,
+        size: wanted.size as usize,
+        reviewers: wanted.reviewers.iter().map(String::as_str).collect(),
+        blind: wanted.blind,
+    };
+    draw(&app, &posted.caller, &sample).await.map_err(conflict)?;
     created(Vec::new())
 }
 
@@ -334,10 +312,8 @@ pub(crate) async fn add_sample(
     tag = "reviews",
     responses(
         (status = 200, description = "The scorecards", body = Vec<Scorecard>),
-        (status = 304, description = "As you have it"),
-        (status = 400, description = "The address is wrong", body = Problem, content_type = "application/problem+json"),
-        (status = 401, description = "Log in first", body = Problem, content_type = "application/problem+json"),
-        (status = 403, description = "Not for you", body = Problem, content_type = "application/problem+json"),
+        Known,
+        Refused,
     )
 )]
 pub(crate) async fn list_scorecards(

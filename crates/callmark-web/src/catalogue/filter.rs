@@ -181,6 +181,12 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Reads an address, `name=value&…`.
+    pub(crate) fn parse_query(query: &str) -> Result<Self, FilterError> {
+        let parameters: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+        Self::parse(parameters.iter().map(|(name, value)| (&**name, &**value)))
+    }
+
     /// The value of a parameter as it was given, or nothing.
     pub(crate) fn given(&self, name: &str) -> &str {
         self.given.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value)
@@ -205,14 +211,18 @@ impl Filter {
         self.marks.is_empty() && self.conditions.iter().all(fair)
     }
 
-    /// Whether the row meets all conditions and is in all of `sets`.
-    pub(crate) fn test(
+    /// The rows that meet all conditions and are in all of `sets`, with their numbers.
+    pub(crate) fn rows<'a>(
         &self,
-        catalogue: &Catalogue,
+        catalogue: &'a Catalogue,
+        sets: &'a [RowSet],
         limits: TrustLimits,
-    ) -> impl Fn(u32, &Row) -> bool + use<> {
+    ) -> impl Iterator<Item = (u32, &'a Row)> + use<'a> {
         let tests: Vec<Test> = self.conditions.iter().map(|c| Test::of(c, catalogue, limits)).collect();
-        move |_, row| tests.iter().all(|test| test.holds(row))
+        let numbered = catalogue.rows.iter().enumerate().map(|(number, row)| (number as u32, row));
+        numbered.filter(move |(number, row)| {
+            sets.iter().all(|set| set.contains(*number)) && tests.iter().all(|test| test.holds(row))
+        })
     }
 }
 
@@ -382,11 +392,6 @@ impl Test {
     }
 }
 
-/// Rows that are in all of `sets`.
-pub(crate) fn in_all(sets: &[RowSet], row: u32) -> bool {
-    sets.iter().all(|set| set.contains(row))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,7 +404,8 @@ mod tests {
     fn meets(text: &str, row: &Row) -> bool {
         let mut catalogue = Catalogue::default();
         catalogue.queues.number(Some("orders"));
-        parse(text).unwrap().test(&catalogue, TrustLimits::default())(0, row)
+        catalogue.rows.push(row.clone());
+        parse(text).unwrap().rows(&catalogue, &[], TrustLimits::default()).count() == 1
     }
 
     #[test]

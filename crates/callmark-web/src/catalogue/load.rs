@@ -1,17 +1,15 @@
 //! From committed files to rows; and what a newer state of the dataset adds.
 
 use super::{Catalogue, NONE, Row, hash};
+use crate::tables::columns;
 use arrow::array::{
     Array, ArrayRef, BooleanArray, Float64Array, Int32Array, Int64Array, RecordBatch, StringArray,
     TimestampMillisecondArray,
 };
 use callmark_store::{StoreError, Table, read_commits};
 use callmark_types::Outcome;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::de::DeserializeOwned;
 use std::collections::HashSet;
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,16 +43,9 @@ pub enum CatalogueError {
     /// The dataset's commits cannot be read.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A committed file cannot be read.
-    #[error(
-        "cannot read {path} of the dataset: {reason} (`callmark doctor --dataset DIR` says what is wrong)"
-    )]
-    Unreadable {
-        /// The file, relative to the dataset.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+    /// A committed file cannot be read, or does not hold what was written.
+    #[error("the dataset is damaged: {0} (`callmark doctor --dataset DIR` says what is wrong)")]
+    Unreadable(String),
     /// There are more calls than fit.
     #[error(
         "the dataset has more than {MOST_CALLS} calls, which is more than the review page holds; review a part of it (`callmark sql` or a dataset by month)"
@@ -93,8 +84,7 @@ impl Catalogue {
         // A commit is visible a moment before its files are in place: those come with the next look.
         let is_there = |source: &Source| known.contains(source) || dataset.join(&*source.path).exists();
         let now: Vec<Source> = sources(dataset)?.into_iter().filter(is_there).collect();
-        let has: HashSet<&Source> = now.iter().collect();
-        let grown = self.files.iter().all(|source| has.contains(source));
+        let grown = has_all(&now, &self.files);
         if grown && now.len() == self.files.len() {
             return Ok(None);
         }
@@ -106,22 +96,25 @@ impl Catalogue {
         Ok(Some(next))
     }
 
+    /// Whether it has all that `old` had.
+    pub(crate) fn has_grown_from(&self, old: &Self) -> bool {
+        has_all(&self.files, &old.files)
+    }
+
     fn read(&mut self, dataset: &Path, source: Source) -> Result<(), CatalogueError> {
-        let unreadable =
-            |reason: String| CatalogueError::Unreadable { path: source.path.to_string(), reason };
-        let file = File::open(dataset.join(&*source.path)).map_err(|e| unreadable(e.to_string()))?;
-        let builder =
-            ParquetRecordBatchReaderBuilder::try_new(file).map_err(|e| unreadable(e.to_string()))?;
-        let mask = ProjectionMask::columns(builder.parquet_schema(), COLUMNS);
-        let reader = builder.with_projection(mask).build().map_err(|e| unreadable(e.to_string()))?;
         let number = self.files.len() as u32;
         self.starts.push(self.rows.len() as u32);
-        for batch in reader {
-            let batch = batch.map_err(|e| unreadable(e.to_string()))?;
+        for batch in columns(dataset, &source.path, &COLUMNS).map_err(CatalogueError::Unreadable)? {
             if self.rows.len() + batch.num_rows() > MOST_CALLS {
                 return Err(CatalogueError::TooMany);
             }
-            self.add(&Columns::of(&batch).map_err(unreadable)?, number).map_err(unreadable)?;
+            let wrong = |reason: String| CatalogueError::Unreadable(format!("{}: {reason}", source.path));
+            self.add(&Columns::of(&batch).map_err(wrong)?, number).map_err(wrong)?;
+        }
+        let read = self.rows.len() as u64 - u64::from(self.starts[number as usize]);
+        if read != source.rows {
+            let reason = format!("{}: it has {read} rows, and {} were committed", source.path, source.rows);
+            return Err(CatalogueError::Unreadable(reason));
         }
         self.files.push(source);
         Ok(())
@@ -155,6 +148,11 @@ impl Catalogue {
         }
         Ok(())
     }
+}
+
+fn has_all(now: &[Source], before: &[Source]) -> bool {
+    let has: HashSet<&Source> = now.iter().collect();
+    before.iter().all(|source| has.contains(source))
 }
 
 /// The columns of one batch, as what they are.

@@ -9,7 +9,7 @@ mod load;
 mod rank;
 
 pub use filter::FilterError;
-pub(crate) use filter::{Filter, Mark, PARAMETERS, Sort, in_all};
+pub(crate) use filter::{Filter, Mark, PARAMETERS, Sort};
 pub use load::CatalogueError;
 pub(crate) use load::Source;
 pub(crate) use rank::{Cursor, Page, page};
@@ -173,11 +173,6 @@ impl FromIterator<u32> for RowSet {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-
-    /// The calls of these rows, in no file.
-    pub(crate) fn catalogue(rows: Vec<Row>) -> Catalogue {
-        Catalogue { rows, ..Catalogue::default() }
-    }
 
     /// A call that nothing is known of.
     pub(crate) fn row(id: &str) -> Row {

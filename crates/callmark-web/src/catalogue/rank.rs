@@ -1,6 +1,5 @@
 //! One page of the calls that are asked for, in order: found in one pass over the rows, however far down it lies.
 
-use super::filter::in_all;
 use super::{Catalogue, Filter, Row, RowSet};
 use callmark_query::TrustLimits;
 use std::collections::BinaryHeap;
@@ -50,15 +49,10 @@ pub(crate) fn page(
     after: Option<Cursor>,
     limit: usize,
 ) -> Page {
-    let meets = filter.test(catalogue, limits);
     // The largest of the smallest on top: what is beaten goes.
     let mut best: BinaryHeap<Cursor> = BinaryHeap::with_capacity(limit + 2);
     let mut total = 0;
-    for (number, row) in catalogue.rows.iter().enumerate() {
-        let number = number as u32;
-        if !in_all(sets, number) || !meets(number, row) {
-            continue;
-        }
+    for (number, row) in filter.rows(catalogue, sets, limits) {
         total += 1;
         let place = Cursor { key: filter.sort.key(row), row: number };
         if after.is_some_and(|after| place <= after) {

@@ -1,14 +1,13 @@
 //! A call: what was said, with the sound; and beside it what was found, for a reviewer to judge.
 
 use super::layout::page;
-use super::queue::read_filter;
 use super::timeline::timeline;
 use super::{review, talk};
 use crate::access::Caller;
 use crate::app::App;
 use crate::audio::{AudioError, STEPS};
 use crate::calls::without_personal;
-use crate::catalogue::{self, Cursor, Row};
+use crate::catalogue::{self, Cursor, Filter, Row};
 use crate::error::WebError;
 use crate::norms::{MEASURES, Norms, shown};
 use crate::reviews::{Comment, Dispute, Judgement, Role};
@@ -16,9 +15,11 @@ use crate::text;
 use axum::extract::{Path, Query, Request, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use callmark_store::json::call_rows;
 use callmark_types::{CallRecord, EventKind, ScoredCall, Speaker, Turn};
 use maud::{Markup, html};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use tower::ServiceExt as _;
@@ -45,10 +46,15 @@ impl Place {
     }
 }
 
+/// A row of `calls` by column.
+pub(crate) type Columns = Map<String, Value>;
+
 /// All that a page about one call shows.
 pub(crate) struct Opened {
     pub(crate) row: Row,
     pub(crate) call: ScoredCall,
+    /// Its row of `calls`, by column; without those that are null.
+    pub(crate) columns: Columns,
     /// What this caller may see of what was said.
     pub(crate) judgements: Vec<Judgement>,
     /// Whether others' judgements are hidden from them.
@@ -78,7 +84,9 @@ impl Opened {
             comments.retain(|comment| comment.author == caller.user.name);
             disputes.retain(|dispute| dispute.raised_by == caller.user.name);
         }
-        Ok(Self { row, call, judgements, blind, comments, disputes })
+        let rows = call_rows(&[&call]).map_err(|e| WebError::Internal(e.to_string()))?;
+        let columns = rows.into_iter().next().unwrap_or_default();
+        Ok(Self { row, call, columns, judgements, blind, comments, disputes })
     }
 }
 
@@ -112,7 +120,7 @@ pub(crate) async fn call_page(
             section.transcript aria-label="Transcript" {
                 h2 { "Transcript" }
                 (transcript(&opened.call))
-                (measures(&opened.call.record, &app.norms()))
+                (measures(&opened.columns, &app.norms()))
                 (lineage(&opened.call.record))
             }
             div.side {
@@ -132,10 +140,8 @@ pub(crate) async fn next_call(
     row: &Row,
     queue: &str,
 ) -> Result<Option<String>, WebError> {
-    let parameters: Vec<(String, String)> =
-        form_urlencoded::parse(queue.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
     // A list that cannot be read has no next call; the call itself is there.
-    let Ok(filter) = read_filter(&parameters) else { return Ok(None) };
+    let Ok(filter) = Filter::parse_query(queue) else { return Ok(None) };
     let catalogue = app.catalogue();
     let Some((number, _)) = catalogue.find(&row.id) else { return Ok(None) };
     let sets = app.sets(&catalogue, &filter, &caller.user).await?;
@@ -257,10 +263,11 @@ fn words(turn: &Turn) -> Markup {
     }
 }
 
-fn measures(record: &CallRecord, norms: &Norms) -> Markup {
+fn measures(columns: &Columns, norms: &Norms) -> Markup {
+    let value = |column: &str| columns.get(column)?.as_f64();
     let rows: Vec<_> = MEASURES
         .into_iter()
-        .filter_map(|(column, name, unit)| Some((name, unit, value(record, column)?, norms.get(column))))
+        .filter_map(|(column, name, unit)| Some((name, unit, value(column)?, norms.get(column))))
         .collect();
     if rows.is_empty() {
         return html! {};
@@ -282,33 +289,6 @@ fn measures(record: &CallRecord, norms: &Norms) -> Markup {
                 }
             } }
         }
-    }
-}
-
-/// The value of a measure of this call.
-fn value(record: &CallRecord, column: &str) -> Option<f64> {
-    let ms = |value: Option<callmark_types::Millis>| value.map(|ms| ms.0 as f64);
-    let (talk, access) = (&record.conversation, &record.human_access);
-    match column {
-        "total_conversation_duration_ms" => ms(record.audio.total_conversation_duration),
-        "resolution_time_ms" => ms(record.resolution.resolution_time),
-        "talk_time_customer_ms" => ms(talk.customer.talk_time),
-        "talk_time_agent_ms" => ms(talk.agent.talk_time),
-        "non_talk_time_total_ms" => ms(talk.non_talk_time_total),
-        "overlap_time_ms" => ms(talk.overlap_time),
-        "hold_time_ms" => ms(talk.hold_time),
-        "queue_time_ms" => ms(talk.queue_time),
-        "time_to_human_ms" => ms(access.time_to_human),
-        "greeting_time_agent_ms" => ms(talk.greeting_time_agent),
-        "interruptions_agent_count" => talk.agent.interruptions_count.map(f64::from),
-        "interruptions_customer_count" => talk.customer.interruptions_count.map(f64::from),
-        "talk_speed_agent_wpm" => talk.agent.talk_speed_wpm,
-        "talk_speed_customer_wpm" => talk.customer.talk_speed_wpm,
-        "response_time_average_agent_ms" => ms(talk.agent.response_time_average),
-        "sentiment_overall_score_customer" => record.sentiment.customer.overall,
-        "sentiment_end_score_customer" => record.sentiment.customer.end,
-        "asr_confidence" => record.trust.asr_confidence,
-        _ => None,
     }
 }
 

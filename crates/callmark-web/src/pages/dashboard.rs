@@ -6,20 +6,21 @@ use super::queue::{Parameters, read_filter};
 use super::svg::{Bar, Line, bars, lines};
 use crate::access::Caller;
 use crate::app::App;
-use crate::catalogue::{Catalogue, Filter, Names, Row, in_all};
+use crate::catalogue::{Filter, Names, Row};
 use crate::error::WebError;
 use crate::report::{Report, Reports};
 use crate::text;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use callmark_compare::stats::proportion::wilson;
 use callmark_types::{Handler, Outcome};
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Quantile of the normal distribution for intervals of 95 %.
-const Z: f64 = 1.959_963_985;
+/// Level of intervals.
+const LEVEL: f64 = 0.95;
 /// Segments that are shown.
 const MOST_SEGMENTS: usize = 12;
 /// Weeks that are shown, the newest.
@@ -43,16 +44,9 @@ impl Share {
         self.met as f64 / self.of.max(1) as f64
     }
 
-    /// Wilson's interval (Wilson 1927).
+    /// Wilson's interval; everything where there are no calls.
     fn interval(self) -> (f64, f64) {
-        let (n, p) = (self.of as f64, self.value());
-        if self.of == 0 {
-            return (0.0, 1.0);
-        }
-        let z2 = Z * Z;
-        let middle = (p + z2 / (2.0 * n)) / (1.0 + z2 / n);
-        let half = Z / (1.0 + z2 / n) * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
-        ((middle - half).max(0.0), (middle + half).min(1.0))
+        wilson(self.met as f64, self.of as f64, LEVEL).map_or((0.0, 1.0), |share| (share.low, share.high))
     }
 
     fn shown(self) -> String {
@@ -111,13 +105,9 @@ struct Groups {
     outcomes: BTreeMap<&'static str, usize>,
 }
 
-fn groups(
-    catalogue: &Catalogue,
-    rows: impl Iterator<Item = u32>,
-    limits: callmark_query::TrustLimits,
-) -> Groups {
+fn groups<'a>(rows: impl Iterator<Item = &'a Row>, limits: callmark_query::TrustLimits) -> Groups {
     let mut groups = Groups::default();
-    for row in rows.filter_map(|row| catalogue.rows.get(row as usize)) {
+    for row in rows {
         groups.all.add(row, limits);
         groups.by_handler.entry(row.first.map_or("", Handler::as_str)).or_default().add(row, limits);
         groups.by_issue.entry(row.issue).or_default().add(row, limits);
@@ -142,10 +132,7 @@ pub(crate) async fn dashboard_page(
     let sets = app.sets(&catalogue, &filter, &caller.user).await?;
     let (of, limits, asked) = (Arc::clone(&catalogue), app.options.limits, filter.clone());
     let made = tokio::task::spawn_blocking(move || {
-        let meets = asked.test(&of, limits);
-        let rows = of.rows.iter().enumerate().map(|(number, row)| (number as u32, row));
-        let rows = rows.filter(|(number, row)| in_all(&sets, *number) && meets(*number, row));
-        groups(&of, rows.map(|(number, _)| number), limits)
+        groups(asked.rows(&of, &sets, limits).map(|(_, row)| row), limits)
     });
     let groups = made.await.map_err(|e| WebError::Internal(e.to_string()))?;
     let done = app.reviews.done_calls(None).await?.len();
@@ -459,7 +446,7 @@ mod tests {
 
     #[test]
     fn groups_count_every_call_once() {
-        let rows = vec![
+        let rows = [
             Row {
                 first: Some(Handler::Ai),
                 started_ms: Some(0),
@@ -475,8 +462,7 @@ mod tests {
             },
             row("c"),
         ];
-        let catalogue = crate::catalogue::tests::catalogue(rows);
-        let groups = groups(&catalogue, 0..3, callmark_query::TrustLimits::default());
+        let groups = groups(rows.iter(), callmark_query::TrustLimits::default());
         assert_eq!(groups.all.calls, 3);
         assert_eq!((groups.all.ai, groups.all.honoured), (Share { of: 2, met: 1 }, Share { of: 1, met: 0 }));
         // Thursday and the Tuesday after it are in two weeks.

@@ -16,7 +16,7 @@ mod timeline;
 pub(crate) use call::{Opened, audio_of};
 pub(crate) use judging::store;
 pub(crate) use layout::error_page;
-pub(crate) use samples::draw as draw_of;
+pub(crate) use samples::{WantedSample, draw};
 
 use crate::app::App;
 use axum::Router;
@@ -34,7 +34,6 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/audit", get(account::audit_page))
         .route("/calls", get(queue::queue_page))
         .route("/calls.csv", get(queue::calls_csv))
-        .route("/status", get(queue::status))
         .route("/views", post(queue::save_view))
         .route("/views/delete", post(queue::delete_view))
         .route("/calls/{id}", get(call::call_page))

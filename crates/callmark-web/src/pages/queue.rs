@@ -7,13 +7,11 @@ use crate::catalogue::{self, Catalogue, Cursor, Filter, NONE, Page, Row, Sort};
 use crate::error::WebError;
 use crate::reviews::{Role, SavedView};
 use crate::text;
-use axum::Json;
 use axum::body::{Body, Bytes};
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use maud::{Markup, html};
-use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Write as _;
@@ -66,7 +64,7 @@ pub(crate) async fn queue_page(
 
 /// What the page's script looks at to tell of new calls; and what is wrong.
 fn new_calls(app: &App, catalogue: &Catalogue) -> Markup {
-    let (indexed, all) = (app.indexed() as usize, catalogue.rows.len());
+    let (indexed, all) = (app.search.calls(), catalogue.rows.len());
     html! {
         div id="new-calls" data-calls=(all) {}
         @if let Some(trouble) = app.trouble() { p.error role="alert" { (trouble) } }
@@ -322,20 +320,9 @@ fn request(row: &Row) -> Markup {
     }
 }
 
-/// What the page's script asks for now and then.
-pub(crate) async fn status(State(app): State<Arc<App>>, _caller: Caller) -> Json<Value> {
-    Json(json!({
-        "calls": app.catalogue().rows.len(),
-        "searchable": app.indexed(),
-        "trouble": app.trouble(),
-    }))
-}
-
 pub(crate) async fn save_view(State(app): State<Arc<App>>, posted: Posted) -> Result<Redirect, WebError> {
     let query = posted.fields.get("query");
-    let parameters: Vec<(String, String)> =
-        form_urlencoded::parse(query.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-    let filter = read_filter(&parameters)?;
+    let filter = Filter::parse_query(query)?;
     app.reviews.save_view(&posted.caller.user, posted.fields.get("name"), &filter.query()).await?;
     Ok(Redirect::to(&format!("/calls?{}", filter.query())))
 }

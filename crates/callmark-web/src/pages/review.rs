@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::reviews::{Judgement, Question, Role, Verdict, standing};
 use crate::scorecard::Scorecard;
 use crate::text;
-use callmark_types::{ScoredCall, Speaker};
+use callmark_types::Speaker;
 use maud::{Markup, html};
 use std::collections::BTreeMap;
 
@@ -17,32 +17,65 @@ const OUTCOMES: [&str; 6] =
 const SPEAKERS: [Speaker; 5] =
     [Speaker::Customer, Speaker::AiAgent, Speaker::HumanAgent, Speaker::Ivr, Speaker::Unknown];
 
+/// Who looks at which call, and from where: what every form on it needs.
+struct Desk<'a> {
+    caller: &'a Caller,
+    /// The address of the call.
+    address: String,
+    /// The address of the queue that it was opened from.
+    queue: &'a str,
+    /// The newest judgement of each person on each part.
+    standing: Vec<&'a Judgement>,
+    may_judge: bool,
+}
+
+impl<'a> Desk<'a> {
+    /// What the caller says of a part.
+    fn own(&self, question: Question, subject: &str) -> Option<&'a Judgement> {
+        self.said(question, subject).find(|j| j.reviewer == self.caller.user.name)
+    }
+
+    /// What others say of it.
+    fn others(&self, question: Question, subject: &str) -> Vec<&'a Judgement> {
+        self.said(question, subject).filter(|j| j.reviewer != self.caller.user.name).collect()
+    }
+
+    fn said(&self, question: Question, subject: &str) -> impl Iterator<Item = &'a Judgement> {
+        self.standing.iter().copied().filter(move |j| j.question == question && j.subject == subject)
+    }
+
+    /// The fields that every form has.
+    fn fields(&self) -> Markup {
+        html! {
+            (csrf(self.caller))
+            input type="hidden" name="queue" value=(self.queue);
+        }
+    }
+}
+
 /// The part of the page that is made anew after each judgement.
 pub(crate) fn panel(app: &App, caller: &Caller, opened: &Opened, queue: &str, next: Option<&str>) -> Markup {
-    let standing = standing(&opened.judgements);
-    let may = caller.user.role >= Role::Reviewer;
-    let address = format!("/calls/{}", text::percent_encode(opened.call.record.call_id.as_str()));
-    let own = |question: Question, subject: &str| {
-        standing
-            .iter()
-            .copied()
-            .find(|j| j.reviewer == caller.user.name && j.question == question && j.subject == subject)
+    let desk = Desk {
+        caller,
+        address: format!("/calls/{}", text::percent_encode(opened.call.record.call_id.as_str())),
+        queue,
+        standing: standing(&opened.judgements),
+        may_judge: caller.user.role >= Role::Reviewer,
     };
-    let is_done = own(Question::Done, "").is_some();
+    let is_done = desk.own(Question::Done, "").is_some();
     html! {
         section.card aria-label="Review" {
             h2 { "Review" }
             @if opened.blind { p.note { "A blind review: what others say shows when you are done." } }
             ul.findings {
                 @for finding in findings(&opened.call) {
-                    (finding_item(caller, &address, queue, &finding, own(finding.question, &finding.subject), &others(&standing, caller, &finding), may))
+                    (finding_item(&desk, &finding))
                 }
             }
-            (missed(caller, &address, queue, opened, &standing, may))
-            @if may {
-                form.done data-fetch method="post" action={ (address) "/done" } {
-                    (csrf(caller))
-                    input type="hidden" name="queue" value=(queue);
+            (missed(&desk, opened))
+            @if desk.may_judge {
+                form.done data-fetch method="post" action={ (desk.address) "/done" } {
+                    (desk.fields())
                     @if is_done {
                         p { span.chip.good { "done" } " " button.quiet name="undo" value="1" { "Go on reviewing" } }
                     } @else {
@@ -51,28 +84,13 @@ pub(crate) fn panel(app: &App, caller: &Caller, opened: &Opened, queue: &str, ne
                 }
             }
         }
-        @for card in &app.cards { (scorecard(caller, &address, queue, card, &opened.call, &standing, may)) }
+        @for card in &app.cards { (scorecard(&desk, card, opened)) }
         (history(&opened.judgements))
     }
 }
 
-fn others<'a>(standing: &[&'a Judgement], caller: &Caller, finding: &Finding<'_>) -> Vec<&'a Judgement> {
-    let same = |j: &&&Judgement| {
-        j.reviewer != caller.user.name && j.question == finding.question && j.subject == finding.subject
-    };
-    standing.iter().filter(same).copied().collect()
-}
-
-#[allow(clippy::too_many_arguments, reason = "one item of a list, made in one place")]
-fn finding_item(
-    caller: &Caller,
-    address: &str,
-    queue: &str,
-    finding: &Finding<'_>,
-    own: Option<&Judgement>,
-    others: &[&Judgement],
-    may: bool,
-) -> Markup {
+fn finding_item(desk: &Desk<'_>, finding: &Finding<'_>) -> Markup {
+    let own = desk.own(finding.question, &finding.subject);
     let id = format!("f-{}-{}", finding.question.as_str(), finding.subject);
     let state = own.map(|judgement| judgement.verdict.as_str());
     html! {
@@ -83,11 +101,10 @@ fn finding_item(
             }
             (evidence(&finding.evidence))
             @if let Some(note) = own.and_then(|judgement| judgement.note.as_ref()) { p.muted { "— " (note) } }
-            @for other in others { p.muted { (other.reviewer) ": " (verdict(other)) @if let Some(note) = &other.note { " — " (note) } } }
-            @if may {
-                form.row data-fetch method="post" action={ (address) "/judge" } {
-                    (csrf(caller))
-                    input type="hidden" name="queue" value=(queue);
+            @for other in desk.others(finding.question, &finding.subject) { p.muted { (other.reviewer) ": " (verdict(other)) @if let Some(note) = &other.note { " — " (note) } } }
+            @if desk.may_judge {
+                form.row data-fetch method="post" action={ (desk.address) "/judge" } {
+                    (desk.fields())
                     input type="hidden" name="question" value=(finding.question.as_str());
                     input type="hidden" name="subject" value=(finding.subject);
                     @if own.is_some() {
@@ -177,18 +194,10 @@ fn evidence(evidence: &Evidence<'_>) -> Markup {
 }
 
 /// What was not found: on words that are marked in the transcript.
-fn missed(
-    caller: &Caller,
-    address: &str,
-    queue: &str,
-    opened: &Opened,
-    standing: &[&Judgement],
-    may: bool,
-) -> Markup {
-    let of_turns: Vec<&&Judgement> = standing
-        .iter()
-        .filter(|j| matches!(j.question, Question::Missed | Question::Speaker | Question::Words))
-        .collect();
+fn missed(desk: &Desk<'_>, opened: &Opened) -> Markup {
+    let is_of_turn =
+        |j: &&&Judgement| matches!(j.question, Question::Missed | Question::Speaker | Question::Words);
+    let of_turns: Vec<&&Judgement> = desk.standing.iter().filter(is_of_turn).collect();
     let turns = opened.call.turns.len();
     html! {
         @if !of_turns.is_empty() {
@@ -205,10 +214,9 @@ fn missed(
                         }
                         @if let Some(note) = &judgement.note { " — " (note) }
                         span.muted { " " (judgement.reviewer) }
-                        @if may && judgement.reviewer == caller.user.name {
-                            form.inline data-fetch method="post" action={ (address) "/judge" } {
-                                (csrf(caller))
-                                input type="hidden" name="queue" value=(queue);
+                        @if desk.may_judge && judgement.reviewer == desk.caller.user.name {
+                            form.inline data-fetch method="post" action={ (desk.address) "/judge" } {
+                                (desk.fields())
                                 input type="hidden" name="question" value=(judgement.question.as_str());
                                 input type="hidden" name="subject" value=(judgement.subject);
                                 button.quiet name="verdict" value="withdraw" { "Take back" }
@@ -218,12 +226,11 @@ fn missed(
                 }
             }
         }
-        @if may && turns > 0 {
+        @if desk.may_judge && turns > 0 {
             details.missed id="missed" {
                 summary { "Add or correct something in the transcript" }
-                form.stack data-fetch method="post" action={ (address) "/judge" } id="missed-form" {
-                    (csrf(caller))
-                    input type="hidden" name="queue" value=(queue);
+                form.stack data-fetch method="post" action={ (desk.address) "/judge" } id="missed-form" {
+                    (desk.fields())
                     input type="hidden" name="verdict" value="correct";
                     input type="hidden" name="words" id="missed-words";
                     p.muted id="missed-quote" { "Select words in the transcript, press “Mark” at a turn, or give its number." }
@@ -256,16 +263,9 @@ fn answers(card: &Scorecard, standing: &[&Judgement], reviewer: &str) -> BTreeMa
     own.filter_map(|j| Some((j.subject.strip_prefix(&prefix)?.to_owned(), j.value.clone()?))).collect()
 }
 
-fn scorecard(
-    caller: &Caller,
-    address: &str,
-    queue: &str,
-    card: &Scorecard,
-    call: &ScoredCall,
-    standing: &[&Judgement],
-    may: bool,
-) -> Markup {
-    let given = answers(card, standing, &caller.user.name);
+fn scorecard(desk: &Desk<'_>, card: &Scorecard, opened: &Opened) -> Markup {
+    let standing = &desk.standing;
+    let given = answers(card, standing, &desk.caller.user.name);
     let mut reviewers: Vec<&str> =
         standing.iter().filter(|j| j.question == Question::Scorecard).map(|j| j.reviewer.as_str()).collect();
     reviewers.sort_unstable();
@@ -282,15 +282,14 @@ fn scorecard(
                     @if points.unanswered > 0 { span.muted { " " (points.unanswered) " not answered" } }
                 }
             }
-            @if may {
-                form.stack data-fetch method="post" action={ (address) "/scorecard" } {
-                    (csrf(caller))
-                    input type="hidden" name="queue" value=(queue);
+            @if desk.may_judge {
+                form.stack data-fetch method="post" action={ (desk.address) "/scorecard" } {
+                    (desk.fields())
                     input type="hidden" name="card" value=(card.name);
                     @for section in &card.sections {
                         h3 { (section.title) }
                         @for item in &section.items {
-                            @let filled = item.prefill.as_ref().and_then(|prefill| prefill.fill(call));
+                            @let filled = item.prefill.as_ref().and_then(|prefill| prefill.fill(&opened.columns, &opened.call.events));
                             @let chosen = given.get(&item.id).map(String::as_str).or(filled.as_ref().map(|f| f.answer));
                             fieldset {
                                 legend { (item.text) @if item.auto_fail { " " span.chip.warn { "a no fails the call" } } }

@@ -5,9 +5,9 @@ use super::queue::{Parameters, read_filter};
 use crate::access::{Caller, Posted};
 use crate::agreement::{SCORES, agreements};
 use crate::app::App;
-use crate::catalogue::Row;
+use crate::catalogue::{Filter, Row};
 use crate::error::WebError;
-use crate::reviews::{NewSample, Role, SampleKind, User, random_token};
+use crate::reviews::{MOST_SAMPLE_CALLS, NewSample, Role, SampleKind, User, random_token};
 use crate::text;
 use axum::extract::{Query, State};
 use axum::response::{Html, Redirect};
@@ -93,44 +93,43 @@ pub(crate) async fn draw_sample(State(app): State<Arc<App>>, posted: Posted) -> 
     caller.may(Role::Lead)?;
     let kind = SampleKind::parse(fields.get("kind"))
         .ok_or_else(|| WebError::BadRequest("kind: use one of the list".to_owned()))?;
-    let names: Vec<&str> = fields.all("reviewer").collect();
-    draw(
-        &app,
-        &caller,
-        fields.get("name"),
+    let size = fields.get("size").trim().parse().map_err(|_| WebError::BadRequest(SIZE.to_owned()))?;
+    let wanted = WantedSample {
+        name: fields.get("name"),
         kind,
-        fields.get("query"),
-        fields.get("size"),
-        &names,
-        fields.some("blind").is_some(),
-    )
-    .await?;
+        query: fields.get("query"),
+        size,
+        reviewers: fields.all("reviewer").collect(),
+        blind: fields.some("blind").is_some(),
+    };
+    draw(&app, &caller, &wanted).await?;
     Ok(Redirect::to("/samples"))
 }
 
+/// What is said of a size that is none.
+const SIZE: &str = "size: use a number from 1 to 10000";
+
+/// A sample as it is asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct WantedSample<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: SampleKind,
+    /// The address of the calls that it is drawn from.
+    pub(crate) query: &'a str,
+    pub(crate) size: usize,
+    /// Names of who reviews it.
+    pub(crate) reviewers: Vec<&'a str>,
+    pub(crate) blind: bool,
+}
+
 /// Draws a sample and hands its calls out.
-#[allow(clippy::too_many_arguments, reason = "what a form or a request says, as it says it")]
-pub(crate) async fn draw(
-    app: &App,
-    caller: &Caller,
-    name: &str,
-    kind: SampleKind,
-    query: &str,
-    size: &str,
-    reviewers: &[&str],
-    blind: bool,
-) -> Result<(), WebError> {
-    let size = size
-        .trim()
-        .parse::<usize>()
-        .ok()
-        .filter(|size| (1..=crate::reviews::MOST_SAMPLE_CALLS).contains(size));
-    let size = size.ok_or_else(|| WebError::BadRequest("size: use a number from 1 to 10000".to_owned()))?;
-    let parameters: Vec<(String, String)> =
-        form_urlencoded::parse(query.as_bytes()).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
-    let filter = read_filter(&parameters)?;
+pub(crate) async fn draw(app: &App, caller: &Caller, wanted: &WantedSample<'_>) -> Result<(), WebError> {
+    if !(1..=MOST_SAMPLE_CALLS).contains(&wanted.size) {
+        return Err(WebError::BadRequest(SIZE.to_owned()));
+    }
+    let filter = Filter::parse_query(wanted.query)?;
     let mut people = Vec::new();
-    for name in reviewers {
+    for name in &wanted.reviewers {
         match app.reviews.user_by_name(name).await? {
             Some((user, _)) if user.active && user.role >= Role::Reviewer => people.push(user),
             _ => return Err(WebError::BadRequest("reviewers: name people who may review".to_owned())),
@@ -140,27 +139,20 @@ pub(crate) async fn draw(
     let sets = app.sets(&catalogue, &filter, &caller.user).await?;
     let seed =
         u64::from_str_radix(&random_token()?[..16], 16).map_err(|e| WebError::Internal(e.to_string()))?;
-    let meets = filter.test(&catalogue, app.options.limits);
-    let rows: Vec<(u32, &Row)> = catalogue
-        .rows
-        .iter()
-        .enumerate()
-        .map(|(number, row)| (number as u32, row))
-        .filter(|(number, row)| sets.iter().all(|set| set.contains(*number)) && meets(*number, row))
-        .collect();
-    let picked = crate::reviews::draw(&rows, kind, size, seed);
+    let rows: Vec<(u32, &Row)> = filter.rows(&catalogue, &sets, app.options.limits).collect();
+    let picked = crate::reviews::draw(&rows, wanted.kind, wanted.size, seed);
     let calls: Vec<&str> = picked.iter().map(|row| &*catalogue.rows[*row as usize].id).collect();
     let sample = NewSample {
-        name,
-        kind,
+        name: wanted.name,
+        kind: wanted.kind,
         query: &filter.query(),
-        random: kind.is_random() && filter.is_impartial(),
+        random: wanted.kind.is_random() && filter.is_impartial(),
         reviewers: &people,
-        blind,
+        blind: wanted.blind,
         calls: &calls,
     };
     app.reviews.add_sample(&sample, &caller.user).await?;
-    app.reviews.audit(Some(&caller.user), "sample", None, Some(name)).await?;
+    app.reviews.audit(Some(&caller.user), "sample", None, Some(wanted.name)).await?;
     Ok(())
 }
 

@@ -22,6 +22,8 @@ pub(crate) use samples::{MOST_CALLS as MOST_SAMPLE_CALLS, NewSample, SavedView, 
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
 use sqlx::{AnyPool, Executor as _, Row as _};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -83,12 +85,16 @@ pub struct Reviews {
 }
 
 impl Reviews {
-    /// Opens the database at `url` (`postgres://…`), or a file in `folder`; brings it to this version.
+    /// Opens the database at `url` (`postgres://…`), or a file in `folder`, which is made where there is none; brings it to
+    /// this version.
     ///
     /// # Errors
     /// Where it cannot be reached, or is of a newer version.
     pub async fn open(url: Option<&str>, folder: &Path) -> Result<Self, ReviewError> {
         sqlx::any::install_default_drivers();
+        // Nobody else may read what is kept here.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|e| ReviewError::Database(format!("cannot be kept in {}: {e}", folder.display())))?;
         let is_file = url.is_none();
         let mark = folder.join(ELSEWHERE);
         if is_file && mark.exists() {
@@ -125,7 +131,7 @@ impl Reviews {
         migrated.map_err(|e| ReviewError::Database(format!("cannot be brought to this version: {e}")))?;
         if !is_file {
             // Whoever comes without the URL, to export or to erase, must not take an empty file for the reviews.
-            let marked = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&mark, "PostgreSQL\n"));
+            let marked = std::fs::write(&mark, "PostgreSQL\n");
             marked.map_err(|e| {
                 ReviewError::Database(format!("cannot be noted in {}: {e}", folder.display()))
             })?;

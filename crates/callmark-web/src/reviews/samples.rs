@@ -2,6 +2,7 @@
 
 use super::{Done, ReviewError, Reviews, User, checked, new_id, now_ms, number, text};
 use crate::catalogue::Row;
+use callmark_compare::stats::random::random_bits;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use utoipa::ToSchema;
@@ -10,6 +11,8 @@ use utoipa::ToSchema;
 pub(crate) const MOST_CALLS: usize = 10_000;
 /// Views that one person may save.
 const MOST_VIEWS: i64 = 200;
+/// Stream of random numbers that samples are drawn from.
+const STREAM: u64 = 0x5A;
 /// People who share one sample.
 const MOST_REVIEWERS: usize = 50;
 
@@ -98,7 +101,7 @@ pub(crate) fn draw(rows: &[(u32, &Row)], kind: SampleKind, size: usize, seed: u6
                 SampleKind::WorstFirst => (row.sentiment * 1e4) as i64,
                 SampleKind::LeastSure => -((row.doubt() * 1e6) as i64),
             };
-            (key, chance(seed, u64::from(*number)), *number)
+            (key, random_bits(seed, STREAM, u64::from(*number)), *number)
         })
         .collect();
     keyed.sort_unstable();
@@ -116,14 +119,6 @@ pub(crate) fn draw(rows: &[(u32, &Row)], kind: SampleKind, size: usize, seed: u6
     let in_turn =
         (0..longest).flat_map(|at| strata.values().filter_map(move |stratum| stratum.get(at).copied()));
     in_turn.take(size).collect()
-}
-
-/// A number by chance (SplitMix64, Steele, Lea and Flood 2014).
-fn chance(seed: u64, number: u64) -> u64 {
-    let mut z = seed.wrapping_add(number.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    z ^ (z >> 31)
 }
 
 /// A sample to be stored.

@@ -4,14 +4,12 @@ use crate::cli::{
     AccessMode, ExportReviewsArguments, ReviewStoreArguments, RoleName, ServeArguments, UsersCommand,
 };
 use crate::exit::{Exit, UsageError, say};
-use anyhow::Context;
 use callmark_compare::config::CompareConfig;
 use callmark_query::TrustLimits;
 use callmark_web::{
     Access, Reviews, Role, ServeError, ServeOptions, Server, export_judgements, export_labels,
 };
 use std::io::{BufRead, IsTerminal, Write};
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// Folder of reviews, index and recordings in a dataset; names that begin with `_` are no tables.
@@ -136,8 +134,6 @@ async fn reviews(store: &ReviewStoreArguments, dataset: &Path, must_exist: bool)
         ))
         .into());
     }
-    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder);
-    made.with_context(|| format!("cannot make {}", folder.display()))?;
     Ok(Reviews::open(url.as_deref(), &folder).await?)
 }
 

@@ -9,10 +9,12 @@ use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a server may take to start or to answer.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+/// Pause between two questions.
+const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const PASSWORD: &str = "correct horse battery";
 
 /// A server that is stopped when it is dropped.
@@ -206,4 +208,13 @@ pub(crate) fn with_accounts(folder: &Path) -> (PathBuf, Served) {
 
 pub(crate) fn judgement(question: &str, verdict: &str) -> Value {
     json!({"judgements": [{"question": question, "verdict": verdict}]})
+}
+
+/// Asks again and again, for the server sees by itself what is new, until it is so.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        std::thread::sleep(PAUSE);
+    }
 }
