@@ -12,11 +12,12 @@ import os
 import pathlib
 import pwd
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+from kafka_broker import free_port
 
 PATIENCE_SECONDS = 60
 # PostgreSQL refuses to run as root; the package makes this user.
@@ -28,12 +29,6 @@ def programs():
     if not found:
         sys.exit("error: no PostgreSQL server is installed (Debian package postgresql)")
     return pathlib.Path(found[-1]).parent
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def main():
