@@ -62,11 +62,26 @@ if (audio) {
   audio.addEventListener("timeupdate", follow);
   audio.addEventListener("seeked", follow);
   byId("speed")?.addEventListener("change", (event) => { audio.playbackRate = +event.target.value; });
-  timeline?.addEventListener("click", (event) => {
-    const box = timeline.getBoundingClientRect();
-    seek((event.clientX - box.left) / box.width * timeline.dataset.length);
-  });
 }
+
+// A click on the timeline plays from there; dragging over a part of it marks what is said in it.
+const DRAG_PIXELS = 6;
+const timeAt = (event) => {
+  const box = timeline.getBoundingClientRect();
+  return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width)) * timeline.dataset.length;
+};
+let pressed = null;
+timeline?.addEventListener("pointerdown", (event) => {
+  if (event.button === 0) pressed = event;
+});
+document.addEventListener("pointerup", (event) => {
+  if (!pressed) return;
+  const [from, to] = [timeAt(pressed), timeAt(event)];
+  const dragged = Math.abs(event.clientX - pressed.clientX) >= DRAG_PIXELS;
+  pressed = null;
+  if (dragged) markSpan(Math.min(from, to), Math.max(from, to)); else if (audio) seek(to);
+});
+document.addEventListener("pointercancel", () => { pressed = null; });
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-seek]");
@@ -86,19 +101,22 @@ function step(direction) {
 
 // --- Marking words -------------------------------------------------------------------------------------------------
 
-function fillMissed(turn, first, last, quote) {
-  const form = byId("missed-form");
-  if (!form) return;
+// Marks words `first` to `last` of a turn (counted from 0), and names them in the form.
+function mark(item, first, last) {
+  if (!item || !byId("missed-form")) return;
+  const words = [...item.querySelectorAll(".w")];
+  const marked = words.slice(first, last + 1);
+  document.querySelectorAll(".w.picked").forEach((w) => w.classList.remove("picked"));
+  marked.forEach((w) => w.classList.add("picked"));
   byId("missed").open = true;
-  byId("missed-turn").value = turn;
-  byId("missed-words").value = `${first}-${last}`;
-  byId("missed-quote").textContent = `Turn ${turn}: “${quote}”`;
+  byId("missed-turn").value = item.dataset.turn;
+  byId("missed-first").value = words.length ? first + 1 : "";
+  byId("missed-last").value = words.length ? last + 1 : "";
+  byId("missed-quote").textContent = `Turn ${item.dataset.turn}: “${marked.map((w) => w.textContent).join(" ")}”`;
 }
 
 function pickTurn(item) {
-  if (!item) return;
-  const words = [...item.querySelectorAll(".w")];
-  fillMissed(item.dataset.turn, 0, Math.max(0, words.length - 1), words.map((w) => w.textContent).join(" "));
+  mark(item, 0, Math.max(0, (item?.querySelectorAll(".w").length ?? 0) - 1));
   byId("missed-form")?.querySelector("select[name=missed]").focus();
 }
 
@@ -109,18 +127,33 @@ byId("turns")?.addEventListener("mouseup", () => {
   const picked = [...document.querySelectorAll("#turns .w")].filter((w) => range.intersectsNode(w));
   const item = picked[0]?.closest(".turn");
   const own = picked.filter((w) => w.closest(".turn") === item);
-  if (!own.length) return;
-  document.querySelectorAll(".w.picked").forEach((w) => w.classList.remove("picked"));
-  own.forEach((w) => w.classList.add("picked"));
-  fillMissed(item.dataset.turn, own[0].dataset.w, own.at(-1).dataset.w, own.map((w) => w.textContent).join(" "));
+  if (own.length) mark(item, +own[0].dataset.w, +own.at(-1).dataset.w);
 });
 
-// Words that were marked belong to their turn.
+// A span of the timeline marks what is said in it: of the turn that has most of it.
+function markSpan(from, to) {
+  let best = null;
+  for (const turn of turns) {
+    const inside = turn.words.flatMap((w, at) => (w.start + w.end) / 2 >= from && (w.start + w.end) / 2 <= to ? [at] : []);
+    if (inside.length > (best?.inside.length ?? 0)) best = { turn, inside };
+  }
+  if (!best) { announce("Nobody says anything there"); return; }
+  mark(best.turn.item, best.inside[0], best.inside.at(-1));
+  best.turn.item.scrollIntoView({ block: "nearest" });
+}
+
+// Numbers that are typed mark as well.
 document.addEventListener("input", (event) => {
-  if (event.target.id !== "missed-turn") return;
-  byId("missed-words").value = "";
-  byId("missed-quote").textContent = `Turn ${event.target.value}`;
-  document.querySelectorAll(".w.picked").forEach((w) => w.classList.remove("picked"));
+  if (!["missed-turn", "missed-first", "missed-last"].includes(event.target.id)) return;
+  const item = byId(`t${byId("missed-turn").value}`);
+  if (!item) return;
+  if (event.target.id === "missed-turn") { mark(item, 0, Math.max(0, item.querySelectorAll(".w").length - 1)); return; }
+  const [first, last] = ["missed-first", "missed-last"].map((id) => byId(id).valueAsNumber - 1);
+  if (!(first >= 0 && last >= first)) return;
+  const [typedFirst, typedLast] = [byId("missed-first").value, byId("missed-last").value];
+  mark(item, first, last);
+  byId("missed-first").value = typedFirst;
+  byId("missed-last").value = typedLast;
 });
 
 // --- Forms ---------------------------------------------------------------------------------------------------------
@@ -153,7 +186,7 @@ document.addEventListener("submit", async (event) => {
 });
 
 // What is typed or chosen in the other forms is still there when the part of the page is made anew.
-const WRITTEN = "input:not([type=hidden]), textarea, select, #missed-words";
+const WRITTEN = "input:not([type=hidden]), textarea, select";
 const place = (field) => `${field.closest("[id]:not(input, textarea, select)")?.id} ${field.name} ${field.type === "radio" ? field.value : ""}`;
 
 function written(sent) {

@@ -1,16 +1,16 @@
 //! How far reviewers agree: with each other and with the scores, question by question (Cohen 1960).
 
-use crate::reviews::{Judgement, Question, standing};
+use crate::reviews::{Judgement, Question, Verdict, standing};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Agreement of two on one question.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Agreement {
-    pub(crate) question: &'static str,
+    pub(crate) question: String,
     /// Who, by name; `scores` stands for what was found.
     pub(crate) between: (String, String),
-    /// Calls that both judged.
-    pub(crate) calls: usize,
+    /// What both judged: calls, or findings of one type on all calls.
+    pub(crate) judged: usize,
     pub(crate) agreed: f64,
     /// `None` where one of them always says the same.
     pub(crate) kappa: Option<f64>,
@@ -21,12 +21,8 @@ pub(crate) struct Agreement {
 /// Stands for what was found, beside the names of people.
 pub(crate) const SCORES: &str = "scores";
 
-/// Answers of two to one question on one call, and the call.
+/// Answers of two to one question about one thing, and its call.
 type Pair = (String, String, String);
-
-/// Questions whose answers are compared.
-const COMPARED: [Question; 4] =
-    [Question::Outcome, Question::HumanRequest, Question::Honoured, Question::Sentiment];
 
 /// Agreement of all pairs, on all that was said by whoever is done with a call.
 pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
@@ -34,8 +30,8 @@ pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
     for judgement in all {
         of_call.entry(&judgement.call_id).or_default().push(judgement.clone());
     }
-    // By question and pair: answers of both, and the call.
-    let mut pairs: BTreeMap<(Question, String, String), Vec<Pair>> = BTreeMap::new();
+    // By question, its name and pair: answers of both, and the call.
+    let mut pairs: BTreeMap<(Question, String, String, String), Vec<Pair>> = BTreeMap::new();
     for (call, said) in &of_call {
         // As each saw it alone: what somebody says once they are done may follow what others said.
         let mut finished: BTreeSet<&str> = BTreeSet::new();
@@ -52,50 +48,70 @@ pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
         let standing = standing(&alone);
         let done: BTreeSet<&str> =
             (standing.iter()).filter(|j| j.question == Question::Done).map(|j| j.reviewer.as_str()).collect();
-        for question in COMPARED {
-            let of_question: Vec<&&Judgement> = standing
-                .iter()
-                .filter(|j| j.question == question && done.contains(j.reviewer.as_str()))
-                .collect();
-            let mut answers: BTreeMap<&str, String> = BTreeMap::new();
-            for judgement in &of_question {
-                if let Some(value) = &judgement.value {
-                    answers.insert(&judgement.reviewer, kind(question, value));
-                }
-                if let Some(seen) = &judgement.seen {
-                    answers.insert(SCORES, kind(question, seen));
-                }
+        // What was asked, about which part of the call: who answered what.
+        let mut answers: BTreeMap<(Question, String, &str), BTreeMap<&str, String>> = BTreeMap::new();
+        for judgement in standing.iter().filter(|j| done.contains(j.reviewer.as_str())) {
+            let Some((asked, said, found)) = answer(judgement) else { continue };
+            let answers = answers.entry((judgement.question, asked, judgement.subject.as_str())).or_default();
+            answers.insert(&judgement.reviewer, said);
+            if let Some(found) = found {
+                answers.insert(SCORES, found);
             }
+        }
+        for ((question, asked, _), answers) in answers {
             let names: Vec<&str> = answers.keys().copied().collect();
             for (at, a) in names.iter().enumerate() {
                 for b in &names[at + 1..] {
-                    let key = (question, (*a).to_owned(), (*b).to_owned());
+                    let key = (question, asked.clone(), (*a).to_owned(), (*b).to_owned());
                     let answer = (answers[a].clone(), answers[b].clone(), (*call).to_owned());
                     pairs.entry(key).or_default().push(answer);
                 }
             }
         }
     }
-    let agreement = |((question, a, b), answers): (_, Vec<Pair>)| {
-        let question: Question = question;
+    let agreement = |((_, question, a, b), answers): (_, Vec<Pair>)| {
         let (agreed, kappa) = kappa(&answers.iter().map(|(a, b, _)| (a.as_str(), b.as_str())));
-        Agreement {
-            question: question.as_str(),
-            between: (a, b),
-            calls: answers.len(),
-            agreed,
-            kappa,
-            apart: answers.into_iter().filter(|(a, b, _)| a != b).map(|(_, _, call)| call).collect(),
-        }
+        let mut apart: Vec<String> =
+            answers.iter().filter(|(a, b, _)| a != b).map(|(.., call)| call.clone()).collect();
+        apart.dedup();
+        Agreement { question, between: (a, b), judged: answers.len(), agreed, kappa, apart }
     };
     pairs.into_iter().map(agreement).collect()
 }
 
-/// Sentiment is compared by its sign: two people never give the same number.
-fn kind(question: Question, value: &str) -> String {
-    if question != Question::Sentiment {
-        return value.to_owned();
+/// What a judgement answers: the question as people call it, their answer, and what was found.
+///
+/// Speakers, words and missed findings have no answers to compare: they are told only where they are wrong.
+fn answer(judgement: &Judgement) -> Option<(String, String, Option<String>)> {
+    let name = judgement.question.as_str();
+    let given = |of: fn(&str) -> String| {
+        Some((name.to_owned(), of(judgement.value.as_deref()?), judgement.seen.as_deref().map(of)))
+    };
+    match judgement.question {
+        Question::Outcome | Question::HumanRequest | Question::Honoured => given(str::to_owned),
+        Question::Sentiment => given(sign),
+        Question::ResolvedAtMs => {
+            let (_, said, found) = given(|at| if at == "none" { "no" } else { "yes" }.to_owned())?;
+            Some(("settled".to_owned(), said, found))
+        }
+        Question::Event => {
+            let said = if judgement.verdict == Verdict::Agree { "yes" } else { "no" };
+            Some((
+                format!("finding: {}", judgement.seen.as_deref()?),
+                said.to_owned(),
+                Some("yes".to_owned()),
+            ))
+        }
+        Question::Scorecard => {
+            let (_, said, found) = given(str::to_owned)?;
+            Some((format!("scorecard: {}", judgement.subject), said, found))
+        }
+        Question::Speaker | Question::Words | Question::Missed | Question::Done => None,
     }
+}
+
+/// Sentiment is compared by its sign: two people never give the same number.
+fn sign(value: &str) -> String {
     let score = value.parse::<f64>().unwrap_or(0.0);
     if score >= 0.5 {
         "good"
@@ -142,9 +158,61 @@ mod tests {
 
     #[test]
     fn signs_of_sentiment_are_compared() {
-        assert_eq!(
-            ["-0.5", "0.4", "3", "none"].map(|v| kind(Question::Sentiment, v)),
-            ["bad", "neither", "good", "neither"]
+        assert_eq!(["-0.5", "0.4", "3", "none"].map(sign), ["bad", "neither", "good", "neither"]);
+    }
+
+    #[test]
+    fn every_question_that_both_answered_is_compared() {
+        let mut at = 0;
+        let mut said = |call: &str, who: &str, question, subject: &str, verdict, value: &str, seen: &str| {
+            at += 1;
+            let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+            Judgement {
+                judgement_id: format!("{at:04}"),
+                call_id: call.into(),
+                reviewer: who.into(),
+                at_ms: at,
+                question,
+                subject: subject.into(),
+                verdict,
+                value: text(value),
+                seen: text(seen),
+                seen_rules: String::new(),
+                seen_version: String::new(),
+                note: None,
+            }
+        };
+        let mut all = Vec::new();
+        for (call, other) in [("a", "no"), ("b", "yes")] {
+            for (who, item) in [("ann", "yes"), ("bo", other)] {
+                let verdict = if item == "yes" { Verdict::Agree } else { Verdict::Correct };
+                all.push(said(call, who, Question::Scorecard, "service@1/greets", verdict, item, "yes"));
+                all.push(said(call, who, Question::Event, "3", verdict, "", "human_request"));
+                all.push(said(
+                    call,
+                    who,
+                    Question::ResolvedAtMs,
+                    "",
+                    verdict,
+                    if item == "yes" { "9000" } else { "none" },
+                    "8000",
+                ));
+                all.push(said(call, who, Question::Speaker, "1", Verdict::Correct, "customer", "unknown"));
+                all.push(said(call, who, Question::Done, "", Verdict::Agree, "", ""));
+            }
+        }
+        let found = agreements(&all);
+        let of = |a: &str, b: &str| -> Vec<(&str, usize, f64, usize)> {
+            let those = found.iter().filter(|f| f.between.0 == a && f.between.1 == b);
+            those.map(|f| (f.question.as_str(), f.judged, f.agreed, f.apart.len())).collect()
+        };
+        let half =
+            ["settled", "finding: human_request", "scorecard: service@1/greets"].map(|q| (q, 2, 0.5, 1));
+        assert_eq!((of("ann", "bo"), of("bo", SCORES)), (half.to_vec(), half.to_vec()));
+        assert!(
+            of("ann", SCORES)
+                .iter()
+                .all(|(_, judged, agreed, apart)| (*judged, *agreed, *apart) == (2, 1.0, 0))
         );
     }
 }

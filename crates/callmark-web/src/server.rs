@@ -13,8 +13,9 @@ use axum::routing::get;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -22,6 +23,8 @@ use tower::ServiceExt as _;
 
 /// Connections at the same time; further ones wait to be taken.
 const MOST_CONNECTIONS: usize = 512;
+/// Connections of one address at the same time, this machine and proxies apart; further ones are closed at once.
+const MOST_OF_ADDRESS: usize = 64;
 /// The head of a request has to be there after this; an idle connection is closed after it.
 const HEAD_WITHIN: Duration = Duration::from_secs(15);
 /// Pause where the system gives no connection: nothing tells when it will again.
@@ -79,8 +82,10 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { app, listener } = self;
         let beside = tokio::spawn(Arc::clone(&app).keep_up());
+        let proxies = app.options.proxies.clone();
         let router = router(app);
         let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        let of_address = Arc::new(OfAddress::default());
         let graceful = GracefulShutdown::new();
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -99,6 +104,12 @@ impl Server {
                 },
                 () = &mut stop => break,
             };
+            let address = peer.ip().to_canonical();
+            let is_shared = address.is_loopback() || proxies.contains(&address);
+            let place = (!is_shared).then(|| OfAddress::take(&of_address, address));
+            if matches!(place, Some(None)) {
+                continue;
+            }
             // An answer is often two small pieces. Without it each waits for the other side.
             let _ = stream.set_nodelay(true);
             let service =
@@ -115,11 +126,50 @@ impl Server {
             tokio::spawn(async move {
                 // How a connection ends is its peer's business.
                 let _ = tokio::time::timeout(LONGEST_CONNECTION, watched).await;
-                drop(permit);
+                drop((permit, place));
             });
         }
         beside.abort();
         let _ = tokio::time::timeout(STOP_WITHIN, graceful.shutdown()).await;
+    }
+}
+
+/// Connections that each address has.
+#[derive(Debug, Default)]
+struct OfAddress(Mutex<HashMap<IpAddr, usize>>);
+
+/// One of them, until it is dropped.
+struct Place {
+    of: Arc<OfAddress>,
+    address: IpAddr,
+}
+
+impl OfAddress {
+    /// A connection for this address, where it has not too many.
+    fn take(of: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut taken = of.lock();
+        let count = taken.entry(address).or_default();
+        if *count >= MOST_OF_ADDRESS {
+            return None;
+        }
+        *count += 1;
+        Some(Place { of: Arc::clone(of), address })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = self.of.lock();
+        if let Some(count) = taken.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                taken.remove(&self.address);
+            }
+        }
     }
 }
 
@@ -175,4 +225,23 @@ async fn finish(uri: Uri, method: Method, request: Request, next: Next) -> Respo
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_so_many_connections_and_no_more() {
+        let all = Arc::new(OfAddress::default());
+        let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let mut places: Vec<Place> =
+            (0..MOST_OF_ADDRESS).filter_map(|_| OfAddress::take(&all, one)).collect();
+        assert_eq!(places.len(), MOST_OF_ADDRESS);
+        assert!(OfAddress::take(&all, one).is_none() && OfAddress::take(&all, other).is_some());
+        places.pop();
+        assert!(OfAddress::take(&all, one).is_some());
+        drop(places);
+        assert!(all.lock().is_empty());
+    }
 }

@@ -273,6 +273,43 @@ fn a_command_killed_at_any_step_is_finished_by_the_same_command() {
 }
 
 #[test]
+fn calls_that_are_too_old_go_and_those_without_a_time_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp::now().epoch_millis();
+    let line = |id: &str, days_ago: Option<i64>| {
+        let turns = serde_json::json!([{"speaker": "agent", "text": "Hello."}, {"speaker": "customer", "text": "Hello."}]);
+        let started =
+            days_ago.map(|days| Timestamp::from_epoch_millis(now - days * 86_400_000).unwrap().to_string());
+        match started {
+            Some(at) => serde_json::json!({"call_id": id, "started_at": at, "turns": turns}),
+            None => serde_json::json!({"call_id": id, "turns": turns}),
+        }
+        .to_string()
+    };
+    let lines = [line("call-old", Some(41)), line("call-new", Some(39)), line("call-timeless", None)];
+    let chats = write(folder.path(), "in/chats.jsonl", lines.join("\n"));
+    let out = folder.path().join("dataset");
+    let dir = out.to_str().unwrap();
+    assert_eq!(callmark(&["score", chats.to_str().unwrap(), "--out", dir]).code, 0);
+    let erase = |days: &str| callmark(&["erase", dir, "--older-than-days", days, "--yes"]);
+    let none = erase("42");
+    assert!(none.code == 0 && none.stderr.contains("no call is so old"), "{}", none.stderr);
+    let ran = erase("40");
+    // The line of the file it came from is left, and told.
+    assert_eq!(ran.code, 1, "{}", ran.stderr);
+    assert!(
+        ran.stdout.contains("1 calls are erased") && ran.stdout.contains("1 calls have no started_at"),
+        "{}",
+        ran.stdout
+    );
+    assert!(!holds(&out, "call-old"));
+    let left = sql(&out, "select call_id from calls order by call_id");
+    let left: Vec<&str> = left.iter().filter_map(|row| row["call_id"].as_str()).collect();
+    assert_eq!(left, ["call-new", "call-timeless"]);
+    assert_eq!(erase("0").code, 2);
+}
+
+#[test]
 fn wrong_usage_is_told_without_repeating_ids() {
     let folder = tempfile::tempdir().unwrap();
     let (_, out) = scored(folder.path());

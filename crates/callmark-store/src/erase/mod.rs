@@ -53,16 +53,18 @@ use crate::lock::WriterLock;
 use crate::place::{Backend, Location};
 use crate::recovery;
 use crate::stream;
-use callmark_types::CallId;
+use callmark_types::{CallId, Timestamp};
 use std::collections::BTreeSet;
 
-/// Which calls go: those of the customers, and those named.
+/// Which calls go: those of the customers, those named, and those that are too old.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Values of `calls.customer_key`.
     pub customer_keys: BTreeSet<String>,
     /// Ids of calls.
     pub call_ids: BTreeSet<CallId>,
+    /// Calls that started before this go, and dead letters that were first seen before it. What has no time stays.
+    pub before: Option<Timestamp>,
 }
 
 /// Rows of each table.
@@ -104,6 +106,8 @@ pub struct Erased {
     pub unknown_customers: u64,
     /// Calls named that an earlier erasure took away.
     pub erased_before: u64,
+    /// Calls whose age nobody knows, where age was asked for.
+    pub without_time: u64,
     /// An earlier erasure was cut short; it is finished first.
     pub finished_earlier: bool,
 }

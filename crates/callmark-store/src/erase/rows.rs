@@ -2,9 +2,9 @@
 
 use crate::error::StoreError;
 use crate::writer;
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, PrimitiveArray, RecordBatch, StringArray};
 use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, Int64Type, TimeUnit};
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::arrow::{ARROW_SCHEMA_META_KEY, ArrowWriter, ProjectionMask};
 use parquet::errors::ParquetError;
@@ -21,6 +21,8 @@ pub(super) struct Caller {
     pub(super) call_id: String,
     pub(super) customer_key: Option<String>,
     pub(super) source_uri: Option<String>,
+    /// ms since 1970 UTC.
+    pub(super) started_ms: Option<i64>,
 }
 
 /// Reads `columns` of the file at `path`; all where none are named.
@@ -46,16 +48,22 @@ pub(super) fn has_call_ids(path: &Path) -> Result<bool, StoreError> {
 
 /// Tells of every row of a file of `calls`, in order.
 pub(super) fn for_each_caller(path: &Path, mut tell: impl FnMut(Caller)) -> Result<(), StoreError> {
-    for batch in read(path, &[CALL_ID, "customer_key", "source_uri"])? {
+    for batch in read(path, &[CALL_ID, "customer_key", "source_uri", "started_at"])? {
         let batch = batch.map_err(|e| StoreError::parquet("read", path, e.into()))?;
         let (ids, customers) = (column(&batch, CALL_ID), column(&batch, "customer_key"));
         let uris = column(&batch, "source_uri");
+        let starts = times(&batch, "started_at");
         let text = |column: &Option<StringArray>, row: usize| {
             column.as_ref().filter(|c| c.is_valid(row)).map(|c| c.value(row).to_owned())
         };
         for row in 0..batch.num_rows() {
             if let Some(call_id) = text(&ids, row) {
-                tell(Caller { call_id, customer_key: text(&customers, row), source_uri: text(&uris, row) });
+                tell(Caller {
+                    call_id,
+                    customer_key: text(&customers, row),
+                    source_uri: text(&uris, row),
+                    started_ms: starts.as_ref().filter(|c| c.is_valid(row)).map(|c| c.value(row)),
+                });
             }
         }
     }
@@ -112,6 +120,13 @@ fn staying_rows(batch: &RecordBatch, goes: &dyn Fn(&str) -> bool) -> BooleanArra
 fn column(batch: &RecordBatch, name: &str) -> Option<StringArray> {
     let texts = cast(batch.column_by_name(name)?, &DataType::Utf8).ok()?;
     texts.as_string_opt::<i32>().cloned()
+}
+
+/// A column of times as ms since 1970 UTC, whatever unit the file's writer kept them in.
+fn times(batch: &RecordBatch, name: &str) -> Option<PrimitiveArray<Int64Type>> {
+    let unit = DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    let times = cast(&cast(batch.column_by_name(name)?, &unit).ok()?, &DataType::Int64).ok()?;
+    times.as_primitive_opt::<Int64Type>().cloned()
 }
 
 /// Tells of every text and every byte string in a column, within lists, structs and dictionaries too, until `tell`

@@ -55,6 +55,7 @@ struct Tables {
     kept_ids: HashSet<String>,
     kept_sources: BTreeSet<String>,
     customers: BTreeSet<String>,
+    without_time: u64,
 }
 
 pub(super) fn survey(directory: &dyn Backend, selection: &Selection) -> Result<Survey, StoreError> {
@@ -76,6 +77,7 @@ pub(super) fn survey(directory: &dyn Backend, selection: &Selection) -> Result<S
             .collect(),
         kept_sources: tables.kept_sources,
         unknown_customers: (selection.customer_keys.len() - tables.customers.len()) as u64,
+        without_time: tables.without_time,
         dead_letters: letters.iter().map(|letter| letter.id.clone()).collect(),
         ..Erased::default()
     };
@@ -137,7 +139,12 @@ fn read_tables(
                 let customer = caller.customer_key.filter(|key| selection.customer_keys.contains(key));
                 let is_theirs = customer.is_some();
                 tables.customers.extend(customer);
-                if is_theirs || selection.call_ids.contains(&id) {
+                if selection.before.is_some() && caller.started_ms.is_none() {
+                    tables.without_time += 1;
+                }
+                let started = caller.started_ms.zip(selection.before);
+                let is_old = started.is_some_and(|(at, before)| at < before.epoch_millis());
+                if is_theirs || is_old || selection.call_ids.contains(&id) {
                     tables.going.insert(id, caller.source_uri);
                 } else {
                     tables.kept_ids.insert(id.to_string());
@@ -206,6 +213,9 @@ fn is_of(
     selection: &Selection,
     matcher: &Matcher,
 ) -> Result<bool, StoreError> {
+    if letter.first_seen.zip(selection.before).is_some_and(|(seen, before)| seen < before) {
+        return Ok(true);
+    }
     if letter.call_id.as_ref().is_some_and(|id| ids.contains(id) || selection.call_ids.contains(id)) {
         return Ok(true);
     }

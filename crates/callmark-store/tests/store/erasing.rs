@@ -29,6 +29,7 @@ pub(crate) fn selection() -> Selection {
     Selection {
         customer_keys: BTreeSet::from(["customer-1".to_owned()]),
         call_ids: BTreeSet::from([sample_call(2).record.call_id]),
+        ..Selection::default()
     }
 }
 
@@ -235,6 +236,7 @@ fn nobodys_key_changes_nothing_and_a_second_erasure_knows_of_the_first() {
     let nobody = Selection {
         customer_keys: BTreeSet::from(["customer-99".to_owned()]),
         call_ids: BTreeSet::from([CallId::new("call-9999").unwrap()]),
+        ..Selection::default()
     };
     let mut asked = false;
     let erased = erase(

@@ -1,6 +1,7 @@
 //! A call: what was said, with the sound; and beside it what was found, for a reviewer to judge.
 
 use super::layout::page;
+use super::samples::may_review;
 use super::timeline::timeline;
 use super::{review, talk};
 use crate::access::Caller;
@@ -49,6 +50,12 @@ impl Place {
 /// A row of `calls` by column.
 pub(crate) type Columns = Map<String, Value>;
 
+/// The row of a call, without columns that are null.
+pub(crate) fn columns(call: &ScoredCall) -> Result<Columns, WebError> {
+    let rows = call_rows(&[call]).map_err(|e| WebError::Internal(e.to_string()))?;
+    Ok(rows.into_iter().next().unwrap_or_default())
+}
+
 /// All that a page about one call shows.
 pub(crate) struct Opened {
     pub(crate) row: Row,
@@ -61,6 +68,10 @@ pub(crate) struct Opened {
     pub(crate) blind: bool,
     pub(crate) comments: Vec<Comment>,
     pub(crate) disputes: Vec<Dispute>,
+    /// Who has it to review.
+    pub(crate) assignees: Vec<String>,
+    /// Whom this caller may give it to.
+    pub(crate) may_be_given_to: Vec<String>,
 }
 
 impl Opened {
@@ -84,9 +95,15 @@ impl Opened {
             comments.retain(|comment| comment.author == caller.user.name);
             disputes.retain(|dispute| dispute.raised_by == caller.user.name);
         }
-        let rows = call_rows(&[&call]).map_err(|e| WebError::Internal(e.to_string()))?;
-        let columns = rows.into_iter().next().unwrap_or_default();
-        Ok(Self { row, call, columns, judgements, blind, comments, disputes })
+        let columns = columns(&call)?;
+        let assignees = app.reviews.assignees(id).await?;
+        let mut may_be_given_to = Vec::new();
+        if caller.user.role >= Role::Lead {
+            let users = app.reviews.users().await?;
+            may_be_given_to.extend(users.into_iter().filter(may_review).map(|user| user.name));
+            may_be_given_to.retain(|name| !assignees.contains(name));
+        }
+        Ok(Self { row, call, columns, judgements, blind, comments, disputes, assignees, may_be_given_to })
     }
 }
 

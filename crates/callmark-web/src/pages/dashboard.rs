@@ -13,6 +13,7 @@ use crate::text;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
+use callmark_compare::stats::distributions::normal_critical;
 use callmark_compare::stats::proportion::wilson;
 use callmark_types::{Handler, Outcome};
 use maud::{Markup, html};
@@ -21,6 +22,8 @@ use std::sync::Arc;
 
 /// Level of intervals.
 const LEVEL: f64 = 0.95;
+/// A mean of fewer calls has no interval that could be trusted.
+const LEAST_SCORED: usize = 10;
 /// Segments that are shown.
 const MOST_SEGMENTS: usize = 12;
 /// Weeks that are shown, the newest.
@@ -68,6 +71,7 @@ struct Counts {
     honoured: Share,
     doubtful: Share,
     sentiment: f64,
+    sentiment_squares: f64,
     scored: usize,
     minutes: f64,
 }
@@ -87,10 +91,24 @@ impl Counts {
         }
         self.doubtful.add(row.is_doubtful(limits));
         if !row.sentiment.is_nan() {
-            self.sentiment += f64::from(row.sentiment);
+            let score = f64::from(row.sentiment);
+            self.sentiment += score;
+            self.sentiment_squares += score * score;
             self.scored += 1;
         }
         self.minutes += f64::from(row.duration_ms.max(0)) / 60_000.0;
+    }
+
+    /// Mean sentiment and its interval; of few calls it is everything.
+    fn sentiment(&self) -> Option<Point> {
+        let of = self.scored as f64;
+        let mean = self.sentiment / of;
+        if self.scored < LEAST_SCORED {
+            return (self.scored > 0).then_some((mean, -5.0, 5.0));
+        }
+        let variance = (self.sentiment_squares - of * mean * mean).max(0.0) / (of - 1.0);
+        let half = normal_critical(LEVEL) * (variance / of).sqrt();
+        Some((mean, (mean - half).max(-5.0), (mean + half).min(5.0)))
     }
 }
 
@@ -268,44 +286,56 @@ fn outcomes(filter: &Filter, groups: &Groups) -> Markup {
     chart("Outcomes", &bars)
 }
 
-fn over_time(groups: &Groups) -> Markup {
-    let Some(last) = groups.by_week.keys().next_back().copied() else { return html! {} };
-    let first = groups.by_week.keys().next().copied().unwrap_or(last).max(last - MOST_WEEKS);
-    if last == first {
-        return html! {};
+/// Value of a week, and its interval.
+type Point = (f64, f64, f64);
+
+/// The weeks that are shown, and who took their calls first: AI, or a person or a menu.
+struct Weeks<'a> {
+    first: i64,
+    last: i64,
+    counts: Vec<(i64, &'a [Counts; 2])>,
+}
+
+impl Weeks<'_> {
+    fn day(week: i64) -> String {
+        text::minute(week * WEEK_MS - 3 * 86_400_000).chars().take(10).collect()
     }
-    let day = |week: i64| text::minute(week * WEEK_MS - 3 * 86_400_000).chars().take(10).collect::<String>();
-    let weeks = || groups.by_week.range(first..=last);
-    let line = |arm: usize, name: &str, class, value: fn(&Counts) -> Share| Line {
-        name: name.to_owned(),
-        class,
-        points: weeks()
-            .filter(|(_, arms)| value(&arms[arm]).of > 0)
-            .map(|(week, arms)| {
-                let share = value(&arms[arm]);
-                let (low, high) = share.interval();
-                ((week - first) as f64, share.value(), low, high)
-            })
-            .collect(),
-    };
-    let marks = [(0.0, day(first)), ((last - first) as f64, day(last))];
-    let chart = |title: &str, value: fn(&Counts) -> Share| {
-        let of = [line(0, "AI", "ai", value), line(1, "person or menu", "human", value)];
+
+    /// A picture of each week's value, with its table; `point` gives nothing where there is nothing to measure.
+    fn chart(
+        &self,
+        title: &str,
+        scale: (f64, f64),
+        shown: impl Fn(f64) -> String,
+        point: impl Fn(&Counts) -> Option<Point>,
+        cell: impl Fn(&Counts) -> String,
+    ) -> Markup {
+        let line = |arm: usize, name: &str, class| Line {
+            name: name.to_owned(),
+            class,
+            points: (self.counts.iter())
+                .filter_map(|(week, arms)| {
+                    let (value, low, high) = point(&arms[arm])?;
+                    Some(((week - self.first) as f64, value, low, high))
+                })
+                .collect(),
+        };
+        let of = [line(0, "AI", "ai"), line(1, "person or menu", "human")];
+        let marks = [(0.0, Self::day(self.first)), ((self.last - self.first) as f64, Self::day(self.last))];
         html! {
             section.card.chart {
-                h2 { (title) }
-                (lines(title, &of, 1.0, |value| format!("{:.0} %", value * 100.0), &marks))
+                h2 { (title) ", week by week" }
+                (lines(title, &of, scale, shown, &marks))
                 details {
                     summary { "As a table" }
                     table {
-                        thead { tr { th scope="col" { "Week from" } th scope="col" { "AI" } th scope="col" { "Person or menu" } th scope="col" { "Calls" } } }
+                        thead { tr { th scope="col" { "Week from" } th scope="col" { "AI" } th scope="col" { "Person or menu" } } }
                         tbody {
-                            @for (week, arms) in weeks() {
+                            @for (week, arms) in &self.counts {
                                 tr {
-                                    th scope="row" { a href={ "/calls?from=" (day(*week)) "&until=" (day(*week + 1)) } { (day(*week)) } }
-                                    td.number { (value(&arms[0]).shown()) }
-                                    td.number { (value(&arms[1]).shown()) }
-                                    td.number { (text::count(arms[0].calls + arms[1].calls)) }
+                                    th scope="row" { a href={ "/calls?from=" (Self::day(*week)) "&until=" (Self::day(*week + 1)) } { (Self::day(*week)) } }
+                                    td.number { (cell(&arms[0])) }
+                                    td.number { (cell(&arms[1])) }
                                 }
                             }
                         }
@@ -313,36 +343,41 @@ fn over_time(groups: &Groups) -> Markup {
                 }
             }
         }
-    };
-    html! {
-        div.charts {
-            (chart("Settled, week by week", |c| c.settled))
-            (chart("Asked for a person, week by week", |c| c.asked))
-            (throughput(groups, first, last, &marks))
-        }
+    }
+
+    fn share_chart(&self, title: &str, value: fn(&Counts) -> Share) -> Markup {
+        let point = |counts: &Counts| {
+            let share = value(counts);
+            let (low, high) = share.interval();
+            (share.of > 0).then(|| (share.value(), low, high))
+        };
+        self.chart(title, (0.0, 1.0), text::percent, point, |counts| value(counts).shown())
     }
 }
 
-/// Calls a week, of either kind.
-fn throughput(groups: &Groups, first: i64, last: i64, marks: &[(f64, String)]) -> Markup {
-    let weeks = || groups.by_week.range(first..=last);
-    let most = weeks().flat_map(|(_, arms)| arms.iter().map(|arm| arm.calls)).max().unwrap_or(1) as f64;
-    let line = |arm: usize, name: &str, class| Line {
-        name: name.to_owned(),
-        class,
-        points: weeks()
-            .map(|(week, arms)| {
-                let calls = arms[arm].calls as f64;
-                ((week - first) as f64, calls, calls, calls)
-            })
-            .collect(),
+fn over_time(groups: &Groups) -> Markup {
+    let Some(last) = groups.by_week.keys().next_back().copied() else { return html! {} };
+    let first = groups.by_week.keys().next().copied().unwrap_or(last).max(last - MOST_WEEKS);
+    if last == first {
+        return html! {};
+    }
+    let counts: Vec<_> = groups.by_week.range(first..=last).map(|(week, arms)| (*week, arms)).collect();
+    let most = counts.iter().flat_map(|(_, arms)| arms.iter().map(|arm| arm.calls)).max().unwrap_or(1);
+    let weeks = Weeks { first, last, counts };
+    let calls = |counts: &Counts| {
+        let calls = counts.calls as f64;
+        Some((calls, calls, calls))
     };
-    let of = [line(0, "AI", "ai"), line(1, "person or menu", "human")];
+    let mood =
+        |counts: &Counts| counts.sentiment().map_or_else(String::new, |(mean, ..)| format!("{mean:+.2}"));
     html! {
-        section.card.chart {
-            h2 { "Calls a week" }
-            (lines("Calls a week", &of, most, |value| text::count(value as usize), marks))
-            p.muted { "The numbers are in the tables beside." }
+        div.charts {
+            (weeks.share_chart("Settled", |c| c.settled))
+            (weeks.share_chart("Asked for a person", |c| c.asked))
+            (weeks.share_chart("Requests honoured", |c| c.honoured))
+            (weeks.share_chart("Doubtful transcripts", |c| c.doubtful))
+            (weeks.chart("Customer sentiment", (-5.0, 5.0), |value| format!("{value:+.1}"), Counts::sentiment, mood))
+            (weeks.chart("Calls", (0.0, most as f64), |value| text::count(value as usize), calls, |c| text::count(c.calls)))
         }
     }
 }
@@ -442,6 +477,25 @@ mod tests {
         let (low, high) = Share { of: 263, met: 81 }.interval();
         assert!((low - 0.2553).abs() < 5e-5 && (high - 0.3662).abs() < 5e-5, "{low} {high}");
         assert_eq!(Share::default().interval(), (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_interval_of_a_mean_shrinks_with_the_calls() {
+        let limits = callmark_query::TrustLimits::default();
+        let of = |calls: usize| {
+            let mut counts = Counts::default();
+            (0..calls).for_each(|i| {
+                counts.add(&Row { sentiment: if i % 2 == 0 { 1.0 } else { -1.0 }, ..row("a") }, limits)
+            });
+            counts.sentiment()
+        };
+        assert_eq!((of(0), of(4)), (None, Some((0.0, -5.0, 5.0))));
+        let (mean, low, high) = of(100).unwrap();
+        // Standard deviation 1.00504 of 100: 1.95996 x 0.100504.
+        assert!(
+            mean.abs() < 1e-12 && (high - 0.19698).abs() < 1e-4 && (low + high).abs() < 1e-12,
+            "{low} {high}"
+        );
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn resolution(call: &ScoredCall) -> (Finding<'_>, Option<Finding<'_>>) {
         at_ms: turn.and_then(|turn| turn.span).map(|span| span.start.0),
         turn: resolution.evidence_turn,
         words: turn.map(|turn| turn.text.as_str()),
-        by: None,
+        by: Some(settled_by(call)),
         confidence: Some(resolution.confidence),
     };
     let name = resolution.outcome.as_str();
@@ -162,6 +162,39 @@ fn resolution(call: &ScoredCall) -> (Finding<'_>, Option<Finding<'_>>) {
         whole(Question::ResolvedAtMs, "Settled at", (Some(seen), shown), Answer::Milliseconds, evidence)
     });
     (outcome, settled_at)
+}
+
+/// Events that decide how a matter ends.
+const DECISIVE: [EventKind; 8] = [
+    EventKind::ResolutionConfirmed,
+    EventKind::ResolutionDenied,
+    EventKind::FixDelivered,
+    EventKind::Handoff,
+    EventKind::OfferAccepted,
+    EventKind::Transfer,
+    EventKind::RepeatContactMention,
+    EventKind::Abandon,
+];
+
+/// What decided the outcome: the rules of the turn that shows it, or, where no turn does, what came last of all that
+/// decides.
+fn settled_by(call: &ScoredCall) -> String {
+    let decisive = || call.events.iter().filter(|event| DECISIVE.contains(&event.kind));
+    let evidence = call.record.resolution.evidence_turn;
+    let there = decisive().find(|event| evidence.is_some() && event.turn_index == evidence);
+    let last = || decisive().max_by_key(|event| event.turn_index);
+    let Some(event) = there.or_else(last) else {
+        return "the course of the talk: nothing in it settles, refuses or hands over".to_owned();
+    };
+    let name = text::words(event.kind.as_str());
+    let place = match event.turn_index {
+        Some(turn) if evidence != Some(turn) => format!(" in turn {turn}"),
+        _ => String::new(),
+    };
+    match Evidence::of(event).by {
+        Some(by) => format!("{name}{place}: {by}"),
+        None => format!("{name}{place}"),
+    }
 }
 
 fn sentiment(call: &ScoredCall) -> Finding<'_> {

@@ -1,6 +1,6 @@
 //! What a reviewer sends: judgements, what was missed, a filled scorecard, that a call is done; read, checked and stored.
 
-use super::call::{Opened, next_call};
+use super::call::{Columns, Opened, columns, next_call};
 use super::findings::seen;
 use super::review::panel;
 use crate::access::{Caller, Posted};
@@ -11,6 +11,7 @@ use crate::reviews::{NewJudgement, Question, Role, Verdict, missed_place};
 use crate::text;
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use callmark_types::Event;
 use std::sync::Arc;
 
 /// Stores judgements that a reviewer gave on a call as it is now: what was found is written down with each.
@@ -25,8 +26,17 @@ pub(crate) async fn store(
     // What was seen is kept with the judgement, for all to read: without personal data.
     hide_personal(&mut call);
     let mut seen_of = Vec::new();
+    let columns = columns(&call)?;
     for judgement in &mut given {
-        let found = seen(&call, judgement.question, &judgement.subject);
+        let found = if judgement.question == Question::Scorecard {
+            let found = filled_in(app, judgement, &columns, &call.events)?;
+            if judgement.verdict == Verdict::Correct && found.is_some() && judgement.value == found {
+                judgement.verdict = Verdict::Agree;
+            }
+            found
+        } else {
+            seen(&call, judgement.question, &judgement.subject)
+        };
         if judgement.verdict == Verdict::Agree && judgement.question != Question::Done {
             if judgement.question != Question::Event {
                 judgement.value.clone_from(&found);
@@ -44,9 +54,6 @@ pub(crate) async fn store(
                 return Err(WebError::BadRequest("subject: the turn has not so many words".to_owned()));
             }
         }
-        if judgement.question == Question::Scorecard {
-            check_item(app, judgement)?;
-        }
         seen_of.push(found);
     }
     let given: Vec<(NewJudgement, Option<String>)> = given.into_iter().zip(seen_of).collect();
@@ -58,8 +65,14 @@ pub(crate) async fn store(
     Ok(ids)
 }
 
-/// An answer has to be one that an item of a card that there is can have.
-fn check_item(app: &App, judgement: &NewJudgement) -> Result<(), WebError> {
+/// What an item of a scorecard was filled in with beforehand. An answer has to be one that an item of a card that there is
+/// can have.
+fn filled_in(
+    app: &App,
+    judgement: &NewJudgement,
+    columns: &Columns,
+    events: &[Event],
+) -> Result<Option<String>, WebError> {
     let wrong = |reason: &str| Err(WebError::BadRequest(format!("scorecard: {reason}")));
     let item = app
         .cards
@@ -67,12 +80,14 @@ fn check_item(app: &App, judgement: &NewJudgement) -> Result<(), WebError> {
         .flat_map(|card| card.items().map(move |item| (card, item)))
         .find(|(card, item)| card.subject(item) == judgement.subject);
     let Some((_, item)) = item else { return wrong("there is no such item in this version of it") };
+    let filled = item.prefill.as_ref().and_then(|prefill| prefill.fill(columns, events));
+    let filled = filled.map(|filled| filled.answer.to_owned());
     match judgement.value.as_deref() {
-        _ if judgement.verdict == Verdict::Withdraw => Ok(()),
-        Some("yes" | "no") => Ok(()),
-        Some("na") if item.not_applicable => Ok(()),
+        _ if judgement.verdict != Verdict::Correct => Ok(filled),
+        Some("yes" | "no") => Ok(filled),
+        Some("na") if item.not_applicable => Ok(filled),
         // Filled in beforehand where the value is not known.
-        Some("na") if item.prefill.is_some() => Ok(()),
+        Some("na") if item.prefill.is_some() => Ok(filled),
         _ => wrong("answer yes, no or, where it may not apply, na"),
     }
 }
@@ -133,12 +148,24 @@ fn milliseconds(value: &str) -> Result<String, WebError> {
     Ok(((seconds * 1_000.0).round() as u64).to_string())
 }
 
+/// The words that were marked, counted from 1 as people do; the first one stands for a turn of which none is.
+fn marked_words(first: Option<&str>, last: Option<&str>) -> Result<String, WebError> {
+    let word = |given: Option<&str>, otherwise: usize| match given {
+        None => Some(otherwise),
+        Some(given) => given.trim().parse::<usize>().ok()?.checked_sub(1),
+    };
+    let words = word(first, 0).and_then(|first| Some((first, word(last, first)?)));
+    match words {
+        Some((first, last)) if first <= last => Ok(format!("{first}-{last}")),
+        _ => Err(WebError::BadRequest("words: give the first and the last, counted from 1".to_owned())),
+    }
+}
+
 /// What was said of a turn: an event that was missed, who speaks, what is said.
 fn of_turn(posted: &Posted) -> Result<Vec<NewJudgement>, WebError> {
     let fields = &posted.fields;
     let turn = fields.get("turn").trim();
-    // Without words that were marked it is about the turn: its first word stands for it.
-    let words = fields.some("words").unwrap_or("0-0");
+    let words = marked_words(fields.some("first"), fields.some("last"))?;
     let note = fields.some("note").map(str::to_owned);
     let judgement = |question, subject: String, value: &str| NewJudgement {
         question,
@@ -202,7 +229,17 @@ pub(crate) async fn done(
 
 #[cfg(test)]
 mod tests {
-    use super::milliseconds;
+    use super::{marked_words, milliseconds};
+
+    #[test]
+    fn words_are_counted_from_one() {
+        assert_eq!(marked_words(Some("2"), Some("4")).unwrap(), "1-3");
+        assert_eq!(marked_words(Some("2"), None).unwrap(), "1-1");
+        assert_eq!(marked_words(None, None).unwrap(), "0-0");
+        for (first, last) in [("0", "1"), ("3", "2"), ("x", "2"), ("1", "-1")] {
+            assert!(marked_words(Some(first), Some(last)).is_err(), "{first} {last}");
+        }
+    }
 
     #[test]
     fn times_are_read_as_people_write_them() {

@@ -42,6 +42,7 @@ pub(crate) fn routes() -> Router<Arc<App>> {
         .route("/calls/{id}/judge", post(judging::judge))
         .route("/calls/{id}/scorecard", post(judging::score_card))
         .route("/calls/{id}/done", post(judging::done))
+        .route("/calls/{id}/assign", post(talk::assign))
         .route("/calls/{id}/comment", post(talk::comment))
         .route("/calls/{id}/dispute", post(talk::raise))
         .route("/disputes", get(talk::disputes_page))

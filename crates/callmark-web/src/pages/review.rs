@@ -232,9 +232,12 @@ fn missed(desk: &Desk<'_>, opened: &Opened) -> Markup {
                 form.stack data-fetch method="post" action={ (desk.address) "/judge" } id="missed-form" {
                     (desk.fields())
                     input type="hidden" name="verdict" value="correct";
-                    input type="hidden" name="words" id="missed-words";
-                    p.muted id="missed-quote" { "Select words in the transcript, press “Mark” at a turn, or give its number." }
-                    label { "Turn" input type="number" name="turn" id="missed-turn" min="0" max=(turns - 1) required; }
+                    p.muted id="missed-quote" aria-live="polite" { "Select words in the transcript, drag over a part of the timeline, press “Mark” at a turn, or give the numbers of turn and words." }
+                    div.row {
+                        label { "Turn" input type="number" name="turn" id="missed-turn" min="0" max=(turns - 1) required; }
+                        label { "From word" input type="number" name="first" id="missed-first" min="1" max="10000"; }
+                        label { "To word" input type="number" name="last" id="missed-last" min="1" max="10000"; }
+                    }
                     label { "What is there"
                         select name="missed" {
                             option value="" { "nothing to add" }
@@ -299,7 +302,7 @@ fn scorecard(desk: &Desk<'_>, card: &Scorecard, opened: &Opened) -> Markup {
                                     }
                                 }
                                 @if let Some(filled) = filled.filter(|_| !given.contains_key(&item.id)) {
-                                    p.muted { "Filled in beforehand: " (filled.because) "." }
+                                    p.muted { "Filled in beforehand: " (filled.because) ". Saving agrees with what you leave." }
                                 }
                             }
                         }

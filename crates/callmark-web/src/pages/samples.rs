@@ -74,11 +74,11 @@ fn draw_form(caller: &Caller, query: &str, impartial: bool, users: &[User]) -> M
                 @else { "These conditions pick certain calls: labels of such a sample are not used to correct the comparison." }
             }
             label { "Name" input name="name" required maxlength="100"; }
-            label { "Picked" select name="kind" { @for (_, name, shown) in SampleKind::ALL { option value=(name) { (shown) } } } }
+            label { "Picked" select name="kind" { @for (_, name, shown) in SampleKind::ALL.into_iter().filter(|(kind, ..)| *kind != SampleKind::ByHand) { option value=(name) { (shown) } } } }
             label { "Calls" input type="number" name="size" value="50" min="1" max="10000" required; }
             fieldset {
                 legend { "Reviewers" }
-                @for user in users.iter().filter(|user| user.active && user.role >= Role::Reviewer) {
+                @for user in users.iter().filter(|user| may_review(user)) {
                     label.choice { input type="checkbox" name="reviewer" value=(user.name) checked[user.name == caller.user.name]; (user.name) }
                 }
             }
@@ -122,18 +122,32 @@ pub(crate) struct WantedSample<'a> {
     pub(crate) blind: bool,
 }
 
+/// The user of that name, who may review.
+pub(crate) async fn reviewer(app: &App, name: &str) -> Result<User, WebError> {
+    match app.reviews.user_by_name(name).await? {
+        Some((user, _)) if may_review(&user) => Ok(user),
+        _ => Err(WebError::BadRequest("reviewers: name people who may review".to_owned())),
+    }
+}
+
+pub(crate) fn may_review(user: &User) -> bool {
+    user.active && user.role >= Role::Reviewer
+}
+
 /// Draws a sample and hands its calls out.
 pub(crate) async fn draw(app: &App, caller: &Caller, wanted: &WantedSample<'_>) -> Result<(), WebError> {
     if !(1..=MOST_SAMPLE_CALLS).contains(&wanted.size) {
         return Err(WebError::BadRequest(SIZE.to_owned()));
     }
+    if wanted.kind == SampleKind::ByHand {
+        return Err(WebError::BadRequest(
+            "kind: calls are assigned one by one where they are shown".to_owned(),
+        ));
+    }
     let filter = Filter::parse_query(wanted.query)?;
     let mut people = Vec::new();
     for name in &wanted.reviewers {
-        match app.reviews.user_by_name(name).await? {
-            Some((user, _)) if user.active && user.role >= Role::Reviewer => people.push(user),
-            _ => return Err(WebError::BadRequest("reviewers: name people who may review".to_owned())),
-        }
+        people.push(reviewer(app, name).await?);
     }
     let catalogue = app.catalogue();
     let sets = app.sets(&catalogue, &filter, &caller.user).await?;
@@ -171,19 +185,19 @@ pub(crate) async fn agreement_page(
         p {
             "How far two agree on the same calls, beyond chance (Cohen's kappa: 1 is always, 0 is no more than chance). "
             "“" (SCORES) "” stands for what was found automatically. Only calls that a reviewer is done with count. "
-            "Sentiment is compared by its sign."
+            "Sentiment is compared by its sign, the time of settling by whether there is one; findings by type, and items of scorecards, one by one."
         }
         @if found.is_empty() { p.empty { "Nothing has been judged twice yet." } }
         @else {
             div.scroll tabindex="0" role="region" aria-label="Agreement" {
                 table {
-                    thead { tr { @for title in ["Question", "Between", "Calls", "Agreed", "Kappa", "Apart on"] { th scope="col" { (title) } } } }
+                    thead { tr { @for title in ["Question", "Between", "Judged by both", "Agreed", "Kappa", "Apart on"] { th scope="col" { (title) } } } }
                     tbody {
                         @for pair in &found {
                             tr {
-                                th scope="row" { (text::words(pair.question)) }
+                                th scope="row" { (text::words(&pair.question)) }
                                 td { (pair.between.0) " and " (pair.between.1) }
-                                td.number { (pair.calls) }
+                                td.number { (pair.judged) }
                                 td.number { (text::percent(pair.agreed)) }
                                 td.number { (pair.kappa.map_or_else(|| "always the same".to_owned(), |kappa| format!("{kappa:.2}"))) }
                                 td {

@@ -53,17 +53,19 @@ const LINES_HEIGHT: f64 = 200.0;
 const LEFT: f64 = 48.0;
 const BOTTOM: f64 = 24.0;
 
-/// Lines with their intervals, between 0 and `most`; `marks` name positions.
+/// Lines with their intervals, between `least` and `most`; `marks` name positions.
 pub(crate) fn lines(
     title: &str,
     lines: &[Line],
-    most: f64,
+    (least, most): (f64, f64),
     shown: impl Fn(f64) -> String,
     marks: &[(f64, String)],
 ) -> Markup {
     let end = lines.iter().flat_map(|line| &line.points).map(|p| p.0).fold(1.0_f64, f64::max);
     let x = |at: f64| LEFT + at / end * (LINES_WIDTH - LEFT - 12.0);
-    let y = |value: f64| 10.0 + (1.0 - (value / most).clamp(0.0, 1.0)) * (LINES_HEIGHT - BOTTOM - 10.0);
+    let y = |value: f64| {
+        10.0 + (1.0 - ((value - least) / (most - least)).clamp(0.0, 1.0)) * (LINES_HEIGHT - BOTTOM - 10.0)
+    };
     let path = |points: &mut dyn Iterator<Item = (f64, f64)>| {
         points.enumerate().fold(String::new(), |mut text, (at, (px, py))| {
             use std::fmt::Write as _;
@@ -74,7 +76,7 @@ pub(crate) fn lines(
     html! {
         svg.lines viewBox={ "0 0 " (LINES_WIDTH) " " (LINES_HEIGHT) } role="img" aria-label=(title) {
             @for step in 0..=4 {
-                @let value = most * f64::from(step) / 4.0;
+                @let value = least + (most - least) * f64::from(step) / 4.0;
                 line.grid x1=(LEFT) x2=(LINES_WIDTH - 12.0) y1=(format!("{:.1}", y(value))) y2=(format!("{:.1}", y(value))) {}
                 text.value x=(LEFT - 6.0) y=(format!("{:.1}", y(value) + 4.0)) text-anchor="end" { (shown(value)) }
             }

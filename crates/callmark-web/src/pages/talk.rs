@@ -2,6 +2,7 @@
 
 use super::call::Opened;
 use super::layout::{csrf, page};
+use super::samples::reviewer;
 use crate::access::{Caller, Posted};
 use crate::app::App;
 use crate::error::WebError;
@@ -27,7 +28,15 @@ pub(crate) fn panel(caller: &Caller, opened: &Opened) -> Markup {
     let address = format!("/calls/{}", text::percent_encode(opened.call.record.call_id.as_str()));
     let may = caller.user.role >= Role::Reviewer;
     html! {
-        section.card id="talk" aria-label="Comments and disputes" {
+        section.card id="talk" aria-label="Assignment, comments and disputes" {
+            @if !opened.assignees.is_empty() { p { "To be reviewed by " (opened.assignees.join(", ")) "." } }
+            @if !opened.may_be_given_to.is_empty() {
+                form.row method="post" action={ (address) "/assign" } {
+                    (csrf(caller))
+                    select name="reviewer" aria-label="Reviewer" { @for name in &opened.may_be_given_to { option value=(name) { (name) } } }
+                    button.quiet { "Assign this call" }
+                }
+            }
             h2 { "Comments" }
             @if opened.comments.is_empty() { p.muted { "None yet." } }
             ol.talk {
@@ -107,6 +116,20 @@ pub(crate) async fn comment(
     app.call_as_it_is(&id).await?;
     app.reviews.comment(&id, &posted.caller.user, posted.fields.get("body")).await?;
     app.reviews.audit(Some(&posted.caller.user), "commented", Some(&id), None).await?;
+    Ok(back_to(&id))
+}
+
+/// Gives the call to a reviewer.
+pub(crate) async fn assign(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    posted: Posted,
+) -> Result<Redirect, WebError> {
+    posted.caller.may(Role::Lead)?;
+    app.call_as_it_is(&id).await?;
+    let to = reviewer(&app, posted.fields.get("reviewer")).await?;
+    app.reviews.assign(&id, &to, &posted.caller.user).await?;
+    app.reviews.audit(Some(&posted.caller.user), "assigned", Some(&id), Some(&to.name)).await?;
     Ok(back_to(&id))
 }
 

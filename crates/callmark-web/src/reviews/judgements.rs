@@ -33,7 +33,8 @@ pub enum Question {
     Speaker,
     /// What is said in a turn; `subject` is the turn, `value` the right words.
     Words,
-    /// An item of a scorecard; `subject` is `card@version/item`, `value` the answer.
+    /// An item of a scorecard; `subject` is `card@version/item`, `value` the answer; agreed where it is what was filled in
+    /// beforehand.
     Scorecard,
     /// The call is done with.
     Done,

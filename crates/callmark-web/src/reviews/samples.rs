@@ -13,6 +13,8 @@ pub(crate) const MOST_CALLS: usize = 10_000;
 const MOST_VIEWS: i64 = 200;
 /// Stream of random numbers that samples are drawn from.
 const STREAM: u64 = 0x5A;
+/// Name of the sample of calls that are assigned one by one.
+const BY_HAND: &str = "assigned one by one";
 /// People who share one sample.
 const MOST_REVIEWERS: usize = 50;
 
@@ -28,15 +30,18 @@ pub enum SampleKind {
     WorstFirst,
     /// Those whose scores are least sure.
     LeastSure,
+    /// Assigned one by one: nothing draws it.
+    ByHand,
 }
 
 impl SampleKind {
     /// All of them, with what they are called on the page.
-    pub const ALL: [(Self, &'static str, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Random, "random", "at random"),
         (Self::Stratified, "stratified", "at random, as many of each first handler"),
         (Self::WorstFirst, "worst_first", "worst first"),
         (Self::LeastSure, "least_sure", "least sure first"),
+        (Self::ByHand, "by_hand", "assigned one by one"),
     ];
 
     /// Its name in the database.
@@ -95,7 +100,7 @@ pub(crate) fn draw(rows: &[(u32, &Row)], kind: SampleKind, size: usize, seed: u6
         .iter()
         .map(|(number, row)| {
             let key = match kind {
-                SampleKind::Random | SampleKind::Stratified => 0,
+                SampleKind::Random | SampleKind::Stratified | SampleKind::ByHand => 0,
                 SampleKind::WorstFirst if row.honoured == Some(false) => i64::MIN,
                 SampleKind::WorstFirst if row.sentiment.is_nan() => i64::MAX,
                 SampleKind::WorstFirst => (row.sentiment * 1e4) as i64,
@@ -138,6 +143,9 @@ impl Reviews {
     pub(crate) async fn add_sample(&self, sample: &NewSample<'_>, by: &User) -> Done<()> {
         let name = checked("name", sample.name)?;
         let invalid = |field, reason: String| Err(ReviewError::Invalid { field, reason });
+        if name == BY_HAND {
+            return invalid("name", "means something else here".to_owned());
+        }
         if name.contains('\n') || name.len() > 100 {
             return invalid("name", "is longer than 100 bytes".to_owned());
         }
@@ -186,6 +194,46 @@ impl Reviews {
         }
         transaction.commit().await?;
         Ok(())
+    }
+
+    /// Gives a call to a reviewer who does not have it yet; all that is given so is one sample, [`BY_HAND`].
+    pub(crate) async fn assign(&self, call_id: &str, to: &User, by: &User) -> Done<()> {
+        let now = now_ms();
+        let mut transaction = self.pool.begin().await?;
+        sqlx::query(
+            "insert into samples (sample_id, name, kind, query, random, blind, made_by, at_ms) \
+             values ($1, $2, $3, '', 0, 0, $4, $5) on conflict (name) do nothing",
+        )
+        .bind(new_id()?)
+        .bind(BY_HAND)
+        .bind(SampleKind::ByHand.as_str())
+        .bind(by.user_id.as_str())
+        .bind(now)
+        .execute(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "insert into assignments (assignment_id, sample_id, call_id, user_id, at_ms) \
+             select $1, s.sample_id, $2, $3, cast($4 as bigint) from samples s where s.name = $5 and not exists \
+             (select 1 from assignments a where a.call_id = $2 and a.user_id = $3)",
+        )
+        .bind(new_id()?)
+        .bind(call_id)
+        .bind(to.user_id.as_str())
+        .bind(now)
+        .bind(BY_HAND)
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Names of those who have this call to review.
+    pub(crate) async fn assignees(&self, call_id: &str) -> Done<Vec<String>> {
+        let asked = sqlx::query(
+            "select distinct u.name from assignments a join users u on u.user_id = a.user_id \
+             where a.call_id = $1 order by u.name",
+        );
+        asked.bind(call_id).fetch_all(&self.pool).await?.iter().map(|row| text(row, 0)).collect()
     }
 
     /// All samples, the newest first.

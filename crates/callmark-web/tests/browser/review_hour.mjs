@@ -123,6 +123,36 @@ try {
   await page.locator(".added li", { hasText: "missed human request" }).waitFor();
   check("a missed request is added", true);
 
+  // The same by keyboard: m marks a turn, numbers narrow it down to words; and it is taken back.
+  await page.locator("main").focus();
+  await page.keyboard.press("m");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.press("Shift+Tab");
+  await page.keyboard.type("2");
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("2");
+  const second = await page.locator(".w.picked").allInnerTexts();
+  check("numbers mark one word", second.length === 1 && (await page.locator("#missed-quote").innerText()).includes(`“${second[0]}”`), second.join(" "));
+  await page.keyboard.press("Tab");
+  await page.locator("#missed-form select[name=missed]").selectOption("loop");
+  await page.locator("#missed-form button").focus();
+  await page.keyboard.press("Enter");
+  const added = page.locator(".added li", { hasText: "missed loop" });
+  await added.waitFor();
+  await added.getByRole("button", { name: "Take back" }).click();
+  await added.waitFor({ state: "detached" });
+
+  // Dragging over the timeline marks what is said there, and does not seek.
+  const before = await page.locator("#audio").evaluate((audio) => { audio.pause(); return audio.currentTime; });
+  await page.locator("#timeline").scrollIntoViewIfNeeded();
+  const line = await page.locator("#timeline").boundingBox();
+  await page.mouse.move(line.x + line.width * 0.05, line.y + 60);
+  await page.mouse.down();
+  await page.mouse.move(line.x + line.width * 0.6, line.y + 60, { steps: 5 });
+  await page.mouse.up();
+  check("a part of the timeline marks words", (await page.locator(".w.picked").count()) >= 2);
+  check("marking does not seek", (await page.locator("#audio").evaluate((audio) => audio.currentTime)) === before);
+
   // The scorecard: some of it is filled in beforehand.
   const card = page.locator("#card-service");
   check("the scorecard is filled in beforehand", (await card.locator("input:checked").count()) > 0);

@@ -126,6 +126,15 @@ pub(crate) enum UsersCommand {
         #[command(flatten)]
         store: ReviewStoreArguments,
     },
+    /// Let a user whose account was closed log in again
+    Open {
+        /// The dataset
+        dataset: PathBuf,
+        /// The user
+        name: String,
+        #[command(flatten)]
+        store: ReviewStoreArguments,
+    },
     /// List users
     List {
         /// The dataset

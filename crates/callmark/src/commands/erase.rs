@@ -7,7 +7,7 @@ use crate::exit::{Exit, UsageError, complain, say};
 use callmark_pipeline::{ErasedAudio, reached, remove_audio};
 use callmark_store::erase::{find, search};
 use callmark_store::{Erased, Location, Searched, Selection};
-use callmark_types::CallId;
+use callmark_types::{CallId, Timestamp};
 use callmark_web::forget_calls;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(crate) fn erase(arguments: &EraseArguments) -> anyhow::Result<Exit> {
     let would = find(dataset, &selection)?;
     if is_nothing(&would) {
         say(&nothing(&would));
-        return Ok(Exit::SomeFailed);
+        return Ok(if asks_by_name(&selection) { Exit::SomeFailed } else { Exit::Done });
     }
     if arguments.dry_run {
         let audio = recordings_of(&would, &roots, true);
@@ -88,7 +88,14 @@ fn selection_of(arguments: &EraseArguments) -> Result<Selection, UsageError> {
     Ok(Selection {
         customer_keys: arguments.customer_keys.iter().cloned().collect(),
         call_ids: arguments.call_ids.iter().map(id).collect::<Result<_, _>>()?,
+        before: arguments.older_than_days.map(days_ago),
     })
+}
+
+fn days_ago(days: u32) -> Timestamp {
+    let at = Timestamp::now().epoch_millis() - i64::from(days) * 86_400_000;
+    // No time that the flag can ask for is out of reach.
+    Timestamp::from_epoch_millis(at).unwrap_or_else(Timestamp::now)
 }
 
 fn roots_of(roots: &[PathBuf]) -> Result<Vec<PathBuf>, UsageError> {
@@ -103,6 +110,11 @@ fn recordings_of(erased: &Erased, roots: &[PathBuf], dry_run: bool) -> ErasedAud
     remove_audio(&erased.call_ids, &erased.sources, &erased.kept_sources, roots, dry_run)
 }
 
+/// Whether certain calls are meant: then it is wrong that there are none.
+fn asks_by_name(selection: &Selection) -> bool {
+    !selection.customer_keys.is_empty() || !selection.call_ids.is_empty()
+}
+
 /// Whether there is neither anything to take away nor anything to prove.
 fn is_nothing(found: &Erased) -> bool {
     found.is_empty() && !found.finished_earlier && found.erased_before == 0
@@ -110,6 +122,7 @@ fn is_nothing(found: &Erased) -> bool {
 
 fn nothing(found: &Erased) -> String {
     match (found.unknown_customers, found.unknown_calls) {
+        (0, 0) => "no call is so old (0 calls): nothing is changed".to_owned(),
         (0, calls) => {
             format!("the dataset has none of the {calls} calls named (0 calls): nothing is changed")
         }
@@ -186,6 +199,7 @@ fn as_json(
         "unknown_calls": erased.unknown_calls,
         "unknown_customers": erased.unknown_customers,
         "erased_before": erased.erased_before,
+        "without_time": erased.without_time,
         "finished_earlier": erased.finished_earlier,
         "searched": searched.map(|s| json!({
             "files": s.files, "bytes": s.bytes, "parquet_files": s.parquet_files, "values": s.values,
@@ -232,6 +246,7 @@ fn lines(erased: &Erased, audio: &ErasedAudio, searched: Option<&Searched>) -> V
         (erased.unknown_calls, "calls named are not in the dataset"),
         (erased.unknown_customers, "customers named have no call in the tables"),
         (erased.erased_before, "calls named were erased before"),
+        (erased.without_time, "calls have no started_at: how old they are is not known"),
     ] {
         if count > 0 {
             lines.push(format!("{count} {what}"));

@@ -154,14 +154,21 @@ pub(crate) fn users(command: UsersCommand) -> anyhow::Result<Exit> {
                 say("the password is changed, and all sessions of this user are ended");
             }
             UsersCommand::Role { dataset, name, role, store } => {
-                reviews(&store, &dataset, false)
-                    .await?
-                    .set_role(&name, role_of(role))
-                    .await
-                    .map_err(usage)?;
+                let reviews = reviews(&store, &dataset, false).await?;
+                reviews.set_role(&name, role_of(role)).await.map_err(usage)?;
+                say(&format!("{name} is {} now", role_of(role).as_str()));
+                warn_without_admin(&reviews, &dataset).await?;
             }
             UsersCommand::Close { dataset, name, store } => {
-                reviews(&store, &dataset, false).await?.set_active(&name, false).await.map_err(usage)?;
+                let reviews = reviews(&store, &dataset, false).await?;
+                reviews.set_active(&name, false).await.map_err(usage)?;
+                say(&format!("{name} may not log in any more; users open lets them again"));
+                warn_without_admin(&reviews, &dataset).await?;
+            }
+            UsersCommand::Open { dataset, name, store } => {
+                let reviews = reviews(&store, &dataset, false).await?;
+                reviews.set_active(&name, true).await.map_err(usage)?;
+                say(&format!("{name} may log in again"));
             }
             UsersCommand::List { dataset, store } => {
                 let users = reviews(&store, &dataset, false).await?.users().await?;
@@ -174,6 +181,17 @@ pub(crate) fn users(command: UsersCommand) -> anyhow::Result<Exit> {
         }
         Ok(Exit::Done)
     })
+}
+
+/// Who sits at this machine can always make an admin, so the last one may go; but not unseen.
+async fn warn_without_admin(reviews: &Reviews, dataset: &Path) -> anyhow::Result<()> {
+    if !reviews.users().await?.iter().any(|user| user.active && user.role == Role::Admin) {
+        say(&format!(
+            "no admin is left: callmark users role {} NAME admin, or users open, makes one",
+            dataset.display()
+        ));
+    }
+    Ok(())
 }
 
 /// What somebody asked for wrongly is their error, not the program's.
