@@ -123,6 +123,63 @@ fn corrections_are_seen_in_the_export_and_in_kappa() {
     assert!(rules.into_iter().any(|rule| rule["precision"] == 1.0), "{report}");
 }
 
+#[test]
+fn a_call_is_assigned_and_its_scorecard_says_what_was_filled_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (dataset, served) = with_accounts(folder.path());
+    add_user(&dataset, "second", "reviewer");
+    let [reviewer, second, lead] = ["reviewer", "second", "lead"].map(|name| served.log_in(name));
+    let assign = |cookie: &str, whom: &str| {
+        let csrf = served.csrf(cookie);
+        served.post_form("/calls/chat-1/assign", cookie, &[("csrf", &csrf), ("reviewer", whom)]).status
+    };
+    assert_eq!(
+        (assign(&reviewer, "second"), assign(&lead, "viewer"), assign(&lead, "nobody")),
+        (403, 400, 400)
+    );
+    assert_eq!((assign(&lead, "reviewer"), assign(&lead, "reviewer")), (303, 303));
+    let calls =
+        |cookie: &str, of: &str| served.get(&format!("/api/v1/calls?{of}"), cookie).json()["total"].clone();
+    assert_eq!((calls(&reviewer, "assigned=me"), calls(&second, "assigned=me")), (json!(1), json!(0)));
+    assert_eq!(calls(&lead, "sample=assigned%20one%20by%20one"), json!(1));
+    assert!(served.get("/calls/chat-1", &second).body.contains("To be reviewed by reviewer."));
+
+    let path = "/api/v1/calls/chat-1/judgements";
+    let items = |says_ai: &str| {
+        let item = |id: &str, value: &str| json!({"question": "scorecard", "subject": format!("service@1/{id}"), "verdict": "correct", "value": value});
+        json!({"judgements": [item("says_ai", says_ai), item("kind", "yes"), {"question": "done", "verdict": "agree"}]})
+    };
+    let cards = served.get(path, &lead).json();
+    assert_eq!(cards, json!([]));
+    for (cookie, says_ai) in [(&reviewer, "yes"), (&second, "no")] {
+        let answer = served.post_json(path, cookie, &items(says_ai));
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+    let said = served.get(path, &lead).json();
+    let of = |item: &str| -> Vec<(Value, Value, Value)> {
+        let subject = json!(format!("service@1/{item}"));
+        let those = said.as_array().unwrap().iter().filter(|j| j["subject"] == subject);
+        those.map(|j| (j["verdict"].clone(), j["value"].clone(), j["seen"].clone())).collect()
+    };
+    // One of the two agrees with what was filled in beforehand; nothing fills `kind` in.
+    let seen = of("says_ai")[0].2.clone();
+    assert!(seen == "yes" || seen == "no", "{said}");
+    let verdict = |value: &str| json!(if seen == value { "agree" } else { "correct" });
+    assert_eq!(
+        of("says_ai"),
+        [(verdict("yes"), json!("yes"), seen.clone()), (verdict("no"), json!("no"), seen.clone())]
+    );
+    assert_eq!(
+        of("kind"),
+        [(json!("correct"), json!("yes"), Value::Null), (json!("correct"), json!("yes"), Value::Null)]
+    );
+    let agreement = served.get("/agreement", &lead).body;
+    assert!(
+        agreement.contains("scorecard: service@1/says ai") && agreement.contains("scorecard: service@1/kind"),
+        "{agreement}"
+    );
+}
+
 /// Labels of a random sample reach the comparison, and are taken for what they are.
 #[test]
 fn corrections_are_seen_in_the_comparison() {

@@ -143,14 +143,18 @@ fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
 /// How the matter ended, and when, where that can be told.
 fn resolution(call: &ScoredCall) -> (Finding<'_>, Option<Finding<'_>>) {
     let resolution = &call.record.resolution;
-    let turn = resolution.evidence_turn.and_then(|index| call.turns.get(index as usize));
-    let evidence = Evidence {
-        at_ms: turn.and_then(|turn| turn.span).map(|span| span.start.0),
-        turn: resolution.evidence_turn,
-        words: turn.map(|turn| turn.text.as_str()),
-        by: Some(settled_by(call)),
-        confidence: Some(resolution.confidence),
-    };
+    let decisive = decisive(call);
+    let mut evidence = decisive.map(Evidence::of).unwrap_or_default();
+    if let Some(turn) = resolution.evidence_turn.and_then(|index| call.turns.get(index as usize)) {
+        evidence.at_ms = turn.span.map(|span| span.start.0);
+        evidence.turn = Some(turn.index);
+        evidence.words = Some(&turn.text);
+    }
+    let by = decisive.map(|event| text::words(event.kind.as_str())).into_iter().chain(evidence.by.take());
+    evidence.by = Some(by.collect::<Vec<_>>().join(": "))
+        .filter(|by| !by.is_empty())
+        .or_else(|| Some("nothing that is said settles, refuses or hands over".to_owned()));
+    evidence.confidence = Some(resolution.confidence);
     let name = resolution.outcome.as_str();
     let seen = (Some(name.to_owned()), text::words(name));
     let outcome = whole(Question::Outcome, "Outcome", seen, Answer::Outcome, evidence.clone());
@@ -176,24 +180,12 @@ const DECISIVE: [EventKind; 8] = [
     EventKind::Abandon,
 ];
 
-/// What decided the outcome: the rules of the turn that shows it, or, where no turn does, what came last of all that
-/// decides.
-fn settled_by(call: &ScoredCall) -> String {
+/// What decided the outcome: in the turn that shows it, or, where no turn does, the last of all that decides.
+fn decisive(call: &ScoredCall) -> Option<&Event> {
     let decisive = || call.events.iter().filter(|event| DECISIVE.contains(&event.kind));
-    let evidence = call.record.resolution.evidence_turn;
-    let there = decisive().find(|event| evidence.is_some() && event.turn_index == evidence);
-    let last = || decisive().max_by_key(|event| event.turn_index);
-    let Some(event) = there.or_else(last) else {
-        return "the course of the talk: nothing in it settles, refuses or hands over".to_owned();
-    };
-    let name = text::words(event.kind.as_str());
-    let place = match event.turn_index {
-        Some(turn) if evidence != Some(turn) => format!(" in turn {turn}"),
-        _ => String::new(),
-    };
-    match Evidence::of(event).by {
-        Some(by) => format!("{name}{place}: {by}"),
-        None => format!("{name}{place}"),
+    match call.record.resolution.evidence_turn {
+        Some(turn) => decisive().find(|event| event.turn_index == Some(turn)),
+        None => decisive().max_by_key(|event| event.turn_index),
     }
 }
 

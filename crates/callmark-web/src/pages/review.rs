@@ -188,7 +188,7 @@ fn evidence(evidence: &Evidence<'_>) -> Markup {
             @if let Some(words) = evidence.words { q { (words) } " " }
             @if let Some(turn) = evidence.turn { a href={ "#t" (turn) } { "turn " (turn) } " " }
             @if let Some(by) = &evidence.by { span.muted { (by) } " " }
-            @if let Some(confidence) = evidence.confidence { span.muted { "sure to " (format!("{:.0} %", confidence * 100.0)) } }
+            @if let Some(confidence) = evidence.confidence { span.muted { (format!("{:.0} % sure", confidence * 100.0)) } }
         }
     }
 }
