@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Score the corpora and hold the datasets against their truth: eval.sh CALLMARK CORPUS OUT VENVS [calls|telephone|noise|demo|text|dialogues]...
-# Exit status 1 when a requirement does not hold; a corpus that is absent is said to be and left out.
+# CALLMARK_ENGINE sets the engine. Exit status 1 when a requirement does not hold; a corpus that is absent is said to be and left out.
 set -uo pipefail
 
 callmark=$1 corpus=$2 out=$3 venvs=$4
@@ -19,7 +19,7 @@ score() { # score NAME INPUT [flags]: a fresh dataset at $out/NAME
   local dataset=$out/$1
   rm -rf "$dataset"
   local begin=$EPOCHREALTIME
-  "$callmark" score "$2" --out "$dataset" "${@:3}" >"$out/$1.txt" || { echo "callmark score $2: exit status $?" >&2; status=1; }
+  "$callmark" score "$2" --out "$dataset" ${CALLMARK_ENGINE:+--engine "$CALLMARK_ENGINE"} "${@:3}" >"$out/$1.txt" || { echo "callmark score $2: exit status $?" >&2; status=1; }
   awk -v a="$begin" -v b="$EPOCHREALTIME" -v n="$1" 'BEGIN { printf "%s scored in %.1f s\n", n, b - a }'
 }
 require() { local r; for r in "$@"; do echo --require "$r"; done; }

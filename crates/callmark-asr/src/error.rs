@@ -49,6 +49,14 @@ pub enum AsrError {
         /// Why.
         reason: String,
     },
+    /// The words to expect do not fit before what is said. Take some out.
+    #[error("the vocabulary takes {tokens} tokens, and there is room for {room}: take words out of it")]
+    GlossaryTooLong {
+        /// What it takes.
+        tokens: usize,
+        /// What there is room for.
+        room: usize,
+    },
     /// The language is not one the model knows.
     #[error("language {0:?} is not known to the model; use a two-letter code such as `en`, or leave it out")]
     UnknownLanguage(String),

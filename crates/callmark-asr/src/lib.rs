@@ -9,6 +9,7 @@ mod assemble;
 #[cfg(feature = "ct2")]
 mod ct2;
 mod error;
+mod glossary;
 pub mod guards;
 mod language;
 mod packing;
@@ -28,6 +29,7 @@ mod words;
 #[cfg(feature = "ct2")]
 pub use ct2::{Ct2Config, Ct2Engine, Ct2Transcriber};
 pub use error::AsrError;
+pub use glossary::Glossary;
 pub use guards::GuardLimits;
 pub use language::model_language;
 pub use packing::{PackLimits, PackPiece, PackPlan, clean_spans, plan_packs};

@@ -234,7 +234,8 @@ int callmark_ct2_generate(void* replica, size_t threads, callmark_ct2_sound soun
       starts.emplace_back(prompts + i * prompt_tokens, prompts + (i + 1) * prompt_tokens);
     Options options;
     options.beam_size = beam_size;
-    options.max_length = 2 * max_tokens;  // half of it is for the prompt
+    // Half of it is for the answer, unless the prompt leaves less.
+    options.max_length = max_tokens + (prompt_tokens > max_tokens ? prompt_tokens : max_tokens);
     options.suppress_tokens.insert(options.suppress_tokens.end(), suppressed, suppressed + suppressed_count);
     const auto results = library.generate(static_cast<Replica*>(replica), &memory, starts, options);
     for (size_t i = 0; i < sound.batch; ++i) {

@@ -298,7 +298,8 @@ impl Replica {
         Ok(Encoded { values, batch: 1, positions: frames / 2 })
     }
 
-    /// Writes what is said in each pack of `sound`, after `prompt`, at most `max_tokens` tokens of each. A `beam_size`
+    /// Writes what is said in each pack of `sound`, after `prompt`, at most `max_tokens` tokens of each. `prompt` may begin with
+    /// `<|startofprev|>` and up to 223 tokens of text. A `beam_size`
     /// of 1 takes the likeliest token at each step. The model's own list of tokens that are no speech, and those in
     /// `suppressed`, are never written.
     pub fn generate(
@@ -310,7 +311,7 @@ impl Replica {
         suppressed: &[i32],
     ) -> Result<Vec<Generated>, Ct2Error> {
         let pointers = sound.sound()?;
-        let max_tokens = max_tokens.clamp(prompt.len().max(1), MAX_TOKENS / 2);
+        let max_tokens = max_tokens.clamp(1, MAX_TOKENS / 2);
         let prompts: Vec<usize> =
             (0..sound.batch).flat_map(|_| prompt.iter().map(|&id| id as usize)).collect();
         let mut tokens = vec![0_u32; sound.batch * max_tokens];

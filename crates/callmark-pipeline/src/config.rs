@@ -95,6 +95,8 @@ pub struct Pipeline {
     pub model: String,
     /// Language, or `None` to detect it.
     pub language: Option<String>,
+    /// File of words that the recogniser is to expect, one a line.
+    pub vocabulary: Option<PathBuf>,
     /// Device.
     pub device: DeviceChoice,
     /// Transcription workers; `None` = one a core.
@@ -124,6 +126,7 @@ impl Pipeline {
             max_bytes: DEFAULT_MAX_BYTES,
             model: "base".to_owned(),
             language: None,
+            vocabulary: None,
             device: DeviceChoice::Auto,
             workers: None,
             redaction: Redaction::default(),
@@ -153,13 +156,13 @@ impl Pipeline {
             batch_calls: raw.output.batch_calls.unwrap_or(DEFAULT_BATCH_CALLS),
             redaction: raw.redaction.read(base)?,
             scoring: raw.scoring.read(base),
-            ..Self::hearing(raw.audio, raw.transcription)
+            ..Self::hearing(raw.audio, raw.transcription, base)
         };
         pipeline.validated()
     }
 
-    /// A pipeline of which only how it hears is said.
-    pub(crate) fn hearing(audio: RawAudio, transcription: RawTranscription) -> Self {
+    /// A pipeline of which only how it hears is said; paths are relative to `base`.
+    pub(crate) fn hearing(audio: RawAudio, transcription: RawTranscription, base: &Path) -> Self {
         Self {
             raw_codec: audio.raw_codec,
             max_duration: audio
@@ -168,6 +171,7 @@ impl Pipeline {
             max_bytes: audio.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
             model: transcription.model.unwrap_or_else(|| "base".to_owned()),
             language: transcription.language,
+            vocabulary: transcription.vocabulary.map(|path| base.join(path)),
             device: transcription.device,
             workers: transcription.workers,
             engine: transcription.engine,
@@ -274,6 +278,7 @@ pub(crate) struct RawTranscription {
     pub(crate) engine: EngineChoice,
     pub(crate) model: Option<String>,
     pub(crate) language: Option<String>,
+    pub(crate) vocabulary: Option<PathBuf>,
     #[serde(default)]
     pub(crate) device: DeviceChoice,
     pub(crate) workers: Option<usize>,
@@ -283,7 +288,7 @@ pub(crate) struct RawTranscription {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EngineChoice {
-    /// The more accurate one; among equals the faster one that is here. At present that is whisper.cpp.
+    /// CTranslate2 on a processor, whisper.cpp on a graphics card and where the other is not to be had.
     #[default]
     Auto,
     /// Whisper by whisper.cpp.

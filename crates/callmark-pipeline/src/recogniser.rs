@@ -1,9 +1,9 @@
 //! Opens the recogniser that a pipeline asks for: model found and verified, workers started.
 
 use crate::call::hex;
-use crate::config::{DeviceChoice, EngineChoice, Pipeline};
+use crate::config::{DeviceChoice, EngineChoice, Pipeline, invalid};
 use crate::run::RunError;
-use callmark_asr::{AsrError, EngineConfig, Script, WorkerPool};
+use callmark_asr::{AsrError, EngineConfig, Glossary, Script, WorkerPool};
 use callmark_models::{ModelError, ModelStore};
 use callmark_types::Millis;
 use sha2::{Digest, Sha256};
@@ -25,10 +25,8 @@ const SCRIPT: [(Millis, &str); 6] = [
     ),
 ];
 
-/// Whether CTranslate2 is taken on a processor where the engine is left open. It takes half of whisper.cpp's time there, but
-/// on the 24 dev calls its error rate was 0.0455 against 0.0449, and 0.0564 against 0.0507 on mono (`benches/README.md`): the more right one is taken
-/// until the two are equal.
-const AUTO_TAKES_CT2: bool = false;
+/// Largest vocabulary file that is read.
+const MOST_VOCABULARY_BYTES: u64 = 64 << 10;
 
 /// A running recogniser, and what rows say of it.
 #[derive(Debug)]
@@ -46,16 +44,15 @@ pub struct Recogniser {
 impl Recogniser {
     /// Finds and verifies the model of `pipeline` and starts its workers: one a core, unless the pipeline says more.
     ///
-    /// Where the engine is left open, `AUTO_TAKES_CT2` decides. If so, whisper.cpp still does the work where a graphics
-    /// card is used, where CTranslate2's files are not here, or where it cannot be opened, which `note` then says.
+    /// Where the engine is left open it is CTranslate2, which is twice as fast on a processor at the same error rate
+    /// (`benches/README.md`). Whisper.cpp does the work where a graphics card is used, where CTranslate2's files are not here, or
+    /// where it cannot be opened, which `note` then says.
     pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
         match pipeline.engine {
             EngineChoice::Scripted => Self::scripted(pipeline),
             EngineChoice::Whisper => Self::whisper(pipeline),
             EngineChoice::Ct2 => Self::ct2(pipeline)?.map_err(RunError::from),
-            EngineChoice::Auto if !AUTO_TAKES_CT2 || may_use_graphics_card(pipeline.device) => {
-                Self::whisper(pipeline)
-            }
+            EngineChoice::Auto if may_use_graphics_card(pipeline.device) => Self::whisper(pipeline),
             EngineChoice::Auto => match Self::ct2(pipeline)? {
                 Ok(ready) => Ok(ready),
                 Err(reason) => {
@@ -77,13 +74,14 @@ impl Recogniser {
             DeviceChoice::Cpu => Device::Cpu,
             DeviceChoice::Gpu => Device::Gpu(0),
         };
-        let config = WhisperConfig { device, ..WhisperConfig::new(&model.path) };
+        let (glossary, expecting) = glossary(pipeline)?;
+        let config = WhisperConfig { device, glossary, ..WhisperConfig::new(&model.path) };
         let workers = WorkerPool::start(EngineConfig::Whisper(config), workers_of(pipeline))?;
         let note = (!model.published).then(|| {
             let (path, sha256) = (model.path.display(), &model.sha256);
             format!("the model {path} is none of the published ones: used as it is (sha256 {sha256})")
         });
-        Ok(Self { workers, model: model.name, model_sha256: model.sha256, note })
+        Ok(Self { workers, model: model.name + &expecting, model_sha256: model.sha256, note })
     }
 
     #[cfg(not(feature = "whisper"))]
@@ -105,10 +103,12 @@ impl Recogniser {
             Ok(None) => return Ok(Err(NoCt2::Unknown(name.clone()))),
             Err(error) => return Ok(Err(NoCt2::Files(error))),
         };
-        let config = Ct2Config::new(&model.library, &model.folder, name);
+        let (glossary, expecting) = glossary(pipeline)?;
+        let config = Ct2Config { glossary, ..Ct2Config::new(&model.library, &model.folder, name) };
         match WorkerPool::start(EngineConfig::Ct2(config), workers_of(pipeline)) {
             Ok(workers) => {
-                Ok(Ok(Self { workers, model: model.name, model_sha256: model.sha256, note: None }))
+                let model_name = model.name + &expecting;
+                Ok(Ok(Self { workers, model: model_name, model_sha256: model.sha256, note: None }))
             }
             Err(error @ AsrError::EngineUnavailable { .. }) => Ok(Err(NoCt2::Library(error))),
             Err(error) => Err(error.into()),
@@ -171,6 +171,22 @@ impl NoCt2 {
 fn may_use_graphics_card(device: DeviceChoice) -> bool {
     let built = cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "hipblas"));
     device == DeviceChoice::Gpu || (built && device == DeviceChoice::Auto)
+}
+
+/// The words to expect, and what the rows' model name says of them: which file it was, by its digest.
+#[cfg(any(feature = "ct2", feature = "whisper"))]
+fn glossary(pipeline: &Pipeline) -> Result<(Glossary, String), RunError> {
+    let Some(path) = &pipeline.vocabulary else { return Ok((Glossary::default(), String::new())) };
+    let wrong = |reason: String| invalid("vocabulary", reason);
+    let size = std::fs::metadata(path).map_err(|e| wrong(format!("{}: {e}", path.display())))?.len();
+    if size > MOST_VOCABULARY_BYTES {
+        return Err(wrong(format!("{}: it is larger than {MOST_VOCABULARY_BYTES} bytes", path.display())).into());
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
+    let glossary = Glossary::parse(&text)
+        .map_err(|(line, reason)| wrong(format!("{} line {line}: {reason}", path.display())))?;
+    let digest = hex(&Sha256::digest(text.as_bytes()));
+    Ok((glossary, format!(" with vocabulary {}", &digest[..12])))
 }
 
 fn models() -> Result<ModelStore, RunError> {

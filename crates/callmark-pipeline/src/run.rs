@@ -308,8 +308,10 @@ fn raw_format(name: &str) -> Result<RawFormat, ConfigError> {
 /// Names the way of hearing: a checkpoint made another way is not used.
 fn heard_by(pipeline: &Pipeline, lineage: &Lineage) -> String {
     format!(
-        "callmark {} model {} language {} raw codec {} without {}",
+        "callmark {} model {} {} language {} raw codec {} without {}",
         lineage.pipeline_version,
+        // With the vocabulary's digest.
+        lineage.asr_model.as_deref().unwrap_or("-"),
         lineage.asr_model_sha256.as_deref().unwrap_or("-"),
         pipeline.language.as_deref().unwrap_or("auto"),
         pipeline.raw_codec.as_deref().unwrap_or("by name"),

@@ -123,6 +123,9 @@ pub(crate) struct HearingArguments {
     /// Language spoken, such as en; detected per channel when absent
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,
+    /// Words that the recogniser is to expect (names of products, places, people), one word or phrase a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) vocabulary: Option<PathBuf>,
     /// By what calls are scored
     #[command(flatten)]
     pub(crate) scoring: ScoringArguments,
@@ -133,7 +136,8 @@ pub(crate) struct HearingArguments {
     /// Folder for copies of the recordings in which that data is silenced
     #[arg(long, value_name = "DIR", requires = "redact")]
     pub(crate) redacted_audio: Option<PathBuf>,
-    /// What transcribes: whisper is whisper.cpp, ct2 is CTranslate2, which is faster on a processor; auto takes whisper
+    /// What transcribes: whisper is whisper.cpp, ct2 is CTranslate2; auto takes ct2, and whisper on a graphics card or where
+    /// ct2 is not to be had
     #[arg(long, value_enum, default_value_t = Engine::Auto)]
     pub(crate) engine: Engine,
     /// Where to transcribe

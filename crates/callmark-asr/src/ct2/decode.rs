@@ -112,10 +112,11 @@ impl Ct2Transcriber {
         beam: usize,
     ) -> Result<Vec<PackTranscript>, AsrError> {
         let prompt = self.prompt(language)?;
+        let shown: Vec<u32> = self.engine.expected.iter().chain(&prompt).copied().collect();
         let longest = packs.iter().map(|pack| pack.duration()).max().unwrap_or_default();
         let error = |error: Ct2Error| AsrError::Engine { duration_ms: longest.0, reason: error.to_string() };
         let mut generated =
-            self.replica.generate(sound, &prompt, beam, max_tokens(longest), &[]).map_err(error)?;
+            self.replica.generate(sound, &shown, beam, max_tokens(longest), &[]).map_err(error)?;
         for (pack, answer) in packs.iter().zip(&mut generated) {
             // As if the pack had been alone: a longer neighbour lets a loop run on.
             answer.tokens.truncate(max_tokens(pack.duration()));

@@ -10,6 +10,7 @@ mod vocabulary;
 pub use decode::Ct2Transcriber;
 
 use crate::error::AsrError;
+use crate::glossary::{Glossary, fitting};
 use crate::transcriber::ModelInfo;
 use callmark_ct2::{Library, Model};
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub struct Ct2Config {
     pub threads_per_worker: u16,
     /// Most packs decoded together.
     pub batch: usize,
+    /// Words to expect.
+    pub glossary: Glossary,
 }
 
 impl Ct2Config {
@@ -46,6 +49,7 @@ impl Ct2Config {
             compute: "int8".to_owned(),
             threads_per_worker: 1,
             batch: DEFAULT_BATCH,
+            glossary: Glossary::default(),
         }
     }
 }
@@ -56,6 +60,8 @@ pub struct Ct2Engine {
     model: Model,
     vocabulary: Arc<Vocabulary>,
     config: Ct2Config,
+    /// Tokens of the words to expect, with the mark before them.
+    expected: Arc<Vec<u32>>,
 }
 
 impl Ct2Engine {
@@ -67,7 +73,19 @@ impl Ct2Engine {
         let model = library.load(&config.model_folder, &config.compute).map_err(|error| {
             AsrError::ModelInvalid { path: config.model_folder.clone(), reason: error.to_string() }
         })?;
-        Ok(Self { model, vocabulary: Arc::new(vocabulary), config: config.clone() })
+        let expected = match config.glossary.prompt() {
+            None => Vec::new(),
+            Some(prompt) => {
+                let mark = vocabulary.id("<|startofprev|>");
+                mark.into_iter().chain(fitting(vocabulary.tokens(&prompt))?).collect()
+            }
+        };
+        Ok(Self {
+            model,
+            vocabulary: Arc::new(vocabulary),
+            config: config.clone(),
+            expected: Arc::new(expected),
+        })
     }
 
     /// A recogniser for worker `worker` on the shared weights.
@@ -85,7 +103,7 @@ impl Ct2Engine {
 
     /// What was picked, in a line: device, workers, threads, batch, model.
     pub fn description(&self, workers: usize) -> String {
-        let Ct2Config { threads_per_worker, batch, .. } = self.config;
+        let Ct2Config { threads_per_worker, batch, .. } = &self.config;
         format!(
             "cpu: {workers} workers x {threads_per_worker} threads, up to {batch} packs at once, {}",
             self.model().name

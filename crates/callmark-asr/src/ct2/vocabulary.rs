@@ -54,6 +54,24 @@ impl Vocabulary {
         self.ids.get(token).copied()
     }
 
+    /// Tokens that together are `text`: at each place the longest that there is. Byte pair encoding may cut it otherwise; the
+    /// decoder reads both.
+    pub(crate) fn tokens(&self, text: &str) -> Vec<u32> {
+        let ids: HashMap<&[u8], u32> =
+            self.bytes.iter().enumerate().rev().map(|(id, bytes)| (bytes.as_slice(), id as u32)).collect();
+        let longest = ids.keys().map(|bytes| bytes.len()).max().unwrap_or(1);
+        let (bytes, mut found) = (text.as_bytes(), Vec::new());
+        let mut at = 0;
+        while at < bytes.len() {
+            let end = (at + 1..=bytes.len().min(at + longest)).rev().find(|end| ids.contains_key(&bytes[at..*end]));
+            // Every single byte is a token.
+            let Some(end) = end else { break };
+            found.extend(ids.get(&bytes[at..end]));
+            at = end;
+        }
+        found
+    }
+
     /// The bytes of a text token; `None` for special tokens and times.
     pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
         (id < self.end_of_text).then(|| self.bytes[id as usize].as_slice())
@@ -97,6 +115,14 @@ mod tests {
         assert_eq!((vocabulary.bytes(3), vocabulary.bytes(900)), (None, None));
         assert_eq!(vocabulary.id("<|notimestamps|>"), Some(6));
         assert!(!vocabulary.is_multilingual());
+    }
+
+    #[test]
+    fn a_text_is_cut_into_the_longest_tokens() {
+        let text = "Ġ\nt\nh\ne\nn\nĠthe\nthe\n<|endoftext|>\n<|startoftranscript|>\n<|transcribe|>\n<|notimestamps|>\n";
+        let vocabulary = Vocabulary::parse(text).expect("a vocabulary");
+        assert_eq!(vocabulary.tokens(" then the"), [5, 4, 5]);
+        assert_eq!(vocabulary.tokens(""), [0_u32; 0]);
     }
 
     #[test]

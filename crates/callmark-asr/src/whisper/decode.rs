@@ -10,6 +10,7 @@ use crate::retry::{is_better, is_silent, looks_wrong, max_tokens, pick_language}
 use crate::transcriber::{Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
 use crate::words::{TextToken, words_of_tokens};
 use callmark_types::Millis;
+use std::sync::Arc;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperError, WhisperState};
 
 /// Length of one position of the encoder's output.
@@ -121,7 +122,8 @@ impl WhisperTranscriber {
         language: &'a str,
         duration: Millis,
         options: &TranscribeOptions,
-    ) -> FullParams<'a, 'static> {
+        expected: &'a [std::ffi::c_int],
+    ) -> FullParams<'a, 'a> {
         let strategy = match (attempt, options.decoding) {
             (Attempt::Sampled, _) | (_, Decoding::Greedy) => SamplingStrategy::Greedy { best_of: 1 },
             (_, Decoding::Beam(width)) => {
@@ -138,7 +140,8 @@ impl WhisperTranscriber {
         params.set_language(Some(language));
         params.set_audio_ctx(positions as i32);
         params.set_no_context(true);
-        params.set_n_max_text_ctx(0);
+        params.set_n_max_text_ctx(if expected.is_empty() { 0 } else { expected.len() as i32 + 1 });
+        params.set_tokens(expected);
         params.set_no_timestamps(true);
         params.set_single_segment(true);
         params.set_max_tokens(max_tokens(duration) as i32);
@@ -165,7 +168,8 @@ impl WhisperTranscriber {
         duration: Millis,
         options: &TranscribeOptions,
     ) -> Result<PackTranscript, AsrError> {
-        let params = self.params(attempt, language, duration, options);
+        let expected = Arc::clone(&self.engine.expected);
+        let params = self.params(attempt, language, duration, options, &expected);
         let draws_random = attempt == Attempt::Sampled || options.decoding != Decoding::Greedy;
         if draws_random {
             self.state = new_state(&self.engine, self.worker)?;

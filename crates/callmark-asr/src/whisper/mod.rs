@@ -6,6 +6,7 @@ mod header;
 pub use decode::WhisperTranscriber;
 
 use crate::error::AsrError;
+use crate::glossary::{Glossary, fitting};
 use crate::transcriber::ModelInfo;
 use header::ModelHeader;
 use std::path::PathBuf;
@@ -40,12 +41,19 @@ pub struct WhisperConfig {
     pub device: Device,
     /// Threads that each worker computes with; one is best where there is a worker a core.
     pub threads_per_worker: u16,
+    /// Words to expect.
+    pub glossary: Glossary,
 }
 
 impl WhisperConfig {
     /// The model at `model_path` on whatever device there is, one thread a worker.
     pub fn new(model_path: impl Into<PathBuf>) -> Self {
-        Self { model_path: model_path.into(), device: Device::Auto, threads_per_worker: 1 }
+        Self {
+            model_path: model_path.into(),
+            device: Device::Auto,
+            threads_per_worker: 1,
+            glossary: Glossary::default(),
+        }
     }
 }
 
@@ -56,6 +64,8 @@ pub struct WhisperEngine {
     header: ModelHeader,
     threads_per_worker: u16,
     device_name: String,
+    /// Tokens of the words to expect.
+    expected: Arc<Vec<std::ffi::c_int>>,
 }
 
 impl WhisperEngine {
@@ -85,12 +95,23 @@ impl WhisperEngine {
         let context = WhisperContext::new_with_params(&config.model_path, parameters).map_err(|error| {
             AsrError::ModelInvalid { path: config.model_path.clone(), reason: error.to_string() }
         })?;
+        let expected = match config.glossary.prompt() {
+            None => Vec::new(),
+            Some(prompt) => {
+                // No text has more tokens than bytes.
+                let tokens = context.tokenize(&prompt, prompt.len()).map_err(|error| {
+                    AsrError::ModelInvalid { path: config.model_path.clone(), reason: error.to_string() }
+                })?;
+                fitting(tokens)?
+            }
+        };
         let device_name = if use_gpu { format!("gpu {gpu_device}") } else { "cpu".to_owned() };
         Ok(Self {
             context: Arc::new(context),
             header,
             threads_per_worker: config.threads_per_worker.max(1),
             device_name,
+            expected: Arc::new(expected),
         })
     }
 

@@ -283,7 +283,7 @@ impl KafkaPipeline {
             max_bytes,
             redaction: redaction.read(base)?,
             scoring: scoring.read(base),
-            ..Pipeline::hearing(audio, transcription)
+            ..Pipeline::hearing(audio, transcription, base)
         };
         let instance_id = source.instance_id.map(|id| secret_text("source.instance_id", &id, base));
         let topic_or = |topic: Option<String>, default: &str| {

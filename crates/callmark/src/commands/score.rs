@@ -36,6 +36,7 @@ pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> an
         max_duration: Millis(i64::from(arguments.max_duration) * 1000),
         model: arguments.model,
         language: arguments.language,
+        vocabulary: arguments.vocabulary,
         engine: match arguments.engine {
             Engine::Auto => EngineChoice::Auto,
             Engine::Whisper => EngineChoice::Whisper,
