@@ -35,13 +35,18 @@ impl Glossary {
             }
             let wrong = |reason: String| Err((number + 1, reason));
             if word.chars().any(|c| c.is_control() || c == ',' || c == '<') {
-                return wrong("a word has a comma, a `<` or a control character in it: one word or phrase a line".to_owned());
+                return wrong(
+                    "a word has a comma, a `<` or a control character in it: one word or phrase a line"
+                        .to_owned(),
+                );
             }
             if word.chars().count() > LONGEST_WORD {
                 return wrong(format!("a word has more than {LONGEST_WORD} characters"));
             }
             if words.len() == MOST_WORDS {
-                return wrong(format!("there are more than {MOST_WORDS} words: keep those that are heard wrongly"));
+                return wrong(format!(
+                    "there are more than {MOST_WORDS} words: keep those that are heard wrongly"
+                ));
             }
             if !words.contains(&word) {
                 words.push(word);
@@ -80,7 +85,8 @@ mod tests {
 
     #[test]
     fn a_word_or_phrase_a_line() {
-        let glossary = Glossary::parse("ThinkEngine\n\n# products\nWild  Fire  # two words\nThinkEngine\n").unwrap();
+        let glossary =
+            Glossary::parse("ThinkEngine\n\n# products\nWild  Fire  # two words\nThinkEngine\n").unwrap();
         assert_eq!(glossary.words, ["ThinkEngine", "Wild Fire"]);
         #[cfg(any(feature = "ct2", feature = "whisper"))]
         assert_eq!(glossary.prompt().as_deref(), Some(" ThinkEngine, Wild Fire."));

@@ -180,7 +180,9 @@ fn glossary(pipeline: &Pipeline) -> Result<(Glossary, String), RunError> {
     let wrong = |reason: String| invalid("vocabulary", reason);
     let size = std::fs::metadata(path).map_err(|e| wrong(format!("{}: {e}", path.display())))?.len();
     if size > MOST_VOCABULARY_BYTES {
-        return Err(wrong(format!("{}: it is larger than {MOST_VOCABULARY_BYTES} bytes", path.display())).into());
+        return Err(
+            wrong(format!("{}: it is larger than {MOST_VOCABULARY_BYTES} bytes", path.display())).into()
+        );
     }
     let text = std::fs::read_to_string(path).map_err(|e| wrong(format!("{}: {e}", path.display())))?;
     let glossary = Glossary::parse(&text)

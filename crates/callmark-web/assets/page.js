@@ -137,7 +137,14 @@ function markSpan(from, to) {
     const inside = turn.words.flatMap((w, at) => (w.start + w.end) / 2 >= from && (w.start + w.end) / 2 <= to ? [at] : []);
     if (inside.length > (best?.inside.length ?? 0)) best = { turn, inside };
   }
-  if (!best) { announce("Nobody says anything there"); return; }
+  if (!best) {
+    // Without times of words it is the turn that lies there.
+    const there = (turn) => Math.min(to, turn.end) - Math.max(from, turn.start);
+    const turn = turns.filter((turn) => there(turn) > 0).sort((a, b) => there(b) - there(a))[0];
+    if (turn) pickTurn(turn.item); else announce("Nobody says anything there");
+    turn?.item.scrollIntoView({ block: "nearest" });
+    return;
+  }
   mark(best.turn.item, best.inside[0], best.inside.at(-1));
   best.turn.item.scrollIntoView({ block: "nearest" });
 }
@@ -251,7 +258,10 @@ document.addEventListener("keydown", (event) => {
   if (!byId("turns") && !byId("review")) return;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const writing = event.target.closest("input:not([type=radio]):not([type=checkbox]), textarea, select, dialog");
-  if (writing) { if (event.key === "Escape") event.target.blur(); return; }
+  if (writing) {
+    if (event.key === "Escape") (event.target.closest("[data-finding]") ?? event.target.ownerDocument.querySelector("main")).focus();
+    return;
+  }
   const finding = current();
   const keys = {
     j: () => move(1),

@@ -5,7 +5,7 @@ use crate::error::WebError;
 use crate::options::Access;
 use crate::reviews::{Role, Session, User};
 use axum::body::{Body, Bytes};
-use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use http_body_util::BodyExt as _;
@@ -103,6 +103,19 @@ impl FromRequestParts<Arc<App>> for Caller {
                 Ok(Self { csrf: by_secret(&user.name), user, may_log_out: false })
             }
         }
+    }
+}
+
+/// What an address names: a call, a dispute.
+pub(crate) struct Named(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = WebError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, WebError> {
+        // Nothing has a name that is no text.
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Self(name)).map_err(|_| WebError::NotFound("thing"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How far reviewers agree: with each other and with the scores, question by question (Cohen 1960).
 
 use crate::reviews::{Judgement, Question, Verdict, standing};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Agreement of two on one question.
 #[derive(Debug, Clone, PartialEq)]
@@ -9,10 +9,13 @@ pub(crate) struct Agreement {
     pub(crate) question: String,
     /// Who, by name; `scores` stands for what was found.
     pub(crate) between: (String, String),
+    /// Whether neither could see what the other said: only then do they say how sure a judgement is.
+    pub(crate) independent: bool,
     /// What both judged: calls, or findings of one type on all calls.
     pub(crate) judged: usize,
     pub(crate) agreed: f64,
-    /// `None` where one of them always says the same.
+    /// `None` where both always say the same, and where what was found is judged: a finding never says no, so that the share
+    /// of those that stand is all there is to say.
     pub(crate) kappa: Option<f64>,
     /// Calls on which they differ.
     pub(crate) apart: Vec<String>,
@@ -24,14 +27,17 @@ pub(crate) const SCORES: &str = "scores";
 /// Answers of two to one question about one thing, and its call.
 type Pair = (String, String, String);
 
+/// Who has which call in a blind sample: names, by call.
+pub(crate) type Blind = HashMap<String, HashSet<String>>;
+
 /// Agreement of all pairs, on all that was said by whoever is done with a call.
-pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
+pub(crate) fn agreements(all: &[Judgement], blind: &Blind) -> Vec<Agreement> {
     let mut of_call: BTreeMap<&str, Vec<Judgement>> = BTreeMap::new();
     for judgement in all {
         of_call.entry(&judgement.call_id).or_default().push(judgement.clone());
     }
     // By question, its name and pair: answers of both, and the call.
-    let mut pairs: BTreeMap<(Question, String, String, String), Vec<Pair>> = BTreeMap::new();
+    let mut pairs: BTreeMap<(Question, String, String, String, bool), Vec<Pair>> = BTreeMap::new();
     for (call, said) in &of_call {
         // As each saw it alone: what somebody says once they are done may follow what others said.
         let mut finished: BTreeSet<&str> = BTreeSet::new();
@@ -62,19 +68,24 @@ pub(crate) fn agreements(all: &[Judgement]) -> Vec<Agreement> {
             let names: Vec<&str> = answers.keys().copied().collect();
             for (at, a) in names.iter().enumerate() {
                 for b in &names[at + 1..] {
-                    let key = (question, asked.clone(), (*a).to_owned(), (*b).to_owned());
+                    let is_alone = |name: &str| {
+                        name == SCORES || blind.get(*call).is_some_and(|names| names.contains(name))
+                    };
+                    let independent = is_alone(a) && is_alone(b);
+                    let key = (question, asked.clone(), (*a).to_owned(), (*b).to_owned(), independent);
                     let answer = (answers[a].clone(), answers[b].clone(), (*call).to_owned());
                     pairs.entry(key).or_default().push(answer);
                 }
             }
         }
     }
-    let agreement = |((_, question, a, b), answers): (_, Vec<Pair>)| {
+    let agreement = |((asked, question, a, b, independent), answers): (_, Vec<Pair>)| {
         let (agreed, kappa) = kappa(&answers.iter().map(|(a, b, _)| (a.as_str(), b.as_str())));
+        let kappa = kappa.filter(|_| asked != Question::Event || (a != SCORES && b != SCORES));
         let mut apart: Vec<String> =
             answers.iter().filter(|(a, b, _)| a != b).map(|(.., call)| call.clone()).collect();
         apart.dedup();
-        Agreement { question, between: (a, b), judged: answers.len(), agreed, kappa, apart }
+        Agreement { question, between: (a, b), independent, judged: answers.len(), agreed, kappa, apart }
     };
     pairs.into_iter().map(agreement).collect()
 }
@@ -201,7 +212,16 @@ mod tests {
                 all.push(said(call, who, Question::Done, "", Verdict::Agree, "", ""));
             }
         }
-        let found = agreements(&all);
+        let blind = Blind::from([("a".to_owned(), HashSet::from(["ann".to_owned(), "bo".to_owned()]))]);
+        let apart = agreements(&all, &blind);
+        // Of call a they knew nothing of each other, of call b they might.
+        let of_two = |independent| {
+            apart.iter().filter(|f| f.between.1 == "bo" && f.independent == independent).count()
+        };
+        assert_eq!((of_two(true), of_two(false)), (3, 3));
+        let of_findings = |f: &&Agreement| f.question.starts_with("finding") && f.between.1 == SCORES;
+        assert!(apart.iter().filter(of_findings).all(|f| f.kappa.is_none()));
+        let found = agreements(&all, &Blind::new());
         let of = |a: &str, b: &str| -> Vec<(&str, usize, f64, usize)> {
             let those = found.iter().filter(|f| f.between.0 == a && f.between.1 == b);
             those.map(|f| (f.question.as_str(), f.judged, f.agreed, f.apart.len())).collect()

@@ -138,11 +138,15 @@ impl App {
             sets.push(match mark {
                 Mark::Said(question) => self.search.said(question, catalogue).await?,
                 Mark::Found(marks) => self.search.found(marks, catalogue).await?,
-                Mark::ReviewedByMe => of_ids(self.reviews.done_calls(Some(&user.user_id)).await?),
-                Mark::Reviewed(true) => of_ids(self.reviews.done_calls(None).await?),
-                Mark::Reviewed(false) => {
-                    let done = of_ids(self.reviews.done_calls(None).await?);
-                    (0..catalogue.rows.len() as u32).filter(|row| !done.contains(*row)).collect()
+                Mark::Reviewed(yes) | Mark::ReviewedByMe(yes) => {
+                    let by = matches!(mark, Mark::ReviewedByMe(_)).then_some(user.user_id.as_str());
+                    let done = of_ids(self.reviews.done_calls(by).await?);
+                    match yes {
+                        true => done,
+                        false => {
+                            (0..catalogue.rows.len() as u32).filter(|row| !done.contains(*row)).collect()
+                        }
+                    }
                 }
                 Mark::Assigned(None) => of_ids(self.reviews.assigned_calls(&user.user_id).await?),
                 Mark::Assigned(Some(name)) => match self.reviews.user_by_name(name).await? {

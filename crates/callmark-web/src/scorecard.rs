@@ -85,8 +85,9 @@ pub struct Prefill {
     pub event: Option<String>,
     /// Or a column of `calls`: yes where its value is as said below; not applicable where it is null.
     pub column: Option<String>,
-    /// The value that means yes.
-    pub is: Option<String>,
+    /// The value that means yes, or several of them.
+    #[serde(default, deserialize_with = "one_or_several")]
+    pub is: Vec<String>,
     /// The largest value that means yes.
     pub at_most: Option<f64>,
     /// The smallest value that means yes.
@@ -94,6 +95,19 @@ pub struct Prefill {
     /// Turns yes into no.
     #[serde(default)]
     pub not: bool,
+}
+
+fn one_or_several<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Values {
+        One(String),
+        Several(Vec<String>),
+    }
+    Ok(match Values::deserialize(from)? {
+        Values::One(value) => vec![value],
+        Values::Several(values) => values,
+    })
 }
 
 /// An answer that was filled in beforehand.
@@ -222,7 +236,7 @@ impl Scorecard {
 
 impl Prefill {
     fn check(&self) -> Result<(), String> {
-        let conditions = [self.is.is_some(), self.at_most.is_some(), self.at_least.is_some()];
+        let conditions = [!self.is.is_empty(), self.at_most.is_some(), self.at_least.is_some()];
         let conditions = conditions.into_iter().filter(|there| *there).count();
         match (&self.event, &self.column) {
             (Some(event), None) if conditions == 0 => {
@@ -255,10 +269,10 @@ impl Prefill {
         };
         let number = value.as_f64();
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let yes = match (&self.is, self.at_most, self.at_least) {
-            (Some(is), ..) => value == *is,
-            (_, Some(most), _) => number.is_some_and(|n| n <= most),
-            (.., Some(least)) => number.is_some_and(|n| n >= least),
+        let yes = match (self.at_most, self.at_least) {
+            _ if !self.is.is_empty() => self.is.contains(&value),
+            (Some(most), _) => number.is_some_and(|n| n <= most),
+            (_, Some(least)) => number.is_some_and(|n| n >= least),
             _ => return None,
         };
         Some(Filled { answer: turned(yes), because: format!("{name} is {value}") })

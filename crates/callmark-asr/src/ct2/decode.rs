@@ -127,7 +127,7 @@ impl Ct2Transcriber {
         let aligned = if texts.iter().all(|text| text.is_empty()) {
             vec![Aligned::default(); packs.len()]
         } else {
-            self.replica.align(sound, &prompt[..prompt.len() - 1], &texts, &frames).map_err(error)?
+            self.replica.align(sound, &shown[..shown.len() - 1], &texts, &frames).map_err(error)?
         };
         let heard = packs.iter().zip(generated.iter().zip(&aligned));
         Ok(heard.map(|(pack, (answer, times))| self.transcript(pack, answer, times, language)).collect())

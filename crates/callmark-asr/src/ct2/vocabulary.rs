@@ -63,7 +63,8 @@ impl Vocabulary {
         let (bytes, mut found) = (text.as_bytes(), Vec::new());
         let mut at = 0;
         while at < bytes.len() {
-            let end = (at + 1..=bytes.len().min(at + longest)).rev().find(|end| ids.contains_key(&bytes[at..*end]));
+            let end =
+                (at + 1..=bytes.len().min(at + longest)).rev().find(|end| ids.contains_key(&bytes[at..*end]));
             // Every single byte is a token.
             let Some(end) = end else { break };
             found.extend(ids.get(&bytes[at..end]));

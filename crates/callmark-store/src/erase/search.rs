@@ -47,7 +47,7 @@ pub struct Searched {
     /// Of these, shorter than eight bytes: they were looked for in texts and values, as words of their own, not in
     /// compressed bytes, in numbers and in what was said, where so little turns up by chance.
     pub short_names: u64,
-    /// Files, relative to the dataset, in which one of them stands.
+    /// Files in which one of them stands: those of the dataset relative to it.
     pub found: Vec<PathBuf>,
     /// Files and folders that could not be searched, links that lead nowhere among them.
     pub unread: Vec<PathBuf>,
@@ -60,13 +60,14 @@ impl Searched {
     }
 }
 
-/// Searches every file below the dataset at `dir` for the ids and keys. A longer id or key of a call that stays is no
+/// Searches every file below the dataset at `dir`, and below the folders `beside`, for the ids and keys. A longer id or key of a call that stays is no
 /// find, although one of them stands within it.
 ///
 /// # Errors
 /// Where `dir` is no dataset in a folder, or its commits cannot be read.
 pub fn search(
     dir: impl Into<Location>,
+    beside: &[PathBuf],
     call_ids: &BTreeSet<CallId>,
     customer_keys: &BTreeSet<String>,
 ) -> Result<Searched, StoreError> {
@@ -95,8 +96,12 @@ pub fn search(
         }
     }
     let root = directory.root();
-    Search { matcher: &matcher, root: &root, searched: &mut searched, folders: HashSet::new() }
-        .folder(&root, 0);
+    let folders = HashSet::new();
+    let mut search = Search { matcher: &matcher, root: &root, searched: &mut searched, folders };
+    search.folder(&root, 0);
+    for folder in beside {
+        search.folder(folder, 0);
+    }
     Ok(searched)
 }
 

@@ -145,7 +145,7 @@ fn the_calls_go_from_every_file_and_the_rest_is_as_it_was() {
     let dir = dir.path();
     let before = read_dataset(dir);
     let all = ids(ERASED);
-    let found = search(dir, &all, &selection().customer_keys).unwrap();
+    let found = search(dir, &[], &all, &selection().customer_keys).unwrap();
     let has = |name: &str| found.found.iter().any(|path| path.to_str().unwrap().starts_with(name));
     for place in
         ["calls/", "turns/", "_commits/", "_dead_letters/", "_spool/", "_rescore/", "repeats/", "reviews"]
@@ -190,7 +190,7 @@ fn the_calls_go_from_every_file_and_the_rest_is_as_it_was() {
     let totals = Dataset::open_for_writing(dir).unwrap().0.totals();
     assert_eq!((totals.calls, totals.turns, totals.events), (9, turns(&KEPT), events(&KEPT)));
 
-    let proof = search(dir, &expected, &selection().customer_keys).unwrap();
+    let proof = search(dir, &[], &expected, &selection().customer_keys).unwrap();
     assert!(proof.is_clean(), "{proof:?}");
     assert_eq!(proof.files, tree(dir).len() as u64 + 1, "and the lock");
     assert!(!dir.join("_erasure").exists());
@@ -225,7 +225,7 @@ fn an_erased_call_does_not_come_back_and_leaves_no_dead_letter() {
     let dead = vec![letter(8, Some(sample_call(21).record.call_id), "x")];
     partition.commit(StreamBatch { last: 5, calls: Vec::new(), dead_letters: dead }).unwrap();
     assert_eq!(letters_left(dir), 1);
-    assert!(search(dir, &ids(ERASED), &BTreeSet::new()).unwrap().is_clean());
+    assert!(search(dir, &[], &ids(ERASED), &BTreeSet::new()).unwrap().is_clean());
 }
 
 #[test]
@@ -310,7 +310,8 @@ fn a_worker_at_work_meanwhile_loses_its_commit_and_what_it_had_staged() {
     };
     let lost = worker.commit(batch(&[25])).unwrap_err();
     assert!(matches!(lost, StoreError::LostRace { .. }), "{lost}");
-    let proof = search(dir.path(), &ids(ERASED.into_iter().chain([25])), &selection().customer_keys).unwrap();
+    let proof =
+        search(dir.path(), &[], &ids(ERASED.into_iter().chain([25])), &selection().customer_keys).unwrap();
     assert!(proof.is_clean(), "{proof:?}");
     let (mut again, _) = StreamPartition::open(dir.path(), stream()).unwrap();
     assert_eq!(again.next_offset(), Some(4));
@@ -338,21 +339,21 @@ fn a_name_that_is_left_is_found_wherever_it_stands() {
         let path = dir.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, bytes).unwrap();
-        let proof = search(dir, &all, &keys).unwrap();
+        let proof = search(dir, &[], &all, &keys).unwrap();
         assert_eq!(proof.found, [Path::new(name)]);
         fs::remove_file(path).unwrap();
     }
     std::os::unix::fs::symlink(dir.join("calls"), dir.join("notes/again")).unwrap();
-    assert!(search(dir, &all, &keys).unwrap().is_clean(), "a folder behind a link is looked into once");
+    assert!(search(dir, &[], &all, &keys).unwrap().is_clean(), "a folder behind a link is looked into once");
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("f"), "customer-1").unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), dir.join("notes/more")).unwrap();
-    assert_eq!(search(dir, &all, &keys).unwrap().found, [Path::new("notes/more/f")]);
+    assert_eq!(search(dir, &[], &all, &keys).unwrap().found, [Path::new("notes/more/f")]);
     fs::remove_file(dir.join("notes/more")).unwrap();
     parquet(&dir.join("notes/e.parquet"), vec![("anything", texts(["a customer-1 b"]))]);
-    assert_eq!(search(dir, &all, &keys).unwrap().found, [Path::new("notes/e.parquet")]);
+    assert_eq!(search(dir, &[], &all, &keys).unwrap().found, [Path::new("notes/e.parquet")]);
     fs::write(dir.join("notes/e.parquet"), b"PAR1 half").unwrap();
-    let proof = search(dir, &all, &keys).unwrap();
+    let proof = search(dir, &[], &all, &keys).unwrap();
     assert_eq!(proof.unread, [Path::new("notes/e.parquet")]);
     assert!(!proof.is_clean());
 }
@@ -378,11 +379,14 @@ fn a_number_or_a_spoken_word_is_no_trace_of_a_short_id() {
     let erased = erase_calls(dir.path(), &selection);
     let ids: BTreeSet<CallId> = erased.call_ids.iter().cloned().collect();
     assert_eq!(ids.len(), 1);
-    let proof = search(dir.path(), &ids, &selection.customer_keys).unwrap();
+    let proof = search(dir.path(), &[], &ids, &selection.customer_keys).unwrap();
     assert!(proof.is_clean(), "{proof:?}");
     assert_eq!((proof.names, proof.short_names), (2, 2));
     fs::write(dir.path().join("left.json"), "{\"customer\":\"7\", \"n\": 7}").unwrap();
-    assert_eq!(search(dir.path(), &ids, &selection.customer_keys).unwrap().found, [Path::new("left.json")]);
+    assert_eq!(
+        search(dir.path(), &[], &ids, &selection.customer_keys).unwrap().found,
+        [Path::new("left.json")]
+    );
 }
 
 /// A worker is stopped between its commit and the moves of its files, while another process erases a call of that commit.
@@ -400,7 +404,8 @@ fn a_commit_whose_files_are_not_in_place_yet_is_erased_from_too() {
     let (mut worker, _) = StreamPartition::open_with_step_hook(dir.path(), stream(), hook).unwrap();
     let calls = [25, 26].map(|number| (sample_key(number), sample_call(number))).to_vec();
     worker.commit(StreamBatch { last: 5, calls, dead_letters: Vec::new() }).unwrap();
-    let proof = search(dir.path(), &ids(ERASED.into_iter().chain([25])), &selection().customer_keys).unwrap();
+    let proof =
+        search(dir.path(), &[], &ids(ERASED.into_iter().chain([25])), &selection().customer_keys).unwrap();
     assert!(proof.is_clean(), "{proof:?}");
     assert!(read_dataset(dir.path()).contains(&sample_call(26)));
     let report = check(dir.path()).unwrap();

@@ -1,12 +1,12 @@
 //! Calls, their turns, events and recordings.
 
 use super::answers::{Known, NoCall, Problem, Refused, json, only_known, parameters};
-use crate::access::Caller;
+use crate::access::{Caller, Named};
 use crate::app::App;
 use crate::catalogue::{self, Catalogue, Cursor, Filter, NONE, PARAMETERS, Row};
 use crate::error::WebError;
 use crate::pages;
-use axum::extract::{Path, RawQuery, Request, State};
+use axum::extract::{RawQuery, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use callmark_store::json::{call_rows, event_rows, turn_rows};
@@ -173,7 +173,7 @@ fn no_parameters(query: Option<&str>) -> Result<(), WebError> {
 pub(crate) async fn get_call(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -200,7 +200,7 @@ pub(crate) async fn get_call(
 pub(crate) async fn list_turns(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -227,7 +227,7 @@ pub(crate) async fn list_turns(
 pub(crate) async fn list_events(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
@@ -260,7 +260,7 @@ pub(crate) async fn list_events(
 pub(crate) async fn get_audio(
     state: State<Arc<App>>,
     caller: Caller,
-    id: Path<String>,
+    id: Named,
     RawQuery(query): RawQuery,
     request: Request,
 ) -> Result<Response, WebError> {

@@ -3,13 +3,13 @@
 use super::answers::{
     Known, NoCall, Problem, Refused, Stored, Unread, created, json, only_known, parameters,
 };
-use crate::access::{Caller, PostedJson};
+use crate::access::{Caller, Named, PostedJson};
 use crate::app::App;
 use crate::error::WebError;
 use crate::pages::{Opened, WantedSample, draw, store};
 use crate::reviews::{Comment, Dispute, Judgement, NewJudgement, Question, Role, Sample, SampleKind};
 use crate::scorecard::Scorecard;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
@@ -99,12 +99,14 @@ fn conflict(error: WebError) -> WebError {
 pub(crate) async fn list_judgements(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     no_parameters(query.as_deref())?;
-    json::<Vec<Judgement>>(&headers, &Opened::of(&app, &caller, &id).await?.judgements)
+    let opened = Opened::of(&app, &caller, &id).await?;
+    app.reviews.audit(Some(&caller.user), "saw", Some(&id), Some("api: judgements")).await?;
+    json::<Vec<Judgement>>(&headers, &opened.judgements)
 }
 
 /// Stores judgements on a call, all or none. What was found is written down with each.
@@ -124,7 +126,7 @@ pub(crate) async fn list_judgements(
 )]
 pub(crate) async fn add_judgements(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     posted: PostedJson<NewJudgements>,
 ) -> Result<Response, WebError> {
@@ -152,12 +154,14 @@ pub(crate) async fn add_judgements(
 pub(crate) async fn list_comments(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     no_parameters(query.as_deref())?;
-    json::<Vec<Comment>>(&headers, &Opened::of(&app, &caller, &id).await?.comments)
+    let opened = Opened::of(&app, &caller, &id).await?;
+    app.reviews.audit(Some(&caller.user), "saw", Some(&id), Some("api: comments")).await?;
+    json::<Vec<Comment>>(&headers, &opened.comments)
 }
 
 /// Adds a comment to a call.
@@ -176,7 +180,7 @@ pub(crate) async fn list_comments(
 )]
 pub(crate) async fn add_comment(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     posted: PostedJson<NewComment>,
 ) -> Result<Response, WebError> {
@@ -204,12 +208,14 @@ pub(crate) async fn add_comment(
 pub(crate) async fn list_disputes(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, WebError> {
     no_parameters(query.as_deref())?;
-    json::<Vec<Dispute>>(&headers, &Opened::of(&app, &caller, &id).await?.disputes)
+    let opened = Opened::of(&app, &caller, &id).await?;
+    app.reviews.audit(Some(&caller.user), "saw", Some(&id), Some("api: disputes")).await?;
+    json::<Vec<Dispute>>(&headers, &opened.disputes)
 }
 
 /// Raises a dispute about a call.
@@ -228,7 +234,7 @@ pub(crate) async fn list_disputes(
 )]
 pub(crate) async fn add_dispute(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     RawQuery(query): RawQuery,
     posted: PostedJson<NewDispute>,
 ) -> Result<Response, WebError> {

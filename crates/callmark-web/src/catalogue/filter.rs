@@ -25,8 +25,8 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
         "outcome",
         "resolved, escalated_resolved, transferred, unresolved, abandoned, unknown; several with commas",
     ),
-    ("queue", "Queues by name, several with commas"),
-    ("issue", "Issue types by name, several with commas"),
+    ("queue", "Queues by name, several with commas; a comma in a name is written \\,"),
+    ("issue", "Issue types by name, several with commas; a comma in a name is written \\,"),
     ("language", "Languages, several with commas"),
     ("asked", "yes: the customer asked for a person; no"),
     ("honoured", "no: asked for a person and heard none; yes"),
@@ -41,7 +41,7 @@ pub(crate) const PARAMETERS: &[(&str, &str)] = &[
         "found",
         "Events or rules that fired, such as deflection, loop, human_request.direct; several with commas, all of them",
     ),
-    ("reviewed", "yes: somebody is done with it; no; mine"),
+    ("reviewed", "yes: somebody is done with it; no; mine: I am; not_mine: I am not"),
     ("assigned", "me, or a reviewer's name"),
     ("sample", "Calls of a sample, by its name"),
 ];
@@ -112,7 +112,7 @@ pub(crate) enum Mark {
     /// Events or rules that fired.
     Found(Vec<String>),
     Reviewed(bool),
-    ReviewedByMe,
+    ReviewedByMe(bool),
     /// Assigned to this name; `None`: to me.
     Assigned(Option<String>),
     Sample(String),
@@ -204,6 +204,13 @@ impl Filter {
         query(others.chain((!value.is_empty()).then_some((name, value))))
     }
 
+    /// The address of those calls of this view that meet these conditions, too: a condition of the view stays beside them.
+    pub(crate) fn query_and(&self, conditions: &[(&str, &str)]) -> String {
+        let given: Vec<(&str, &str)> = self.given.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        let new = conditions.iter().copied().filter(|condition| !given.contains(condition));
+        query(given.iter().copied().chain(new))
+    }
+
     /// Whether it only picks a period and who took the call: a sample of such calls stands for the arms.
     pub(crate) fn is_impartial(&self) -> bool {
         let fair =
@@ -249,7 +256,7 @@ fn mark(name: &str, value: &str) -> Result<Option<Mark>, FilterError> {
     Ok(Some(match name {
         "q" => Mark::Said(value.to_owned()),
         "found" => Mark::Found(listed(value)),
-        "reviewed" if value == "mine" => Mark::ReviewedByMe,
+        "reviewed" if matches!(value, "mine" | "not_mine") => Mark::ReviewedByMe(value == "mine"),
         "reviewed" => Mark::Reviewed(yes_or_no(name, value)?),
         "assigned" => Mark::Assigned((value != "me").then(|| value.to_owned())),
         "sample" => Mark::Sample(value.to_owned()),
@@ -286,8 +293,24 @@ fn condition(name: &str, value: &str) -> Result<Option<Condition>, FilterError> 
     }))
 }
 
+/// Names that stand between commas; a comma or backslash that belongs to a name has a backslash before it.
 fn listed(value: &str) -> Vec<String> {
-    value.split(',').map(str::trim).filter(|v| !v.is_empty()).map(str::to_owned).collect()
+    let mut names = vec![String::new()];
+    let mut characters = value.chars();
+    while let Some(c) = characters.next() {
+        match (c, names.last_mut()) {
+            ('\\', Some(name)) => name.extend(characters.next()),
+            (',', _) => names.push(String::new()),
+            (c, Some(name)) => name.push(c),
+            (_, None) => {}
+        }
+    }
+    names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+/// A name as one entry of such a list.
+pub(crate) fn as_listed(name: &str) -> String {
+    name.replace('\\', "\\\\").replace(',', "\\,")
 }
 
 fn named<T: DeserializeOwned>(parameter: &str, value: &str, known: &str) -> Result<Vec<T>, FilterError> {
@@ -433,8 +456,18 @@ mod tests {
         {
             assert!(!meets(missed, &call), "{missed}");
         }
+        // Conditions on one thing hold together.
+        assert!(!meets("handler=ai&handler=human", &call) && meets("handler=ai&handler=ai,human", &call));
         // What is not known is neither.
         assert!(!meets("sentiment_below=5", &row("b")) && !meets("honoured=no", &row("b")));
+    }
+
+    #[test]
+    fn commas_in_names_are_told_from_commas_between_them() {
+        for name in ["a&b,c", r"back\slash", r"\,", "plain"] {
+            assert_eq!(listed(&as_listed(name)), [name]);
+        }
+        assert_eq!(listed("a, b,,c"), ["a", "b", "c"]);
     }
 
     #[test]
@@ -462,6 +495,8 @@ mod tests {
         assert_eq!(filter.query(), "q=refund%20now&handler=ai&sort=oldest");
         assert_eq!(filter.query_with("handler", ""), "q=refund%20now&sort=oldest");
         assert_eq!(filter.query_with("asked", "yes"), "q=refund%20now&handler=ai&sort=oldest&asked=yes");
+        let both = filter.query_and(&[("handler", "ai"), ("handler", "human")]);
+        assert_eq!(both, "q=refund%20now&handler=ai&sort=oldest&handler=human");
         assert!(!filter.is_impartial() && parse("handler=ai&from=2026-01-01").unwrap().is_impartial());
     }
 }

@@ -9,7 +9,7 @@ mod load;
 mod rank;
 
 pub use filter::FilterError;
-pub(crate) use filter::{Filter, Mark, PARAMETERS, Sort};
+pub(crate) use filter::{Filter, Mark, PARAMETERS, Sort, as_listed, query};
 pub use load::CatalogueError;
 pub(crate) use load::Source;
 pub(crate) use rank::{Cursor, Page, page};

@@ -3,6 +3,7 @@
 use super::layout::{csrf, document, page};
 use crate::access::{COOKIE, Caller, LoginForm, Posted, SECURE_COOKIE, session_token};
 use crate::app::App;
+use crate::catalogue::query as address;
 use crate::error::WebError;
 use crate::options::Access;
 use crate::reviews::Role;
@@ -47,7 +48,9 @@ pub(crate) async fn log_in(State(app): State<Arc<App>>, form: LoginForm) -> Resu
     // Counted before it is known: tries that are made at once count too.
     app.logins.failed(name, form.peer);
     let Some((token, user)) = app.reviews.log_in(name, password).await? else {
-        app.reviews.audit(None, "login_failed", None, None).await?;
+        // Not the name: it may be a password.
+        let from = form.peer.map(|peer| format!("from {peer}"));
+        app.reviews.audit(None, "login_failed", None, from.as_deref()).await?;
         let page =
             login_form(form.fields.get("next"), Some("This name and password do not belong together."));
         return Ok((StatusCode::FORBIDDEN, page).into_response());
@@ -184,11 +187,18 @@ pub(crate) async fn audit_page(
     Query(query): Query<HashMap<String, String>>,
 ) -> Result<Html<String>, WebError> {
     caller.may(Role::Admin)?;
-    let before = query.get("before").filter(|id| id.bytes().all(|b| b.is_ascii_hexdigit()));
-    let entries = app.reviews.audit_log(before.map(String::as_str)).await?;
+    let given = |name: &str| query.get(name).map_or("", |value| value.trim());
+    let before =
+        Some(given("before")).filter(|id| !id.is_empty() && id.bytes().all(|b| b.is_ascii_hexdigit()));
+    let entries = app.reviews.audit_log(before, given("call"), given("user")).await?;
     let content = html! {
         h1 { "Audit log" }
         p.muted { "Who saw, heard, judged and changed what. Times are UTC." }
+        form.row method="get" action="/audit" {
+            label { "Call " input name="call" value=(given("call")); }
+            label { "Who " input name="user" value=(given("user")); }
+            button.quiet { "Show" }
+        }
         @if entries.is_empty() { p.empty { "Nothing yet." } }
         @else {
             div.scroll tabindex="0" role="region" aria-label="Entries" {
@@ -212,7 +222,8 @@ pub(crate) async fn audit_page(
                 }
             }
             @if let Some(last) = entries.last() {
-                p { a href={ "/audit?before=" (last.audit_id) } { "Older" } }
+                @let narrowed = [("call", given("call")), ("user", given("user")), ("before", last.audit_id.as_str())];
+                p { a href={ "/audit?" (address(narrowed.into_iter().filter(|(_, value)| !value.is_empty()))) } { "Older" } }
             }
         }
     };

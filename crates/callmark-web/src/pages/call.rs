@@ -4,7 +4,7 @@ use super::layout::page;
 use super::samples::may_review;
 use super::timeline::timeline;
 use super::{review, talk};
-use crate::access::Caller;
+use crate::access::{Caller, Named};
 use crate::app::App;
 use crate::audio::{AudioError, STEPS};
 use crate::calls::without_personal;
@@ -13,8 +13,8 @@ use crate::error::WebError;
 use crate::norms::{MEASURES, Norms, shown};
 use crate::reviews::{Comment, Dispute, Judgement, Role};
 use crate::text;
-use axum::extract::{Path, Query, Request, State};
-use axum::http::header;
+use axum::extract::{Query, Request, State};
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use callmark_store::json::call_rows;
 use callmark_types::{CallRecord, EventKind, ScoredCall, Speaker, Turn};
@@ -50,6 +50,11 @@ impl Place {
 /// A row of `calls` by column.
 pub(crate) type Columns = Map<String, Value>;
 
+/// Hides personal data in what was said in a dispute.
+pub(crate) fn hide_in_dispute(dispute: &mut Dispute) {
+    dispute.steps.iter_mut().for_each(|step| step.body = without_personal(&step.body));
+}
+
 /// The row of a call, without columns that are null.
 pub(crate) fn columns(call: &ScoredCall) -> Result<Columns, WebError> {
     let rows = call_rows(&[call]).map_err(|e| WebError::Internal(e.to_string()))?;
@@ -82,13 +87,10 @@ impl Opened {
         let (mut comments, mut disputes) =
             (app.reviews.comments(id).await?, app.reviews.disputes(Some(id)).await?);
         if caller.user.role < Role::Lead {
-            for judgement in &mut judgements {
-                for text in
-                    [&mut judgement.value, &mut judgement.seen, &mut judgement.note].into_iter().flatten()
-                {
-                    *text = without_personal(text);
-                }
-            }
+            let of_judgements = judgements.iter_mut().flat_map(|j| [&mut j.value, &mut j.seen, &mut j.note]);
+            let of_comments = comments.iter_mut().map(|comment| &mut comment.body);
+            of_judgements.flatten().chain(of_comments).for_each(|text| *text = without_personal(text));
+            disputes.iter_mut().for_each(hide_in_dispute);
         }
         if blind {
             judgements.retain(|judgement| judgement.reviewer == caller.user.name);
@@ -110,7 +112,7 @@ impl Opened {
 pub(crate) async fn call_page(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     Query(place): Query<Place>,
 ) -> Result<Html<String>, WebError> {
     let opened = Opened::of(&app, &caller, &id).await?;
@@ -352,7 +354,7 @@ fn help() -> Markup {
 pub(crate) async fn audio(
     state: State<Arc<App>>,
     caller: Caller,
-    id: Path<String>,
+    id: Named,
     Query(place): Query<Place>,
     request: Request,
 ) -> Result<Response, WebError> {
@@ -363,13 +365,20 @@ pub(crate) async fn audio(
 pub(crate) async fn audio_of(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     original: bool,
     request: Request,
 ) -> Result<Response, WebError> {
     let (_, playable) = sound(&app, &caller, &id, original).await?;
     let which = if original { "original" } else { "personal data silenced" };
     app.reviews.audit(Some(&caller.user), "heard", Some(&id), Some(which)).await?;
+    // The name is a digest of recording and silences.
+    let stem = playable.wav.file_stem().unwrap_or_default().to_string_lossy();
+    let tag = header::HeaderValue::from_str(&format!("\"{stem}\""));
+    let tag = tag.map_err(|e| WebError::Internal(e.to_string()))?;
+    if request.headers().get(header::IF_NONE_MATCH) == Some(&tag) {
+        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
+    }
     let kind = "audio/wav".parse().map_err(|_| WebError::Internal("a media type".to_owned()))?;
     let served = ServeFile::new_with_mime(&playable.wav, &kind).oneshot(request).await;
     let mut response = match served {
@@ -379,6 +388,7 @@ pub(crate) async fn audio_of(
     response
         .headers_mut()
         .insert(header::CACHE_CONTROL, header::HeaderValue::from_static("private, no-cache"));
+    response.headers_mut().insert(header::ETAG, tag);
     Ok(response)
 }
 
@@ -403,7 +413,7 @@ async fn sound(
 pub(crate) async fn waveform(
     State(app): State<Arc<App>>,
     caller: Caller,
-    Path(id): Path<String>,
+    Named(id): Named,
     Query(place): Query<Place>,
 ) -> Result<Response, WebError> {
     let (call, playable) = sound(&app, &caller, &id, place.is_original()).await?;

@@ -6,7 +6,7 @@ use super::queue::{Parameters, read_filter};
 use super::svg::{Bar, Line, bars, lines};
 use crate::access::Caller;
 use crate::app::App;
-use crate::catalogue::{Filter, Names, Row};
+use crate::catalogue::{Filter, Names, Row, as_listed};
 use crate::error::WebError;
 use crate::report::{Report, Reports};
 use crate::text;
@@ -112,6 +112,27 @@ impl Counts {
     }
 }
 
+/// A share that the dashboard shows, and the condition of the calls that it counts.
+struct Measure {
+    title: &'static str,
+    share: fn(&Counts) -> Share,
+    met: (&'static str, &'static str),
+}
+
+const FIRST_AI: Measure = Measure { title: "First taken by AI", share: |c| c.ai, met: ("handler", "ai") };
+const SETTLED: Measure =
+    Measure { title: "Settled", share: |c| c.settled, met: ("outcome", "resolved,escalated_resolved") };
+const ASKED: Measure = Measure { title: "Asked for a person", share: |c| c.asked, met: ("asked", "yes") };
+/// Who accepts an offer of a person is to get one as well as who asks.
+const HONOURED: Measure = Measure {
+    title: "Requests and accepted offers honoured",
+    share: |c| c.honoured,
+    met: ("honoured", "yes"),
+};
+const DOUBTFUL: Measure =
+    Measure { title: "Doubtful transcripts", share: |c| c.doubtful, met: ("trust", "low") };
+const MEASURES: [Measure; 5] = [FIRST_AI, SETTLED, ASKED, HONOURED, DOUBTFUL];
+
 /// The groups of the dashboard.
 #[derive(Debug, Default)]
 struct Groups {
@@ -149,17 +170,18 @@ pub(crate) async fn dashboard_page(
     let catalogue = app.catalogue();
     let sets = app.sets(&catalogue, &filter, &caller.user).await?;
     let (of, limits, asked) = (Arc::clone(&catalogue), app.options.limits, filter.clone());
+    let done = app.reviews.done_calls(None).await?;
     let made = tokio::task::spawn_blocking(move || {
-        groups(asked.rows(&of, &sets, limits).map(|(_, row)| row), limits)
+        let reviewed = asked.rows(&of, &sets, limits).filter(|(_, row)| done.contains(&*row.id)).count();
+        (groups(asked.rows(&of, &sets, limits).map(|(_, row)| row), limits), reviewed)
     });
-    let groups = made.await.map_err(|e| WebError::Internal(e.to_string()))?;
-    let done = app.reviews.done_calls(None).await?.len();
+    let (groups, reviewed) = made.await.map_err(|e| WebError::Internal(e.to_string()))?;
     let content = html! {
         h1 { "Dashboard" }
         p {
             "Of " a href={ "/calls?" (filter.query()) } { (text::count(groups.all.calls)) " calls" }
             @if !filter.given.is_empty() { " that meet " strong { (filter.query()) } ", " a href="/dashboard" { "of all" } }
-            "; " a href="/calls?reviewed=yes" { (text::count(done)) " reviewed" } ". Intervals are Wilson's, 95 %. These are raw shares: "
+            "; " a href={ "/calls?" (filter.query_and(&[("reviewed", "yes")])) } { (text::count(reviewed)) " reviewed" } ". Intervals are Wilson's, 95 %. These are raw shares: "
             a href="/report" { "AI and people" } " compares like with like."
         }
         @if groups.all.calls == 0 { p.empty { "No call meets these conditions." } }
@@ -167,19 +189,17 @@ pub(crate) async fn dashboard_page(
             (tiles(&filter, &groups.all))
             (by_handler(&filter, &groups))
             (outcomes(&filter, &groups))
-            (over_time(&groups))
-            (segments(&filter, "Issue", "issue", &groups.by_issue, &catalogue.issues))
-            (segments(&filter, "Queue", "queue", &groups.by_queue, &catalogue.queues))
+            (over_time(&filter, &groups))
+            (segments(&filter, ("Issue", "issue"), &groups.by_issue, &catalogue.issues))
+            (segments(&filter, ("Queue", "queue"), &groups.by_queue, &catalogue.queues))
         }
     };
     Ok(page(&caller, "/dashboard", "Dashboard", &content))
 }
 
 fn tiles(filter: &Filter, all: &Counts) -> Markup {
-    let tile = |title: &str, value: Markup, with: (&str, &str)| {
-        html! {
-            li { a href={ "/calls?" (filter.query_with(with.0, with.1)) } { span.title { (title) } span.value { (value) } } }
-        }
+    let tile = |title: &str, value: Markup, address: String| {
+        html! { li { a href={ "/calls?" (address) } { span.title { (title) } span.value { (value) } } } }
     };
     let share = |share: Share| {
         let (low, high) = share.interval();
@@ -189,34 +209,30 @@ fn tiles(filter: &Filter, all: &Counts) -> Markup {
             }
         }
     };
+    let mood = html! {
+        @if let Some((mean, ..)) = all.sentiment() {
+            (format!("{mean:+.2}")) small { "mean of " (text::count(all.scored)) " calls" }
+        } @else { "not scored" }
+    };
+    let talk = html! {
+        @if all.minutes < 600.0 { (format!("{:.0} min", all.minutes)) } @else { (format!("{:.0} h", all.minutes / 60.0)) }
+        small { (format!("{:.1} min a call", all.minutes / all.calls.max(1) as f64)) }
+    };
     html! {
         ul.tiles {
-            (tile("First taken by AI", share(all.ai), ("handler", "ai")))
-            (tile("Settled", share(all.settled), ("outcome", "resolved,escalated_resolved")))
-            (tile("Asked for a person", share(all.asked), ("asked", "yes")))
-            (tile("Of those, honoured", share(all.honoured), ("honoured", "yes")))
-            (tile("Doubtful transcripts", share(all.doubtful), ("trust", "low")))
-            (tile("Customer sentiment", html! {
-                @if all.scored == 0 { "not scored" } @else {
-                    (format!("{:+.2}", all.sentiment / all.scored as f64)) small { "mean of " (text::count(all.scored)) " calls" }
-                }
-            }, ("sort", "unhappiest")))
-            (tile("Talk recorded", html! { (format!("{:.0} h", all.minutes / 60.0)) small { (format!("{:.1} min a call", all.minutes / all.calls.max(1) as f64)) } }, ("sort", "longest")))
+            @for measure in MEASURES { (tile(measure.title, share((measure.share)(all)), filter.query_and(&[measure.met]))) }
+            (tile("Customer sentiment", mood, filter.query_with("sort", "unhappiest")))
+            (tile("Recorded", talk, filter.query_with("sort", "longest")))
         }
     }
 }
 
 fn share_bar(filter: &Filter, label: &str, share: Share, with: &[(&str, &str)]) -> Bar {
-    let mut narrowed = filter.clone();
-    for (name, value) in with {
-        narrowed.given.retain(|(given, _)| given != name);
-        narrowed.given.push(((*name).to_owned(), (*value).to_owned()));
-    }
     Bar {
         label: label.to_owned(),
         share: share.value(),
         shown: share.shown(),
-        address: format!("/calls?{}", narrowed.query()),
+        address: format!("/calls?{}", filter.query_and(with)),
         interval: (share.of > 0).then(|| share.interval()),
         class: match with.first() {
             Some(("handler", "ai")) => "ai",
@@ -233,19 +249,28 @@ fn chart(title: &str, bar_list: &[Bar]) -> Markup {
         section.card.chart {
             h2 { (title) }
             (bars(title, bar_list))
-            details {
-                summary { "As a table" }
-                table {
-                    thead { tr { th scope="col" { (title) } th scope="col" { "Share" } th scope="col" { "95 % interval" } } }
-                    tbody {
-                        @for bar in bar_list {
-                            tr {
-                                th scope="row" { a href=(bar.address) { (bar.label) } }
-                                td.number { (bar.shown) }
-                                td.number { @if let Some((low, high)) = bar.interval { (text::percent(low)) " to " (text::percent(high)) } }
-                            }
-                        }
+            (as_table(title, &[title, "Share", "95 % interval"], html! {
+                @for bar in bar_list {
+                    tr {
+                        th scope="row" { (bar.label) }
+                        td.number { a href=(bar.address) { (bar.shown) } }
+                        td.number { @if let Some((low, high)) = bar.interval { (text::percent(low)) " to " (text::percent(high)) } }
                     }
+                }
+            }))
+        }
+    }
+}
+
+/// The numbers of a picture.
+fn as_table(title: &str, heads: &[&str], rows: Markup) -> Markup {
+    html! {
+        details {
+            summary { "As a table" }
+            div.scroll tabindex="0" role="region" aria-label={ (title) ", as a table" } {
+                table {
+                    thead { tr { @for head in heads { th scope="col" { (head) } } } }
+                    tbody { (rows) }
                 }
             }
         }
@@ -254,18 +279,22 @@ fn chart(title: &str, bar_list: &[Bar]) -> Markup {
 
 fn by_handler(filter: &Filter, groups: &Groups) -> Markup {
     let names = [("ai", "AI"), ("human", "a person"), ("ivr", "a menu")];
-    let of = |value: fn(&Counts) -> Share, with: &'static (&'static str, &'static str)| -> Vec<Bar> {
+    let bars = |measure: &Measure| -> Vec<Bar> {
         let there = names.iter().filter_map(|(key, name)| Some((*key, *name, groups.by_handler.get(key)?)));
         there
-            .map(|(key, name, counts)| share_bar(filter, name, value(counts), &[("handler", key), *with]))
+            .map(|(key, name, counts)| {
+                share_bar(filter, name, (measure.share)(counts), &[("handler", key), measure.met])
+            })
             .collect()
     };
+    if names.iter().all(|(key, _)| !groups.by_handler.contains_key(key)) {
+        return html! {};
+    }
     html! {
         div.charts {
-            (chart("Settled, by who took the call", &of(|c| c.settled, &("outcome", "resolved,escalated_resolved"))))
-            (chart("Asked for a person", &of(|c| c.asked, &("asked", "yes"))))
-            (chart("Requests honoured", &of(|c| c.honoured, &("honoured", "yes"))))
-            (chart("Doubtful transcripts", &of(|c| c.doubtful, &("trust", "low"))))
+            @for measure in [SETTLED, ASKED, HONOURED, DOUBTFUL] {
+                (chart(&format!("{}, by who took the call", measure.title), &bars(&measure)))
+            }
         }
     }
 }
@@ -291,14 +320,26 @@ type Point = (f64, f64, f64);
 
 /// The weeks that are shown, and who took their calls first: AI, or a person or a menu.
 struct Weeks<'a> {
+    filter: &'a Filter,
     first: i64,
     last: i64,
     counts: Vec<(i64, &'a [Counts; 2])>,
 }
 
+/// Who took calls first: what the lines are of.
+const ARMS: [(&str, &str, &str); 2] = [("AI", "ai", "ai"), ("Person or menu", "human", "human,ivr")];
+
 impl Weeks<'_> {
     fn day(week: i64) -> String {
         text::minute(week * WEEK_MS - 3 * 86_400_000).chars().take(10).collect()
+    }
+
+    /// The calls of a week that one of [`ARMS`] took and that meet a condition.
+    fn address(&self, week: i64, arm: usize, met: Option<(&str, &str)>) -> String {
+        let (from, until) = (Self::day(week), Self::day(week + 1));
+        let when = [("from", from.as_str()), ("until", until.as_str()), ("handler", ARMS[arm].2)];
+        let conditions: Vec<(&str, &str)> = when.into_iter().chain(met).collect();
+        format!("/calls?{}", self.filter.query_and(&conditions))
     }
 
     /// A picture of each week's value, with its table; `point` gives nothing where there is nothing to measure.
@@ -308,11 +349,11 @@ impl Weeks<'_> {
         scale: (f64, f64),
         shown: impl Fn(f64) -> String,
         point: impl Fn(&Counts) -> Option<Point>,
-        cell: impl Fn(&Counts) -> String,
+        (cell, met): (impl Fn(&Counts) -> String, Option<(&str, &str)>),
     ) -> Markup {
-        let line = |arm: usize, name: &str, class| Line {
-            name: name.to_owned(),
-            class,
+        let line = |arm: usize| Line {
+            name: ARMS[arm].0.to_owned(),
+            class: ARMS[arm].1,
             points: (self.counts.iter())
                 .filter_map(|(week, arms)| {
                     let (value, low, high) = point(&arms[arm])?;
@@ -320,72 +361,66 @@ impl Weeks<'_> {
                 })
                 .collect(),
         };
-        let of = [line(0, "AI", "ai"), line(1, "person or menu", "human")];
         let marks = [(0.0, Self::day(self.first)), ((self.last - self.first) as f64, Self::day(self.last))];
+        let title = format!("{title}, week by week");
         html! {
             section.card.chart {
-                h2 { (title) ", week by week" }
-                (lines(title, &of, scale, shown, &marks))
-                details {
-                    summary { "As a table" }
-                    table {
-                        thead { tr { th scope="col" { "Week from" } th scope="col" { "AI" } th scope="col" { "Person or menu" } } }
-                        tbody {
-                            @for (week, arms) in &self.counts {
-                                tr {
-                                    th scope="row" { a href={ "/calls?from=" (Self::day(*week)) "&until=" (Self::day(*week + 1)) } { (Self::day(*week)) } }
-                                    td.number { (cell(&arms[0])) }
-                                    td.number { (cell(&arms[1])) }
-                                }
+                h2 { (title) }
+                (lines(&title, &[line(0), line(1)], scale, shown, &marks))
+                (as_table(&title, &["Week from", ARMS[0].0, ARMS[1].0], html! {
+                    @for (week, arms) in &self.counts {
+                        tr {
+                            th scope="row" { (Self::day(*week)) }
+                            @for arm in 0..2 {
+                                td.number { a href=(self.address(*week, arm, met)) { (cell(&arms[arm])) } }
                             }
                         }
                     }
-                }
+                }))
             }
         }
     }
 
-    fn share_chart(&self, title: &str, value: fn(&Counts) -> Share) -> Markup {
+    fn share_chart(&self, measure: &Measure) -> Markup {
         let point = |counts: &Counts| {
-            let share = value(counts);
+            let share = (measure.share)(counts);
             let (low, high) = share.interval();
             (share.of > 0).then(|| (share.value(), low, high))
         };
-        self.chart(title, (0.0, 1.0), text::percent, point, |counts| value(counts).shown())
+        let shown = |value: f64| format!("{:.0} %", value * 100.0);
+        let cell = |counts: &Counts| (measure.share)(counts).shown();
+        self.chart(measure.title, (0.0, 1.0), shown, point, (cell, Some(measure.met)))
     }
 }
 
-fn over_time(groups: &Groups) -> Markup {
+fn over_time(filter: &Filter, groups: &Groups) -> Markup {
     let Some(last) = groups.by_week.keys().next_back().copied() else { return html! {} };
-    let first = groups.by_week.keys().next().copied().unwrap_or(last).max(last - MOST_WEEKS);
+    let first = groups.by_week.keys().next().copied().unwrap_or(last).max(last - MOST_WEEKS + 1);
     if last == first {
         return html! {};
     }
     let counts: Vec<_> = groups.by_week.range(first..=last).map(|(week, arms)| (*week, arms)).collect();
     let most = counts.iter().flat_map(|(_, arms)| arms.iter().map(|arm| arm.calls)).max().unwrap_or(1);
-    let weeks = Weeks { first, last, counts };
+    let weeks = Weeks { filter, first, last, counts };
     let calls = |counts: &Counts| {
         let calls = counts.calls as f64;
         Some((calls, calls, calls))
     };
     let mood =
         |counts: &Counts| counts.sentiment().map_or_else(String::new, |(mean, ..)| format!("{mean:+.2}"));
+    let count = |counts: &Counts| text::count(counts.calls);
     html! {
         div.charts {
-            (weeks.share_chart("Settled", |c| c.settled))
-            (weeks.share_chart("Asked for a person", |c| c.asked))
-            (weeks.share_chart("Requests honoured", |c| c.honoured))
-            (weeks.share_chart("Doubtful transcripts", |c| c.doubtful))
-            (weeks.chart("Customer sentiment", (-5.0, 5.0), |value| format!("{value:+.1}"), Counts::sentiment, mood))
-            (weeks.chart("Calls", (0.0, most as f64), |value| text::count(value as usize), calls, |c| text::count(c.calls)))
+            @for measure in [SETTLED, ASKED, HONOURED, DOUBTFUL] { (weeks.share_chart(&measure)) }
+            (weeks.chart("Customer sentiment", (-5.0, 5.0), |value| format!("{value:+.1}"), Counts::sentiment, (mood, None)))
+            (weeks.chart("Calls", (0.0, most as f64), |value| text::count(value as usize), calls, (count, None)))
         }
     }
 }
 
 fn segments(
     filter: &Filter,
-    title: &str,
-    parameter: &'static str,
+    (title, parameter): (&str, &str),
     by: &BTreeMap<u16, Counts>,
     names: &Names,
 ) -> Markup {
@@ -400,17 +435,26 @@ fn segments(
             h2 { "By " (title.to_lowercase()) }
             div.scroll tabindex="0" role="region" aria-label={ "By " (title.to_lowercase()) } {
                 table.numbers {
-                    thead { tr { @for head in [title, "Calls", "First AI", "Settled", "Asked for a person", "Honoured", "Sentiment"] { th scope="col" { (head) } } } }
+                    thead {
+                        tr {
+                            th scope="col" { (title) }
+                            th scope="col" { "Calls" }
+                            @for measure in MEASURES { th scope="col" { (measure.title) } }
+                            th scope="col" { "Sentiment" }
+                        }
+                    }
                     tbody {
                         @for (name, counts) in rows.iter().take(MOST_SEGMENTS) {
+                            @let listed = as_listed(name);
+                            @let this = (parameter, listed.as_str());
                             tr {
-                                th scope="row" { a href={ "/calls?" (filter.query_with(parameter, name)) } { (name) } }
-                                td.number { (text::count(counts.calls)) }
-                                td.number { (text::percent(counts.ai.value())) }
-                                td.number { (text::percent(counts.settled.value())) }
-                                td.number { (text::percent(counts.asked.value())) }
-                                td.number { @if counts.honoured.of > 0 { (counts.honoured.shown()) } }
-                                td.number { @if counts.scored > 0 { (format!("{:+.2}", counts.sentiment / counts.scored as f64)) } }
+                                th scope="row" { (name) }
+                                td.number { a href={ "/calls?" (filter.query_and(&[this])) } { (text::count(counts.calls)) } }
+                                @for measure in MEASURES {
+                                    @let share = (measure.share)(counts);
+                                    td.number { @if share.of > 0 { a href={ "/calls?" (filter.query_and(&[this, measure.met])) } { (text::percent(share.value())) } } }
+                                }
+                                td.number { @if let Some((mean, ..)) = counts.sentiment() { (format!("{mean:+.2}")) } }
                             }
                         }
                     }

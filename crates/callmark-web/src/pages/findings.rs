@@ -132,9 +132,15 @@ fn of_call(call: &ScoredCall) -> Vec<Finding<'_>> {
     };
     let heard = match access.human_request_honoured {
         Some(honoured) => yes(honoured),
-        None => (Some("none".to_owned()), "nobody asked".to_owned()),
+        None => (Some("none".to_owned()), "nobody asked or accepted".to_owned()),
     };
-    found.push(whole(Question::Honoured, "A person was heard after that", heard, Answer::YesNoNone, reached));
+    found.push(whole(
+        Question::Honoured,
+        "A person was heard after a request or an accepted offer",
+        heard,
+        Answer::YesNoNone,
+        reached,
+    ));
     found.extend(settled_at);
     found.push(sentiment(call));
     found

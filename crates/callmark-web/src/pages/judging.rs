@@ -3,13 +3,13 @@
 use super::call::{Columns, Opened, columns, next_call};
 use super::findings::seen;
 use super::review::panel;
-use crate::access::{Caller, Posted};
+use crate::access::{Caller, Named, Posted};
 use crate::app::App;
 use crate::calls::hide_personal;
 use crate::error::WebError;
 use crate::reviews::{NewJudgement, Question, Role, Verdict, missed_place};
 use crate::text;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use callmark_types::Event;
 use std::sync::Arc;
@@ -29,14 +29,14 @@ pub(crate) async fn store(
     let columns = columns(&call)?;
     for judgement in &mut given {
         let found = if judgement.question == Question::Scorecard {
-            let found = filled_in(app, judgement, &columns, &call.events)?;
-            if judgement.verdict == Verdict::Correct && found.is_some() && judgement.value == found {
-                judgement.verdict = Verdict::Agree;
-            }
-            found
+            filled_in(app, judgement, &columns, &call.events)?
         } else {
             seen(&call, judgement.question, &judgement.subject)
         };
+        judgement.tidy();
+        if judgement.verdict == Verdict::Correct && found.is_some() && judgement.value == found {
+            judgement.verdict = Verdict::Agree;
+        }
         if judgement.verdict == Verdict::Agree && judgement.question != Question::Done {
             if judgement.question != Question::Event {
                 judgement.value.clone_from(&found);
@@ -107,7 +107,7 @@ async fn answer(app: &App, posted: &Posted, id: &str) -> Result<Response, WebErr
 
 pub(crate) async fn judge(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Response, WebError> {
     let given =
@@ -142,7 +142,7 @@ fn milliseconds(value: &str) -> Result<String, WebError> {
     let parts: Option<Vec<f64>> =
         value.split(':').map(|part| part.parse::<f64>().ok().filter(|n| (0.0..1e5).contains(n))).collect();
     let parts = parts
-        .filter(|parts| parts.len() <= 3)
+        .filter(|parts| parts.len() <= 3 && parts.iter().skip(1).all(|part| *part < 60.0))
         .ok_or_else(|| WebError::BadRequest("value: write a time as m:ss, or never".to_owned()))?;
     let seconds = parts.iter().fold(0.0, |sum, part| sum * 60.0 + part);
     Ok(((seconds * 1_000.0).round() as u64).to_string())
@@ -192,7 +192,7 @@ fn of_turn(posted: &Posted) -> Result<Vec<NewJudgement>, WebError> {
 
 pub(crate) async fn score_card(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Response, WebError> {
     let name = posted.fields.get("card");
@@ -217,13 +217,20 @@ pub(crate) async fn score_card(
 
 pub(crate) async fn done(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Response, WebError> {
     let verdict = if posted.fields.some("undo").is_some() { Verdict::Withdraw } else { Verdict::Agree };
     let given =
         NewJudgement { question: Question::Done, subject: String::new(), verdict, value: None, note: None };
     store(&app, &posted.caller, &id, vec![given]).await?;
+    if !posted.by_script && verdict == Verdict::Agree {
+        let (_, row, _) = app.call(&id, &posted.caller.user).await?;
+        let next = next_call(&app, &posted.caller, &row, posted.fields.get("queue")).await?;
+        if let Some(next) = next {
+            return Ok(Redirect::to(&next).into_response());
+        }
+    }
     answer(&app, &posted, &id).await
 }
 
@@ -248,7 +255,7 @@ mod tests {
         {
             assert_eq!(milliseconds(written).unwrap(), read);
         }
-        for wrong in ["", "soon", "-1", "1:2:3:4", "1:-5", "NaN"] {
+        for wrong in ["", "soon", "-1", "1:2:3:4", "1:-5", "9:99", "NaN"] {
             assert!(milliseconds(wrong).is_err(), "{wrong}");
         }
     }

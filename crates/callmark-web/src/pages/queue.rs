@@ -3,7 +3,7 @@
 use super::layout::{csrf, page};
 use crate::access::{Caller, Posted};
 use crate::app::App;
-use crate::catalogue::{self, Catalogue, Cursor, Filter, NONE, Page, Row, Sort};
+use crate::catalogue::{self, Catalogue, Cursor, Filter, NONE, Names, Page, Row, Sort, as_listed};
 use crate::error::WebError;
 use crate::reviews::{Role, SavedView};
 use crate::text;
@@ -80,7 +80,7 @@ fn saved_views(caller: &Caller, views: &[SavedView], filter: &Filter) -> Markup 
             a href="/calls" { "All calls" }
             a href="/calls?asked=yes&honoured=no" { "Asked for a person, not honoured" }
             a href="/calls?trust=low&sort=least_sure" { "Doubtful transcripts" }
-            a href="/calls?assigned=me&reviewed=no" { "Mine to review" }
+            a href="/calls?assigned=me&reviewed=not_mine" { "Mine to review" }
             @for view in views {
                 span.view {
                     a href={ "/calls?" (view.query) } { (view.name) }
@@ -106,22 +106,23 @@ fn saved_views(caller: &Caller, views: &[SavedView], filter: &Filter) -> Markup 
     }
 }
 
-fn options(filter: &Filter, name: &str, any: &str, values: &[(&str, &str)]) -> Markup {
+fn options<V: AsRef<str>>(filter: &Filter, name: &str, any: &str, values: &[(V, &str)]) -> Markup {
     let chosen = filter.given(name);
-    let is_listed = chosen.is_empty() || values.iter().any(|(value, _)| *value == chosen);
+    let is_listed = chosen.is_empty() || values.iter().any(|(value, _)| value.as_ref() == chosen);
     html! {
         select name=(name) {
             option value="" { (any) }
             @for (value, shown) in values {
-                option value=(value) selected[*value == chosen] { (shown) }
+                option value=(value.as_ref()) selected[value.as_ref() == chosen] { (shown) }
             }
             @if !is_listed { option value=(chosen) selected { (chosen) } }
         }
     }
 }
 
-fn named<'a>(names: &[&'a str]) -> Vec<(&'a str, &'a str)> {
-    names.iter().map(|name| (*name, *name)).collect()
+/// Names of the dataset as a list offers them.
+fn names(of: &Names) -> Vec<(String, &str)> {
+    of.sorted().into_iter().map(|name| (as_listed(name), name)).collect()
 }
 
 const OUTCOMES: [(&str, &str); 6] = [
@@ -162,12 +163,16 @@ fn filter_form(catalogue: &Catalogue, filter: &Filter) -> Markup {
     html! {
         search {
             form.filters method="get" action="/calls" id="filters" {
+                // Further conditions on the same thing, as the dashboard's links have them.
+                @for (at, (name, value)) in filter.given.iter().enumerate() {
+                    @if filter.given[..at].iter().any(|(earlier, _)| earlier == name) { input type="hidden" name=(name) value=(value); }
+                }
                 div.bar {
                     label.grow { "Words said or written"
                         input type="search" name="q" value=(filter.given("q")) placeholder="refund -voucher \"speak to someone\""; }
                     label { "First taken by" (options(filter, "handler", "anyone", &HANDLERS)) }
-                    label { "Queue" (options(filter, "queue", "any", &named(&catalogue.queues.sorted()))) }
-                    label { "Issue" (options(filter, "issue", "any", &named(&catalogue.issues.sorted()))) }
+                    label { "Queue" (options(filter, "queue", "any", &names(&catalogue.queues))) }
+                    label { "Issue" (options(filter, "issue", "any", &names(&catalogue.issues))) }
                     label { "Outcome" (options(filter, "outcome", "any", &OUTCOMES)) }
                     label { "Asked for a person" (options(filter, "asked", "either", &YES_NO)) }
                     label { "Heard one" (options(filter, "honoured", "either", &YES_NO)) }
@@ -178,10 +183,10 @@ fn filter_form(catalogue: &Catalogue, filter: &Filter) -> Markup {
                     summary { "More conditions" }
                     div.bar {
                         label { "Last had by" (options(filter, "last", "anyone", &HANDLERS)) }
-                        label { "Language" (options(filter, "language", "any", &named(&catalogue.languages.sorted()))) }
+                        label { "Language" (options(filter, "language", "any", &names(&catalogue.languages))) }
                         label { "Request deflected" (options(filter, "deflected", "either", &YES_NO)) }
                         label { "Transcript" (options(filter, "trust", "any", &[("low", "doubtful"), ("ok", "trusted")])) }
-                        label { "Reviewed" (options(filter, "reviewed", "either", &[("yes", "yes"), ("no", "no"), ("mine", "by me")])) }
+                        label { "Reviewed" (options(filter, "reviewed", "either", &[("yes", "yes"), ("no", "no"), ("mine", "by me"), ("not_mine", "not by me")])) }
                         (field("sentiment_below", "Sentiment below", "number"))
                         (field("sentiment_above", "Sentiment above", "number"))
                         (field("longer", "At least, seconds", "number"))
@@ -308,6 +313,11 @@ fn request(row: &Row) -> Markup {
     html! {
         @match (row.requests, row.honoured) {
             (0, None) => {}
+            (0, Some(false)) => { "accepted the offer " span.chip.bad { "not honoured" } }
+            (0, Some(true)) => {
+                "accepted the offer " span.chip.good { "honoured" }
+                @if row.time_to_human_ms != NONE { " after " (text::clock(i64::from(row.time_to_human_ms))) }
+            }
             (count, Some(false)) => { span.chip.bad { "not honoured" } @if count > 1 { " " (count) "×" } }
             (count, Some(true)) => {
                 span.chip.good { "honoured" }

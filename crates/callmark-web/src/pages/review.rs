@@ -139,7 +139,7 @@ fn correction(finding: &Finding<'_>) -> Markup {
         },
         Answer::YesNoNone => html! {
             select name="value" aria-label=(label) data-value {
-                @for (value, shown) in [("yes", "yes"), ("no", "no"), ("none", "nobody asked")] {
+                @for (value, shown) in [("yes", "yes"), ("no", "no"), ("none", "nobody asked or accepted")] {
                     @if value != seen { option value=(value) { (shown) } }
                 }
             }

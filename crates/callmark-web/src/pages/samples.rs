@@ -12,6 +12,7 @@ use crate::text;
 use axum::extract::{Query, State};
 use axum::response::{Html, Redirect};
 use maud::{Markup, html};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Calls on which two differ, that are shown.
@@ -24,11 +25,10 @@ pub(crate) async fn samples_page(
 ) -> Result<Html<String>, WebError> {
     let filter = read_filter(&parameters)?;
     let samples = app.reviews.samples().await?;
-    let done = app.reviews.done_calls(None).await?;
+    let done = app.reviews.done_with().await?;
     let mut rows = Vec::new();
     for sample in samples {
-        let calls = app.reviews.sample_calls(&sample.name).await?.unwrap_or_default();
-        let reviewed = calls.iter().filter(|id| done.contains(*id)).count();
+        let reviewed = app.reviews.sample_done(&sample.name, &done).await?;
         rows.push((sample, reviewed));
     }
     let users = app.reviews.users().await?;
@@ -173,19 +173,38 @@ pub(crate) async fn draw(app: &App, caller: &Caller, wanted: &WantedSample<'_>) 
 pub(crate) async fn agreement_page(
     State(app): State<Arc<App>>,
     caller: Caller,
+    Query(parameters): Query<HashMap<String, String>>,
 ) -> Result<Html<String>, WebError> {
     caller.may(Role::Lead)?;
     let blind = app.reviews.blind_calls(&caller.user.user_id).await?;
     let mut all = app.reviews.all_judgements().await?;
     all.retain(|judgement| !blind.contains(&judgement.call_id));
-    let found = tokio::task::spawn_blocking(move || agreements(&all)).await;
+    let chosen = parameters.get("sample").map_or("", String::as_str);
+    if !chosen.is_empty() {
+        let calls = app.reviews.sample_calls(chosen).await?.ok_or(WebError::NotFound("sample"))?;
+        all.retain(|judgement| calls.contains(&judgement.call_id));
+    }
+    let samples = app.reviews.samples().await?;
+    let alone = app.reviews.blind_reviewers().await?;
+    let found = tokio::task::spawn_blocking(move || agreements(&all, &alone)).await;
     let found = found.map_err(|e| WebError::Internal(e.to_string()))?;
     let content = html! {
         h1 { "Agreement" }
         p {
             "How far two agree on the same calls, beyond chance (Cohen's kappa: 1 is always, 0 is no more than chance). "
-            "“" (SCORES) "” stands for what was found automatically. Only calls that a reviewer is done with count. "
+            "“" (SCORES) "” stands for what was found automatically. Only calls that a reviewer is done with count. Kappa is left out (–) where both always say the same, and of findings beside the scores: what was found never says no. "
             "Sentiment is compared by its sign, the time of settling by whether there is one; findings by type, and items of scorecards, one by one."
+        }
+        @if !samples.is_empty() {
+            form.row method="get" action="/agreement" {
+                label { "Calls of "
+                    select name="sample" {
+                        option value="" { "all" }
+                        @for sample in &samples { option value=(sample.name) selected[sample.name == chosen] { "sample " (sample.name) } }
+                    }
+                }
+                button.quiet { "Show" }
+            }
         }
         @if found.is_empty() { p.empty { "Nothing has been judged twice yet." } }
         @else {
@@ -196,10 +215,15 @@ pub(crate) async fn agreement_page(
                         @for pair in &found {
                             tr {
                                 th scope="row" { (text::words(&pair.question)) }
-                                td { (pair.between.0) " and " (pair.between.1) }
+                                td {
+                                    (pair.between.0) " and " (pair.between.1)
+                                    @if !pair.independent && pair.between.1 != SCORES && pair.between.0 != SCORES {
+                                        " " span.chip.warn title="Who was later could see what the other had said" { "not blind" }
+                                    }
+                                }
                                 td.number { (pair.judged) }
                                 td.number { (text::percent(pair.agreed)) }
-                                td.number { (pair.kappa.map_or_else(|| "always the same".to_owned(), |kappa| format!("{kappa:.2}"))) }
+                                td.number { (pair.kappa.map_or_else(|| "–".to_owned(), |kappa| format!("{kappa:.2}"))) }
                                 td {
                                     @for id in pair.apart.iter().take(SHOWN_APART) { a href={ "/calls/" (text::percent_encode(id)) } { (id) } " " }
                                     @if pair.apart.len() > SHOWN_APART { "and " (pair.apart.len() - SHOWN_APART) " more" }

@@ -1,14 +1,14 @@
 //! Comments and disputes.
 
-use super::call::Opened;
+use super::call::{Opened, hide_in_dispute};
 use super::layout::{csrf, page};
 use super::samples::reviewer;
-use crate::access::{Caller, Posted};
+use crate::access::{Caller, Named, Posted};
 use crate::app::App;
 use crate::error::WebError;
 use crate::reviews::{Dispute, DisputeAction, Question, Role};
 use crate::text;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{Html, Redirect};
 use maud::{Markup, html};
 use std::sync::Arc;
@@ -109,7 +109,7 @@ fn dispute_item(caller: &Caller, dispute: &Dispute, with_call: bool) -> Markup {
 
 pub(crate) async fn comment(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Redirect, WebError> {
     posted.caller.may(Role::Reviewer)?;
@@ -122,7 +122,7 @@ pub(crate) async fn comment(
 /// Gives the call to a reviewer.
 pub(crate) async fn assign(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Redirect, WebError> {
     posted.caller.may(Role::Lead)?;
@@ -139,7 +139,7 @@ fn back_to(id: &str) -> Redirect {
 
 pub(crate) async fn raise(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Redirect, WebError> {
     posted.caller.may(Role::Reviewer)?;
@@ -153,7 +153,7 @@ pub(crate) async fn raise(
 
 pub(crate) async fn go_on(
     State(app): State<Arc<App>>,
-    Path(id): Path<String>,
+    Named(id): Named,
     posted: Posted,
 ) -> Result<Redirect, WebError> {
     posted.caller.may(Role::Reviewer)?;
@@ -177,6 +177,9 @@ pub(crate) async fn disputes_page(
     let blind = app.reviews.blind_calls(&caller.user.user_id).await?;
     let mut disputes = app.reviews.disputes(None).await?;
     disputes.retain(|dispute| dispute.raised_by == caller.user.name || !blind.contains(&dispute.call_id));
+    if caller.user.role < Role::Lead {
+        disputes.iter_mut().for_each(hide_in_dispute);
+    }
     let content = html! {
         h1 { "Open disputes" }
         @if disputes.is_empty() { p.empty { "None is open." } }

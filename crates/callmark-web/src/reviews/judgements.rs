@@ -159,6 +159,24 @@ pub struct Judgement {
 }
 
 impl NewJudgement {
+    /// Writes numbers one way: `00` is the event `0`, and a sentiment of `1e0` is `1.0`, as it is found.
+    pub(crate) fn tidy(&mut self) {
+        if matches!(self.question, Question::Event | Question::Speaker | Question::Words)
+            && let Ok(number) = self.subject.parse::<usize>()
+        {
+            self.subject = number.to_string();
+        }
+        if let (Question::Missed, Some((turn, first, last))) = (self.question, missed_place(&self.subject)) {
+            self.subject = format!("{turn}:{first}-{last}");
+        }
+        if let (Question::Sentiment, Some(value)) = (self.question, &mut self.value)
+            && let Ok(score) = value.parse::<f64>()
+        {
+            // No minus before nothing.
+            *value = format!("{:.1}", (score * 10.0).round() / 10.0 + 0.0);
+        }
+    }
+
     /// Whether it can be stored: the value is one of the question's, the subject one of a call with so many turns and events.
     pub(crate) fn check(&self, turns: usize, events: usize) -> Done<()> {
         let invalid = |field, reason: &str| Err(ReviewError::Invalid { field, reason: reason.to_owned() });
@@ -277,6 +295,12 @@ impl Reviews {
 
     /// Calls that somebody, or that user, is done with.
     pub(crate) async fn done_calls(&self, user_id: Option<&str>) -> Done<HashSet<String>> {
+        let done = self.done_with().await?.into_iter();
+        Ok(done.filter(|(_, by)| user_id.is_none_or(|user| user == by)).map(|(call, _)| call).collect())
+    }
+
+    /// Who is done with which call: call and id of the user.
+    pub(crate) async fn done_with(&self) -> Done<HashSet<(String, String)>> {
         let asked = sqlx::query(
             "select call_id, user_id, verdict from judgements where question = 'done' order by judgement_id",
         );
@@ -285,11 +309,11 @@ impl Reviews {
             let key = (text(&row, 0)?, text(&row, 1)?);
             if text(&row, 2)? == "withdraw" {
                 done.remove(&key);
-            } else if user_id.is_none_or(|user| user == key.1) {
+            } else {
                 done.insert(key);
             }
         }
-        Ok(done.into_iter().map(|(call, _)| call).collect())
+        Ok(done)
     }
 
     /// Of these calls, by whom each is done.

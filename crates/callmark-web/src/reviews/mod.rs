@@ -21,7 +21,7 @@ pub(crate) use people::random_token;
 pub(crate) use samples::{MOST_CALLS as MOST_SAMPLE_CALLS, NewSample, SavedView, draw};
 
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{AnyPool, Executor as _, Row as _};
+use sqlx::{AnyPool, AssertSqlSafe, Executor as _, Row as _};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -139,10 +139,17 @@ impl Reviews {
         Ok(Self { pool, is_file })
     }
 
-    /// Takes everything about these calls out: judgements, comments, disputes, assignments, what the audit log says of them.
-    pub async fn erase(&self, call_ids: &[String]) -> Done<u64> {
+    /// Takes everything about these calls out: judgements, comments, disputes, assignments, what the audit log says of them;
+    /// and takes their ids and the `names` of their customers out of what people wrote elsewhere. Returns how many rows went
+    /// or were changed.
+    pub async fn erase(&self, call_ids: &[String], names: &[String]) -> Done<u64> {
         let mut transaction = self.pool.begin().await?;
         let mut rows = 0;
+        for (table, key, column) in WRITTEN {
+            for name in call_ids.iter().chain(names).filter(|name| name.len() >= LEAST_NAME_BYTES) {
+                rows += take_out(&mut transaction, (table, key, column), name).await?;
+            }
+        }
         for id in call_ids {
             for statement in [
                 "delete from judgements where call_id = $1",
@@ -174,6 +181,73 @@ impl Reviews {
         let asked = sqlx::query("select coalesce(max(judgement_id), '') from judgements");
         text(&asked.fetch_one(&self.pool).await?, 0)
     }
+}
+
+/// What people write: table, its key, and the column.
+const WRITTEN: [(&str, &str, &str); 10] = [
+    ("judgements", "judgement_id", "value"),
+    ("judgements", "judgement_id", "seen"),
+    ("judgements", "judgement_id", "note"),
+    ("comments", "comment_id", "body"),
+    ("dispute_steps", "step_id", "body"),
+    ("samples", "sample_id", "name"),
+    ("samples", "sample_id", "query"),
+    ("views", "view_id", "name"),
+    ("views", "view_id", "query"),
+    ("audit", "audit_id", "detail"),
+];
+/// A shorter id or key is a word or a number like any other.
+const LEAST_NAME_BYTES: usize = 4;
+
+/// Takes a name out of what was written in a column, and says in how many rows.
+async fn take_out(
+    transaction: &mut sqlx::Transaction<'_, sqlx::Any>,
+    (table, key, column): (&str, &str, &str),
+    name: &str,
+) -> Done<u64> {
+    let mut rows = 0;
+    // Views and samples hold addresses.
+    let encoded = crate::text::percent_encode(name);
+    let written: &[&str] = if encoded == name { &[name] } else { &[name, &encoded] };
+    for written in written {
+        let pattern = written.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let sql = format!("select {key}, {column} from {table} where {column} like $1 escape '\\'");
+        let asked = sqlx::query(AssertSqlSafe(sql)).bind(format!("%{pattern}%"));
+        for row in asked.fetch_all(&mut **transaction).await? {
+            let (id, before) = (text(&row, 0)?, text(&row, 1)?);
+            let Some(mut after) = without_name(&before, written) else { continue };
+            if (table, column) == ("samples", "name") {
+                // No two samples have one name.
+                after = format!("{after} {}", &id[id.len().saturating_sub(6)..]);
+            }
+            let sql = format!("update {table} set {column} = $1 where {key} = $2");
+            rows += sqlx::query(AssertSqlSafe(sql))
+                .bind(after)
+                .bind(id)
+                .execute(&mut **transaction)
+                .await?
+                .rows_affected();
+        }
+    }
+    Ok(rows)
+}
+
+/// The text with something else where the name stood as a word of its own; `None` where it does not.
+fn without_name(text: &str, name: &str) -> Option<String> {
+    let mut after = String::with_capacity(text.len());
+    let (mut rest, mut changed) = (text, false);
+    while let Some(at) = rest.find(name) {
+        let (before, behind) = (&rest[..at], &rest[at + name.len()..]);
+        let touches = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let is_part = touches(before.chars().next_back().or(after.chars().next_back()))
+            || touches(behind.chars().next());
+        after.push_str(before);
+        after.push_str(if is_part { name } else { "[erased]" });
+        changed |= !is_part;
+        rest = behind;
+    }
+    after.push_str(rest);
+    changed.then_some(after)
 }
 
 /// An id that begins with the time, so that ids sort as things happened.
@@ -215,4 +289,16 @@ fn optional(row: &AnyRow, at: usize) -> Done<Option<String>> {
 
 fn number(row: &AnyRow, at: usize) -> Done<i64> {
     Ok(row.try_get(at)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_name;
+
+    #[test]
+    fn names_are_taken_out_as_words_of_their_own() {
+        let taken = without_name("see call-17, not call-170; (call-17)", "call-17");
+        assert_eq!(taken.as_deref(), Some("see [erased], not call-170; ([erased])"));
+        assert_eq!(without_name("call-170 xcall-17", "call-17"), None);
+    }
 }

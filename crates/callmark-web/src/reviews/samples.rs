@@ -4,7 +4,7 @@ use super::{Done, ReviewError, Reviews, User, checked, new_id, now_ms, number, t
 use crate::catalogue::Row;
 use callmark_compare::stats::random::random_bits;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use utoipa::ToSchema;
 
 /// Largest sample.
@@ -301,6 +301,32 @@ impl Reviews {
         );
         let last = asked.bind(call_id).bind(user_id).fetch_optional(&self.pool).await?;
         Ok(last.map(|row| text(&row, 0)).transpose()?.is_none_or(|verdict| verdict == "withdraw"))
+    }
+
+    /// Who has which call in a blind sample.
+    pub(crate) async fn blind_reviewers(&self) -> Done<HashMap<String, HashSet<String>>> {
+        let asked = sqlx::query(
+            "select distinct a.call_id, u.name from assignments a join samples s on s.sample_id = a.sample_id \
+             join users u on u.user_id = a.user_id where s.blind = 1",
+        );
+        let mut found: HashMap<String, HashSet<String>> = HashMap::new();
+        for row in asked.fetch_all(&self.pool).await? {
+            found.entry(text(&row, 0)?).or_default().insert(text(&row, 1)?);
+        }
+        Ok(found)
+    }
+
+    /// Calls of a sample that all who have them are done with.
+    pub(crate) async fn sample_done(&self, name: &str, done: &HashSet<(String, String)>) -> Done<usize> {
+        let asked = sqlx::query(
+            "select a.call_id, a.user_id from assignments a join samples s on s.sample_id = a.sample_id where s.name = $1",
+        );
+        let mut is_done: HashMap<String, bool> = HashMap::new();
+        for row in asked.bind(name).fetch_all(&self.pool).await? {
+            let key = (text(&row, 0)?, text(&row, 1)?);
+            *is_done.entry(key.0.clone()).or_insert(true) &= done.contains(&key);
+        }
+        Ok(is_done.into_values().filter(|done| *done).count())
     }
 
     /// Calls of which others' words are hidden from this user.

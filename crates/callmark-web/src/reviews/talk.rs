@@ -269,14 +269,21 @@ impl Reviews {
         Ok(())
     }
 
-    /// The newest entries of the audit log before `before`.
-    pub(crate) async fn audit_log(&self, before: Option<&str>) -> Done<Vec<AuditEntry>> {
+    /// The newest entries of the audit log before `before`, of a call and a user where they are named.
+    pub(crate) async fn audit_log(
+        &self,
+        before: Option<&str>,
+        call_id: &str,
+        user: &str,
+    ) -> Done<Vec<AuditEntry>> {
         let asked = sqlx::query(
             "select a.audit_id, a.at_ms, u.name, a.action, a.call_id, a.detail from audit a \
-             left join users u on u.user_id = a.user_id where a.audit_id < $1 order by a.audit_id desc limit $2",
+             left join users u on u.user_id = a.user_id where a.audit_id < $1 and ($2 = '' or a.call_id = $2) \
+             and ($3 = '' or u.name = $3) order by a.audit_id desc limit $4",
         );
         // Ids are hexadecimal: all of them sort before this, in any collation.
-        let rows = asked.bind(before.unwrap_or("g")).bind(AUDIT_PAGE).fetch_all(&self.pool).await?;
+        let asked = asked.bind(before.unwrap_or("g")).bind(call_id).bind(user).bind(AUDIT_PAGE);
+        let rows = asked.fetch_all(&self.pool).await?;
         let read = |row| {
             Ok(AuditEntry {
                 audit_id: text(row, 0)?,

@@ -44,14 +44,21 @@ pub(crate) fn erase(arguments: &EraseArguments) -> anyhow::Result<Exit> {
     let mut audio = ErasedAudio::default();
     let mut elsewhere = |going: &Erased| {
         // Told before the ids are forgotten; after a crash perhaps again. An error stops the erasure.
-        forget_reviews(arguments, &going.call_ids)?;
+        forget_reviews(arguments, &going.call_ids, &selection.customer_keys)?;
         audio = recordings_of(going, &roots, false);
         Ok(())
     };
     let mut step = |at| reached(&format!("{at:?}"));
     let erased = callmark_store::erase(dataset, &selection, &mut elsewhere, &mut step)?;
     let ids: BTreeSet<CallId> = erased.call_ids.iter().chain(&selection.call_ids).cloned().collect();
-    let searched = search(dataset, &ids, &selection.customer_keys)?;
+    if erased.is_empty() {
+        // Erased before: reviews may have come to light since.
+        let ids: Vec<CallId> = ids.iter().cloned().collect();
+        forget_reviews(arguments, &ids, &selection.customer_keys).map_err(anyhow::Error::msg)?;
+    }
+    let stores = super::serve::review_stores(&arguments.store, dataset)?;
+    let beside: Vec<PathBuf> = stores.into_iter().map(|(folder, _)| folder).filter(|f| f.is_dir()).collect();
+    let searched = search(dataset, &beside, &ids, &selection.customer_keys)?;
     report(arguments, &erased, &audio, Some(&searched))?;
     for file in &searched.found {
         complain(&format!("one of the ids and keys still stands in {}", dataset.join(file).display()));
@@ -62,15 +69,23 @@ pub(crate) fn erase(arguments: &EraseArguments) -> anyhow::Result<Exit> {
     Ok(exit_of(&erased, &audio, Some(&searched)))
 }
 
-/// What the review page keeps of these calls.
-fn forget_reviews(arguments: &EraseArguments, call_ids: &[CallId]) -> Result<(), String> {
+/// What the review page keeps of these calls, wherever it does.
+fn forget_reviews(
+    arguments: &EraseArguments,
+    call_ids: &[CallId],
+    customer_keys: &BTreeSet<String>,
+) -> Result<(), String> {
     let ids: Vec<String> = call_ids.iter().map(|id| id.as_str().to_owned()).collect();
+    let keys: Vec<String> = customer_keys.iter().cloned().collect();
     let failed =
         |error: &dyn std::fmt::Display| format!("the review page's notes of these calls stay: {error}");
-    let (state, url) =
-        super::serve::review_store(&arguments.store, &arguments.dataset).map_err(|e| failed(&e))?;
+    let stores = super::serve::review_stores(&arguments.store, &arguments.dataset).map_err(|e| failed(&e))?;
     let runtime = super::runtime().map_err(|e| failed(&e))?;
-    runtime.block_on(forget_calls(&state, url.as_deref(), &ids)).map(|_| ()).map_err(|e| failed(&e))
+    for (state, url) in stores {
+        let forgotten = runtime.block_on(forget_calls(&state, url.as_deref(), &ids, &keys));
+        forgotten.map_err(|e| failed(&e))?;
+    }
+    Ok(())
 }
 
 fn selection_of(arguments: &EraseArguments) -> Result<Selection, UsageError> {

@@ -25,6 +25,11 @@ pub(crate) fn serve(arguments: &ServeArguments) -> anyhow::Result<Exit> {
             ServeError::Options(_) | ServeError::Card(_) => UsageError(error.to_string()).into(),
             other => anyhow::Error::from(other),
         })?;
+        let state = state(&arguments.store, &arguments.dataset);
+        if let Err(error) = note_elsewhere(&arguments.dataset, &state) {
+            let state = state.display();
+            say(&format!("the dataset cannot be told where its reviews are ({error}): name --state {state} when you erase or export"));
+        }
         let scheme = if arguments.https { "https, through the proxy, from" } else { "http" };
         let address = server.address()?;
         say(&format!("{} calls. Open {scheme}://{address}/ (Ctrl-C stops)", server.calls()));
@@ -92,8 +97,35 @@ fn options(arguments: &ServeArguments) -> anyhow::Result<ServeOptions> {
     })
 }
 
+/// Names the folders outside the dataset in which a server has kept reviews of it, so that nobody forgets them.
+const ELSEWHERE: &str = "kept-in";
+
+/// Where reviews are kept: where it is said, else where a server has kept them so far, else in the dataset.
 fn state(store: &ReviewStoreArguments, dataset: &Path) -> PathBuf {
-    store.state.clone().unwrap_or_else(|| dataset.join(STATE))
+    let own = dataset.join(STATE);
+    match (&store.state, kept_elsewhere(dataset).as_slice()) {
+        (Some(state), _) => state.clone(),
+        (None, [elsewhere]) if !own.join("reviews.sqlite").exists() => elsewhere.clone(),
+        (None, _) => own,
+    }
+}
+
+fn kept_elsewhere(dataset: &Path) -> Vec<PathBuf> {
+    let named = std::fs::read_to_string(dataset.join(STATE).join(ELSEWHERE)).unwrap_or_default();
+    named.lines().map(PathBuf::from).filter(|folder| folder.is_dir()).collect()
+}
+
+/// Notes in the dataset that its reviews are kept in another folder.
+fn note_elsewhere(dataset: &Path, state: &Path) -> std::io::Result<()> {
+    let (own, state) = (dataset.join(STATE), state.canonicalize()?);
+    let mut known = kept_elsewhere(dataset);
+    if own.canonicalize().is_ok_and(|own| own == state) || known.contains(&state) {
+        return Ok(());
+    }
+    known.push(state);
+    std::fs::create_dir_all(&own)?;
+    let lines: Vec<String> = known.iter().map(|folder| folder.display().to_string()).collect();
+    std::fs::write(own.join(ELSEWHERE), lines.join("\n") + "\n")
 }
 
 /// The URL of the database: it may hold a password, so it comes from a file or the environment, never from a flag.
@@ -115,11 +147,25 @@ fn database(store: &ReviewStoreArguments) -> anyhow::Result<Option<String>> {
 }
 
 /// Where reviews are kept: the folder, and the database's URL where there is one.
-pub(super) fn review_store(
+fn review_store(store: &ReviewStoreArguments, dataset: &Path) -> anyhow::Result<(PathBuf, Option<String>)> {
+    Ok((state(store, dataset), database(store)?))
+}
+
+/// All places in which reviews of the dataset are or were kept.
+pub(super) fn review_stores(
     store: &ReviewStoreArguments,
     dataset: &Path,
-) -> anyhow::Result<(PathBuf, Option<String>)> {
-    Ok((state(store, dataset), database(store)?))
+) -> anyhow::Result<Vec<(PathBuf, Option<String>)>> {
+    let (first, url) = review_store(store, dataset)?;
+    let mut stores = vec![(first, url)];
+    for folder in [dataset.join(STATE)].into_iter().chain(kept_elsewhere(dataset)) {
+        let is_known =
+            stores.iter().any(|(known, _)| known.canonicalize().ok() == folder.canonicalize().ok());
+        if folder.join("reviews.sqlite").exists() && !is_known {
+            stores.push((folder, None));
+        }
+    }
+    Ok(stores)
 }
 
 async fn reviews(store: &ReviewStoreArguments, dataset: &Path, must_exist: bool) -> anyhow::Result<Reviews> {
