@@ -26,8 +26,16 @@ fn blind_reviewers_see_each_other_when_they_are_done() {
     let count = |cookie: &str| served.get(path, cookie).json().as_array().unwrap().len();
     assert_eq!((count(&one), count(&two), count(&lead)), (2, 0, 2));
     assert!(!served.get("/calls/chat-1", &two).body.contains("abandoned</span>"), "the page hides it too");
+    // What one is done with is still the other's to do.
+    let left = |cookie: &str| {
+        served.get("/api/v1/calls?assigned=me&reviewed=not_mine", cookie).json()["total"].clone()
+    };
+    assert_eq!((left(&one), left(&two)), (json!(2), json!(3)));
+    let samples = |cookie: &str| served.get("/samples", cookie).body;
+    assert!(samples(&lead).contains("0 of 3"), "{}", samples(&lead));
     assert_eq!(served.post_json(path, &two, &json!({"judgements": [{"question": "outcome", "verdict": "agree"}, {"question": "done", "verdict": "agree"}]})).status, 201);
     assert_eq!(count(&two), 4);
+    assert!(samples(&lead).contains("1 of 3"));
     let agreement = served.get("/agreement", &lead).body;
     assert!(agreement.contains("reviewer and second") && agreement.contains("0.0 %"), "{agreement}");
 }
@@ -146,7 +154,7 @@ fn a_call_is_assigned_and_its_scorecard_says_what_was_filled_in() {
 
     let path = "/api/v1/calls/chat-1/judgements";
     let items = |says_ai: &str| {
-        let item = |id: &str, value: &str| json!({"question": "scorecard", "subject": format!("service@1/{id}"), "verdict": "correct", "value": value});
+        let item = |id: &str, value: &str| json!({"question": "scorecard", "subject": format!("service@2/{id}"), "verdict": "correct", "value": value});
         json!({"judgements": [item("says_ai", says_ai), item("kind", "yes"), {"question": "done", "verdict": "agree"}]})
     };
     let cards = served.get(path, &lead).json();
@@ -157,7 +165,7 @@ fn a_call_is_assigned_and_its_scorecard_says_what_was_filled_in() {
     }
     let said = served.get(path, &lead).json();
     let of = |item: &str| -> Vec<(Value, Value, Value)> {
-        let subject = json!(format!("service@1/{item}"));
+        let subject = json!(format!("service@2/{item}"));
         let those = said.as_array().unwrap().iter().filter(|j| j["subject"] == subject);
         those.map(|j| (j["verdict"].clone(), j["value"].clone(), j["seen"].clone())).collect()
     };
@@ -175,7 +183,7 @@ fn a_call_is_assigned_and_its_scorecard_says_what_was_filled_in() {
     );
     let agreement = served.get("/agreement", &lead).body;
     assert!(
-        agreement.contains("scorecard: service@1/says ai") && agreement.contains("scorecard: service@1/kind"),
+        agreement.contains("scorecard: service@2/says ai") && agreement.contains("scorecard: service@2/kind"),
         "{agreement}"
     );
 }
@@ -349,7 +357,8 @@ fn an_erased_call_is_gone_from_the_review_page_too() {
     let dataset = dataset(folder.path());
     let served = Served::start(&dataset, &[]);
     for call in ["chat-1", "chat-2"] {
-        let said = json!({"body": format!("the customer of {call} was right")});
+        let said =
+            json!({"body": format!("the customer of {call} was right, as in chat-1 and not in chat-12")});
         assert_eq!(served.post_json(&format!("/api/v1/calls/{call}/comments"), "", &said).status, 201);
         let given = json!({"judgements": [{"question": "outcome", "verdict": "agree"}, {"question": "done", "verdict": "agree"}]});
         assert_eq!(served.post_json(&format!("/api/v1/calls/{call}/judgements"), "", &given).status, 201);
@@ -364,7 +373,9 @@ fn an_erased_call_is_gone_from_the_review_page_too() {
     assert!(ran.stdout.contains("none is there"), "{} {}", ran.stdout, ran.stderr);
     wait_until("the server shows it no more", || served.get("/api/v1/status", "").json()["calls"] == 2);
     assert_eq!(served.get("/calls/chat-1", "").status, 404);
-    assert_eq!(served.get("/api/v1/calls/chat-2/comments", "").json().as_array().unwrap().len(), 1);
+    // What was written about another call loses the name and nothing else.
+    let comments = served.get("/api/v1/calls/chat-2/comments", "").json();
+    assert_eq!(comments[0]["body"], "the customer of chat-2 was right, as in [erased] and not in chat-12");
     wait_until("the index finds the other alone", || {
         found(&served, "bill") == 1 && found(&served, "human") == 0
     });
@@ -378,6 +389,31 @@ fn an_erased_call_is_gone_from_the_review_page_too() {
         &dataset,
     );
     assert!(ran.stderr.contains("1 reviewed calls"), "{}", ran.stderr);
+}
+
+/// Reviews that are kept outside the dataset are found by an erasure that is not told of them.
+#[test]
+fn an_erasure_reaches_reviews_that_are_kept_elsewhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let dataset = dataset(folder.path());
+    let state = folder.path().join("reviews");
+    let served = Served::start(&dataset, &["--state", state.to_str().unwrap()]);
+    let said = json!({"body": "this one is chat-1"});
+    assert_eq!(served.post_json("/api/v1/calls/chat-1/comments", "", &said).status, 201);
+    drop(served);
+    let holds_it = || {
+        let files = std::fs::read_dir(&state).unwrap().flatten().filter(|entry| entry.path().is_file());
+        files
+            .map(|entry| std::fs::read(entry.path()).unwrap())
+            .any(|bytes| bytes.windows(6).any(|w| w == b"chat-1"))
+    };
+    let is_file = support::server::database(&dataset).is_empty();
+    assert_eq!(holds_it(), is_file);
+    let ran = about_reviews(&["erase", dataset.to_str().unwrap(), "--call-id", "chat-1", "--yes"], &dataset);
+    assert!(ran.code == 1 && ran.stdout.contains("none is there"), "{} {}", ran.stdout, ran.stderr);
+    assert!(!holds_it());
+    let again = Served::start(&dataset, &["--state", state.to_str().unwrap()]);
+    assert!(!again.get("/audit", "").body.contains("chat-1"));
 }
 
 /// Personal data shows to leads alone: in turns, in what others quote, and to those who look for it.
@@ -403,7 +439,20 @@ fn personal_data_is_hidden_from_those_who_may_not_see_it() {
     let told = json!({"judgements": [{"question": "words", "subject": "1", "verdict": "correct",
         "value": "it is 4242 4242 4242 4242", "note": "lee@sample.org"}]});
     assert_eq!(served.post_json(path, &lead, &told).status, 201);
-    for page in ["/api/v1/calls/pii-1/turns", path, "/calls/pii-1", "/api/v1/calls/pii-1/events"] {
+    let written = json!({"body": "card 4242 4242 4242 4242 of lee@sample.org"});
+    assert_eq!(served.post_json("/api/v1/calls/pii-1/comments", &lead, &written).status, 201);
+    let disputed = json!({"question": "outcome", "body": "card 4242 4242 4242 4242 of lee@sample.org"});
+    assert_eq!(served.post_json("/api/v1/calls/pii-1/disputes", &lead, &disputed).status, 201);
+    assert!(served.get("/disputes", &lead).body.contains("4242"));
+    for page in [
+        "/api/v1/calls/pii-1/turns",
+        path,
+        "/calls/pii-1",
+        "/api/v1/calls/pii-1/events",
+        "/api/v1/calls/pii-1/comments",
+        "/api/v1/calls/pii-1/disputes",
+        "/disputes",
+    ] {
         for cookie in [&viewer, &reviewer] {
             let answer = served.get(page, cookie);
             assert_eq!(answer.status, 200);
