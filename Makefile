@@ -168,6 +168,11 @@ bench-memory: test-build test-deps ## Memory over 1,000 short calls: peak, and w
 	@.make/deps.sh ffmpeg
 	python3 benches/memory.py $(CALLMARK) pipelines/demo/audio
 
+.PHONY: bench-guard
+bench-guard: test-build model ## What got slower since a revision (SINCE=HEAD~1): instructions of the stages, transcription in turns
+	@.make/deps.sh valgrind
+	benches/guard.py $(or $(SINCE),HEAD~1) $(OUT)/guard
+
 .PHONY: bench-asr
 bench-asr: test-build test-deps ## Transcription beside faster-whisper and whisper.cpp (QUICK=1: a few minutes; SETS, ROUNDS)
 	@.make/deps.sh ffmpeg
