@@ -7,6 +7,7 @@
 use crate::access::Access;
 use crate::handlers::Handlers;
 use crate::hearing::{Heard, Hit};
+use crate::sentiment::covers_language;
 use crate::signal::Signal;
 use crate::{Conversation, Ruleset};
 use Sign::{Accepted, Confirmed, Delivered, Denied, Failed, GaveUp, HandedOver, PersonSpeaks, StaysOn};
@@ -420,6 +421,8 @@ impl<'a> Story<'a> {
             Settled => (settled, 0.6),
             Fixed => (settled, 0.65),
             Open if self.answered < self.thanked && self.answered.is_some() => (settled, 0.55),
+            // Where the rules do not know the language, nothing said so.
+            Open if !covers_language(self.call.metadata.language.as_deref()) => (Outcome::Unknown, 0.0),
             Open => (Outcome::Unresolved, 0.5),
             NotPossible => (Outcome::Unresolved, 0.65),
             Reopened => (Outcome::Unresolved, 0.85),
