@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::path::Path;
 use support::{CHATS, callmark, sql, write};
 
 #[test]
