@@ -235,7 +235,10 @@ fn rules_that_ask_for_times_say_nothing_of_a_chat_without_and_the_call_says_so()
         let flags = ["--rules", text(&rules), "--text-model", "none"];
         let ran = callmark(&[&["score", text(&calls), "--out", text(&out)], &flags[..]].concat());
         assert_eq!(ran.code, 0, "{}", ran.stderr);
-        let found = sql(&out, "select call_id, rule_id from events where type = 'category' order by all");
+        let found = sql(
+            &out,
+            "select call_id, rule_id from events where type = 'category' order by call_id, rule_id",
+        );
         let found: Vec<String> = found.iter().map(|f| format!("{}", f["rule_id"])).collect();
         let flagged = sql(&out, "select call_id from calls where list_contains(flags, 'rules_need_times')");
         (found, flagged)
