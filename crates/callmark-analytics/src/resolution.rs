@@ -350,8 +350,7 @@ impl<'a> Story<'a> {
         if self.asks_to_know && tells && failed.is_empty() && !hands_over && turn.speaker != Speaker::Ivr {
             self.answered = Some(position);
         }
-        let outweighed =
-            |d: &Hit| failed.last().is_some_and(|f| (f.sentence, f.words.0) > (d.sentence, d.words.1));
+        let outweighed = |d: &Hit| failed.last().is_some_and(|f| f.sentence > d.sentence);
         match delivered.filter(|d| !outweighed(d)) {
             Some(hit) if !hands_over && self.customer_turns > 0 && turn.speaker != Speaker::Ivr => {
                 self.event(EventKind::FixDelivered, turn, hit, hit);
