@@ -175,8 +175,8 @@ struct Story<'a> {
     answer_stands: u32,
     customer_turns: usize,
     agent_turns: usize,
-    /// The customer's last turn despaired, and nothing was done about it since.
-    despaired: bool,
+    /// The customer's last turn, where it despaired and nothing was done about it since.
+    despaired: Option<usize>,
     /// The customer's last turn asks for a fact.
     asks_to_know: bool,
     /// The agent side's answer to such a question, and the thanks behind it.
@@ -205,7 +205,7 @@ impl<'a> Story<'a> {
             answer_stands: 0,
             customer_turns: 0,
             agent_turns: 0,
-            despaired: false,
+            despaired: None,
             asks_to_know: false,
             answered: None,
             thanked: None,
@@ -254,7 +254,7 @@ impl<'a> Story<'a> {
         let asked = std::mem::take(&mut self.asked);
         let (checked, more) = (asked.whether_settled, asked.for_more);
         let (mut denials, mut confirms) = self.verdicts(turn, asked);
-        let despaired = std::mem::replace(&mut self.despaired, turn.has(Signal::Despair));
+        let despaired = std::mem::replace(&mut self.despaired, turn.has(Signal::Despair).then_some(position));
         if checked && denials.is_empty() && confirms.is_empty() {
             let answers = |signal| turn.first(signal).filter(|h| h.sentence == 0);
             match (answers(Signal::Affirmative), answers(Signal::Negative), said_so(turn)) {
@@ -284,7 +284,7 @@ impl<'a> Story<'a> {
                 self.event(EventKind::ResolutionConfirmed, turn, first, last);
             }
             self.take(Confirmed, position);
-        } else if let Some(despair) = leaves_in_despair(turn, despaired) {
+        } else if let Some(despair) = leaves_in_despair(turn, despaired.is_some()) {
             let denies = next(self.state, Despaired) == Reopened;
             let kind = if denies { EventKind::ResolutionDenied } else { EventKind::Abandon };
             self.event(kind, turn, despair.0, despair.1);
@@ -355,7 +355,7 @@ impl<'a> Story<'a> {
             Some(hit) if !hands_over && self.customer_turns > 0 && turn.speaker != Speaker::Ivr => {
                 self.event(EventKind::FixDelivered, turn, hit, hit);
                 self.take(Delivered, position);
-                self.despaired = false;
+                self.despaired = None;
                 self.answer_stands = ANSWER_STANDS_TURNS;
             }
             None if !failed.is_empty() => self.take(Failed, position),
@@ -363,7 +363,7 @@ impl<'a> Story<'a> {
         }
         if hands_over {
             self.take(HandedOver, position);
-            self.despaired = false;
+            self.despaired = None;
             self.only_accepted = false;
             self.handed_over_by = Some(turn.speaker);
             self.handed_over_end = turn.end;

@@ -32,7 +32,7 @@ pub(crate) struct Lexicons {
 pub(super) struct Names {
     pub(super) streets: HashSet<String>,
     pub(super) places: HashSet<String>,
-    pub(super) no_names: HashSet<String>,
+    pub(super) common: HashSet<String>,
 }
 
 /// Words that change the weight of others.
@@ -103,7 +103,7 @@ struct NamesFile {
     _version: String,
     streets: String,
     places: String,
-    no_names: String,
+    common: String,
 }
 
 impl Lexicons {
@@ -140,7 +140,7 @@ impl Lexicons {
                 self.names = Names {
                     streets: set(&file.streets),
                     places: set(&file.places),
-                    no_names: set(&file.no_names),
+                    common: set(&file.common),
                 };
                 Ok(())
             }

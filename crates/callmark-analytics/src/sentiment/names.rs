@@ -135,7 +135,7 @@ fn street(lexicons: &Lexicons, words: &Words<'_>, at: usize) -> Option<usize> {
         return None;
     }
     let behind =
-        |first: usize| first < at && !words.stops(first) && !names.no_names.contains(words.plain(first));
+        |first: usize| first < at && !words.stops(first) && !names.common.contains(words.plain(first));
     let mut first = at;
     while words.capital(at)
         && first > 0
@@ -165,7 +165,7 @@ fn is_article(words: &Words<'_>, at: usize) -> bool {
 
 /// End of a run of two or more words with capitals that begins with word `at`, where a name may stand.
 fn capitals(lexicons: &Lexicons, words: &Words<'_>, at: usize) -> Option<usize> {
-    let is_part = |at: usize| words.capital(at) && !lexicons.names.no_names.contains(words.plain(at));
+    let is_part = |at: usize| words.capital(at) && !lexicons.names.common.contains(words.plain(at));
     let before = at.checked_sub(1)?;
     if words.begins(at)
         || words.stops(before)
@@ -191,5 +191,5 @@ fn is_person(lexicons: &Lexicons, words: &Words<'_>, at: usize) -> bool {
     let dealt = matches!(words.plain(before), "to" | "with" | "by") && words.is_one_of(further, DEALT);
     let was = matches!(words.plain(before), "was" | "is") && words.is_one_of(further, PERSONS);
     let called = words.is_one_of(Some(before), CALLED);
-    (dealt || was || called) && !lexicons.names.no_names.contains(words.plain(at))
+    (dealt || was || called) && !lexicons.names.common.contains(words.plain(at))
 }
