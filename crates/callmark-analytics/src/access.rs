@@ -102,7 +102,7 @@ impl<'a> Reading<'a> {
         self.end_of_block();
         let human_listens = self.listener == Some(Speaker::HumanAgent);
         let hits = request_hits(turn, human_listens);
-        if self.offer.is_some() && self.answer_to_offer(position, turn, !hits.is_empty()) {
+        if self.offer.is_some() && self.answer_to_offer(position, turn, &hits) {
             return;
         }
         let to = self.listener.map_or("unknown", handler_name);
@@ -127,15 +127,21 @@ impl<'a> Reading<'a> {
         }
     }
 
-    /// Reads the turn as an answer to the open offer. Whether it was one.
-    fn answer_to_offer(&mut self, position: usize, turn: &Heard, asks: bool) -> bool {
+    /// Reads the turn, which holds these requests, as an answer to the open offer. Whether it was one.
+    fn answer_to_offer(&mut self, position: usize, turn: &Heard, requests: &[&Hit]) -> bool {
         let Some(offer) = self.offer.as_mut() else { return false };
         let refusal = turn.first(Signal::RefusesOffer);
+        // "No agent" refuses what was offered.
+        let refused = |request: &&Hit| {
+            request.signal == Signal::BareHumanRequest
+                && refusal.is_some_and(|no| no.sentence == request.sentence)
+        };
+        let asks = !requests.iter().all(refused);
         let accepts = turn.first(Signal::AcceptsOffer).filter(|_| !offer.among_others);
         let (kind, hit) = match (refusal, accepts) {
             (Some(no), _) if !asks => (EventKind::OfferDeclined, Some(no)),
             (_, Some(yes)) => (EventKind::OfferAccepted, Some(yes)),
-            _ if asks => (EventKind::OfferAccepted, request_hits(turn, false).into_iter().next()),
+            _ if asks => (EventKind::OfferAccepted, requests.first().copied()),
             _ => {
                 offer.turns -= 1;
                 offer.unanswered = Some(position);

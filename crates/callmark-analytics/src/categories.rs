@@ -308,6 +308,13 @@ impl Category {
             || self.absent
     }
 
+    /// Whether it asks when something was said and the call does not tell; the order of turns is always known.
+    fn lacks_times(&self, call: &Conversation<'_>) -> bool {
+        let asks = self.first.is_some() || self.last.is_some() || self.within.is_some();
+        let told = call.turns.iter().filter(|turn| turn.is_kept()).all(|turn| turn.span.is_some());
+        asks && !(told && (call.end.is_some() || self.last.is_none()))
+    }
+
     /// What `after` and `before` name.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         self.after.as_deref().into_iter().chain(self.before.as_deref())
@@ -356,13 +363,10 @@ impl Category {
                     let gap = if is_before { mine.start - other.start } else { other.start - mine.start };
                     gap > Millis::ZERO && self.within.is_none_or(|within| gap <= within)
                 }
-                // Without times there is an order, and no distance.
-                _ => {
-                    self.within.is_none()
-                        && e.turn_index.is_some_and(|other| {
-                            if is_before { other < turn_index } else { other > turn_index }
-                        })
-                }
+                // Without times there is an order.
+                _ => e
+                    .turn_index
+                    .is_some_and(|other| if is_before { other < turn_index } else { other > turn_index }),
             })
         };
         self.after.as_deref().is_none_or(|wanted| meets(wanted, true))
@@ -375,20 +379,27 @@ fn is_called(event: &Event, name: &str) -> bool {
     event.kind.as_str() == name || event.rule_id.as_deref() == Some(name)
 }
 
-/// The categories of a call, in the order in which they are written; `events` are its other events.
+/// The categories of a call, in the order in which they are written, and whether one of them asks for times that the
+/// call does not have: nothing is said of such a one. `events` are the call's other events.
 pub(crate) fn find(
     rules: &Ruleset,
     call: &Conversation<'_>,
     heard: &[Heard],
     events: &[Event],
-) -> Vec<Event> {
+) -> (Vec<Event>, bool) {
     if rules.categories.is_empty() {
-        return Vec::new();
+        return (Vec::new(), false);
     }
     let vectors = vectors(rules, heard);
     let mut known = events.to_vec();
     let before = known.len();
+    let mut untold: Vec<&str> = Vec::new();
     for (_, category) in &rules.categories {
+        // What comes after or before one of which nothing is known is not known either.
+        if category.lacks_times(call) || category.named().any(|name| untold.contains(&name)) {
+            untold.push(&category.id);
+            continue;
+        }
         let mut hits = Vec::new();
         for (position, turn) in heard.iter().enumerate().filter(|(_, t)| category.who.speaks(t.speaker)) {
             for (index, sentence) in turn.sentences.iter().enumerate() {
@@ -404,7 +415,7 @@ pub(crate) fn find(
         }
         known.extend(events_of(category, &hits, call, heard));
     }
-    known.split_off(before)
+    (known.split_off(before), !untold.is_empty())
 }
 
 fn events_of(category: &Category, hits: &[Hit<'_>], call: &Conversation<'_>, heard: &[Heard]) -> Vec<Event> {

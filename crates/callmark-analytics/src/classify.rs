@@ -43,7 +43,7 @@ pub fn classify_human_request(
     }
     let listener = context.iter().rev().find_map(|t| t.speaker.filter(|s| s.is_agent_side()));
     let human_listens = listener == Some(Speaker::HumanAgent);
-    let heard = hearing::hear(rules, &[customer_turn(text)]);
+    let heard = hearing::hear(rules, &[customer_turn(text)], None);
     let asks = heard.iter().flat_map(|turn| &turn.hits).filter(|hit| match hit.signal {
         Signal::SupervisorRequest => true,
         Signal::HumanRequest

@@ -181,7 +181,7 @@ pub(crate) fn weigh(rules: &Ruleset, turns: &mut [Heard]) {
 pub(crate) fn opinions(rules: &Ruleset, text: &str) -> Vec<(String, f64, bool)> {
     let Some((head, encoder)) = rules.trained() else { return Vec::new() };
     let said = crate::classify::customer_turn(text);
-    let turns = crate::hearing::hear(rules, std::slice::from_ref(&said));
+    let turns = crate::hearing::hear(rules, std::slice::from_ref(&said), None);
     let mut out = Vec::new();
     for turn in &turns {
         for (index, sentence) in turn.sentences.iter().enumerate().filter(|(_, s)| head.looks_at(s)) {
@@ -220,7 +220,7 @@ pub fn training_sentences(rules: &Ruleset, words: &BTreeSet<String>, text: &str)
         weights: Vec::new(),
     };
     let said = crate::classify::customer_turn(text);
-    let turns = crate::hearing::hear(rules, std::slice::from_ref(&said));
+    let turns = crate::hearing::hear(rules, std::slice::from_ref(&said), None);
     turns
         .iter()
         .flat_map(|turn| {

@@ -2,6 +2,7 @@
 
 use crate::Ruleset;
 use crate::head;
+use crate::sentiment::covers_language;
 use crate::signal::Signal;
 use crate::text::{self, Sentence};
 use callmark_types::{Event, EventKind, Millis, Speaker, Turn};
@@ -130,8 +131,10 @@ impl Heard {
     }
 }
 
-/// Holds the rules against the kept turns; turns without a word are left out.
-pub(crate) fn hear(rules: &Ruleset, turns: &[Turn]) -> Vec<Heard> {
+/// Holds the rules against the kept turns; turns without a word are left out. Of a call in another language than English
+/// the rules that ship with Callmark, and the trained head, say nothing: its words only look like English ones.
+pub(crate) fn hear(rules: &Ruleset, turns: &[Turn], language: Option<&str>) -> Vec<Heard> {
+    let is_english = covers_language(language);
     let mut out = Vec::with_capacity(turns.len());
     for (at, turn) in turns.iter().enumerate().filter(|(_, t)| t.is_kept()) {
         let sentences = text::sentences(&text::written_words(turn), &rules.spelling);
@@ -140,7 +143,11 @@ pub(crate) fn hear(rules: &Ruleset, turns: &[Turn]) -> Vec<Heard> {
         }
         let (mut hits, mut held_back) = (Vec::new(), Vec::new());
         for (index, sentence) in sentences.iter().enumerate() {
-            let look = rules.look(sentence, Some(turn.speaker));
+            let mut look = rules.look(sentence, Some(turn.speaker));
+            if !is_english {
+                look.found.retain(|m| !rules.ships(m.rule));
+                look.held_back.retain(|rule| !rules.ships(*rule));
+            }
             hits.extend(look.found.iter().map(|m| Hit {
                 signal: rules.rules[m.rule].signal,
                 rule: Some(m.rule),
@@ -156,7 +163,9 @@ pub(crate) fn hear(rules: &Ruleset, turns: &[Turn]) -> Vec<Heard> {
         let end = turn.span.map(|s| s.end);
         out.push(Heard { at, speaker: turn.speaker, end, sentences, hits, held_back });
     }
-    head::weigh(rules, &mut out);
+    if is_english {
+        head::weigh(rules, &mut out);
+    }
     out
 }
 

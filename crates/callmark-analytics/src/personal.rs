@@ -226,7 +226,7 @@ pub fn personal_span(utterance: &Utterance, data: &PersonalData) -> Option<Span>
 }
 
 /// Version of what is looked for here, in `rule_version`.
-const RULES_VERSION: &str = "2";
+const RULES_VERSION: &str = "3";
 
 /// A line as the finders see it: each word in lower case without punctuation around it, and as it was written.
 struct Line {

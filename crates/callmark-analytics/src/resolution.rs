@@ -7,9 +7,12 @@
 use crate::access::Access;
 use crate::handlers::Handlers;
 use crate::hearing::{Heard, Hit};
+use crate::sentiment::covers_language;
 use crate::signal::Signal;
 use crate::{Conversation, Ruleset};
-use Sign::{Accepted, Confirmed, Delivered, Denied, Failed, GaveUp, HandedOver, PersonSpeaks, StaysOn};
+use Sign::{
+    Accepted, Confirmed, Delivered, Denied, Despaired, Failed, GaveUp, HandedOver, PersonSpeaks, StaysOn,
+};
 use State::{Abandoned, Delivered as Fixed, NotPossible, Open, Reopened, Settled, Waiting};
 use callmark_types::{Event, EventKind, Handler, Millis, Outcome, Resolution, Span, Speaker};
 
@@ -56,6 +59,8 @@ enum Sign {
     StaysOn,
     /// The customer gives up.
     GaveUp,
+    /// The customer says that it leads nowhere, and takes leave.
+    Despaired,
 }
 
 /// The table: state, sign, next state. What is not listed changes nothing.
@@ -67,16 +72,19 @@ const TABLE: &[(State, Sign, State)] = &[
     (Open, Denied, Reopened),
     (Open, HandedOver, Waiting),
     (Open, GaveUp, Abandoned),
+    (Open, Despaired, Abandoned),
     (Fixed, Failed, NotPossible),
     (Fixed, Confirmed, Settled),
     (Fixed, Accepted, Settled),
     (Fixed, Denied, Reopened),
+    (Fixed, Despaired, Reopened),
     (Fixed, HandedOver, Waiting),
     (NotPossible, Delivered, Fixed),
     (NotPossible, Confirmed, Settled),
     (NotPossible, Denied, Reopened),
     (NotPossible, HandedOver, Waiting),
     (NotPossible, GaveUp, Abandoned),
+    (NotPossible, Despaired, Abandoned),
     (Settled, Denied, Reopened),
     (Settled, HandedOver, Waiting),
     (Settled, Failed, NotPossible),
@@ -84,11 +92,13 @@ const TABLE: &[(State, Sign, State)] = &[
     (Reopened, Confirmed, Settled),
     (Reopened, HandedOver, Waiting),
     (Reopened, GaveUp, Abandoned),
+    (Reopened, Despaired, Abandoned),
     (Waiting, PersonSpeaks, Open),
     (Waiting, StaysOn, Open),
     (Waiting, Delivered, Fixed),
     (Waiting, Confirmed, Settled),
     (Waiting, GaveUp, Abandoned),
+    (Waiting, Despaired, Abandoned),
     (Abandoned, PersonSpeaks, Open),
     (Abandoned, Delivered, Fixed),
     (Abandoned, Confirmed, Settled),
@@ -165,6 +175,8 @@ struct Story<'a> {
     answer_stands: u32,
     customer_turns: usize,
     agent_turns: usize,
+    /// The customer's last turn, where it despaired and nothing was done about it since.
+    despaired: Option<usize>,
     /// The customer's last turn asks for a fact.
     asks_to_know: bool,
     /// The agent side's answer to such a question, and the thanks behind it.
@@ -193,6 +205,7 @@ impl<'a> Story<'a> {
             answer_stands: 0,
             customer_turns: 0,
             agent_turns: 0,
+            despaired: None,
             asks_to_know: false,
             answered: None,
             thanked: None,
@@ -241,6 +254,7 @@ impl<'a> Story<'a> {
         let asked = std::mem::take(&mut self.asked);
         let (checked, more) = (asked.whether_settled, asked.for_more);
         let (mut denials, mut confirms) = self.verdicts(turn, asked);
+        let despaired = std::mem::replace(&mut self.despaired, turn.has(Signal::Despair).then_some(position));
         if checked && denials.is_empty() && confirms.is_empty() {
             let answers = |signal| turn.first(signal).filter(|h| h.sentence == 0);
             match (answers(Signal::Affirmative), answers(Signal::Negative), said_so(turn)) {
@@ -270,6 +284,11 @@ impl<'a> Story<'a> {
                 self.event(EventKind::ResolutionConfirmed, turn, first, last);
             }
             self.take(Confirmed, position);
+        } else if let Some(despair) = leaves_in_despair(turn, despaired.is_some()) {
+            let denies = next(self.state, Despaired) == Reopened;
+            let kind = if denies { EventKind::ResolutionDenied } else { EventKind::Abandon };
+            self.event(kind, turn, despair.0, despair.1);
+            self.take(Despaired, position);
         } else if let Some(hit) = turn.first(Signal::Abandon) {
             self.event(EventKind::Abandon, turn, hit, hit);
             self.take(GaveUp, position);
@@ -336,6 +355,7 @@ impl<'a> Story<'a> {
             Some(hit) if !hands_over && self.customer_turns > 0 && turn.speaker != Speaker::Ivr => {
                 self.event(EventKind::FixDelivered, turn, hit, hit);
                 self.take(Delivered, position);
+                self.despaired = None;
                 self.answer_stands = ANSWER_STANDS_TURNS;
             }
             None if !failed.is_empty() => self.take(Failed, position),
@@ -343,6 +363,7 @@ impl<'a> Story<'a> {
         }
         if hands_over {
             self.take(HandedOver, position);
+            self.despaired = None;
             self.only_accepted = false;
             self.handed_over_by = Some(turn.speaker);
             self.handed_over_end = turn.end;
@@ -420,6 +441,8 @@ impl<'a> Story<'a> {
             Settled => (settled, 0.6),
             Fixed => (settled, 0.65),
             Open if self.answered < self.thanked && self.answered.is_some() => (settled, 0.55),
+            // Where the rules do not know the language, nothing said so.
+            Open if !covers_language(self.call.metadata.language.as_deref()) => (Outcome::Unknown, 0.0),
             Open => (Outcome::Unresolved, 0.5),
             NotPossible => (Outcome::Unresolved, 0.65),
             Reopened => (Outcome::Unresolved, 0.85),
@@ -459,6 +482,14 @@ impl<'a> Story<'a> {
 
 fn hits(turn: &Heard, signal: Signal) -> Vec<&Hit> {
     turn.hits.iter().filter(|h| h.signal == signal).collect()
+}
+
+/// What a turn says in despair and the farewell behind it; the despair may stand in the turn before (`despaired`).
+fn leaves_in_despair(turn: &Heard, despaired: bool) -> Option<(&Hit, &Hit)> {
+    let farewell = turn.hits.iter().rev().find(|h| h.signal == Signal::Farewell)?;
+    let despair = turn.first(Signal::Despair).filter(|d| d.sentence <= farewell.sentence);
+    let before = Some(farewell).filter(|_| despaired && !turn.has(Signal::Satisfied));
+    despair.or(before).map(|d| (d, farewell))
 }
 
 /// "You did", "it is": the answer to "did I answer your question?".

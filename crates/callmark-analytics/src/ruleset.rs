@@ -15,7 +15,7 @@ use callmark_types::{SentenceEncoder, Speaker};
 use load::Loader;
 use regex::bytes::{Regex, RegexSet};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// From this length on, two wrong letters are forgiven.
@@ -143,6 +143,8 @@ pub struct Ruleset {
     patterns: Vec<(Regex, usize)>,
     sha256: String,
     pub(crate) categories: Vec<(String, Category)>,
+    /// The files whose text does not ship with Callmark.
+    own_files: BTreeSet<String>,
     head: Head,
     encoder: Option<Arc<dyn SentenceEncoder>>,
 }
@@ -169,6 +171,8 @@ impl Ruleset {
             }
             texts.insert(name, text);
         }
+        let own = texts.iter().filter(|(name, text)| !BUILT_IN.contains(&(**name, **text)));
+        let own_files = own.map(|(name, _)| (*name).to_owned()).collect();
         let mut digest = Sha256::new();
         let mut loader = Loader::default();
         let mut lexicons = Vec::new();
@@ -196,6 +200,7 @@ impl Ruleset {
             patterns: loader.patterns.into_iter().map(|(_, regex, rule)| (regex, rule)).collect(),
             sha256,
             categories: loader.categories,
+            own_files,
             head,
             encoder: None,
         })
@@ -235,6 +240,11 @@ impl Ruleset {
     /// SHA-256 of the sentence model's weights, hex; `None` where scoring does without one.
     pub fn text_model_sha256(&self) -> Option<&str> {
         self.encoder.as_deref().map(SentenceEncoder::sha256)
+    }
+
+    /// Whether a rule stands in a text that ships with Callmark, and so is meant for English.
+    pub(crate) fn ships(&self, rule: usize) -> bool {
+        !self.own_files.contains(&self.rules[rule].file)
     }
 
     /// Name and version of a rule; of the head where no rule fired.

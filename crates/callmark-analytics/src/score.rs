@@ -69,7 +69,8 @@ pub fn score(rules: &Ruleset, call: &Conversation<'_>) -> Scores {
 /// been taken out of the text. Of what the call's row says, the lineage is left for the caller to set.
 pub fn rescore(rules: &Ruleset, stored: &ScoredCall) -> ScoredCall {
     // Worked out anew.
-    let of_scoring = [TrustFlag::HandlersDetected, TrustFlag::LanguageNotScored].map(TrustFlag::as_str);
+    let of_scoring = [TrustFlag::HandlersDetected, TrustFlag::LanguageNotScored, TrustFlag::RulesNeedTimes]
+        .map(TrustFlag::as_str);
     let was_told = !stored.record.trust.flags.iter().any(|flag| flag == of_scoring[0]);
     let record = &stored.record;
     let metadata = CallMetadata {
@@ -132,7 +133,8 @@ fn of(waits: &[(Handler, Span)], handler: Handler) -> Vec<Span> {
 fn judge(rules: &Ruleset, call: &Conversation<'_>, measured: Measured) -> Scores {
     let Measured { waits, metrics, mut events } = measured;
     let (hold, queue) = (of(&waits, Handler::Hold), of(&waits, Handler::Queue));
-    let heard = hearing::hear(rules, call.turns);
+    let language = call.metadata.language.as_deref();
+    let heard = hearing::hear(rules, call.turns, language);
     let handlers = handlers::work_out(call, &heard, &waits);
     let access = access::find(rules, call, &heard);
     let resolution = resolution::find(rules, call, &heard, &access, &handlers, &queue);
@@ -144,15 +146,14 @@ fn judge(rules: &Ruleset, call: &Conversation<'_>, measured: Measured) -> Scores
     events.extend(resolution.events);
     let in_order = |e: &Event| (e.span.map(|s| s.start), e.turn_index, e.kind);
     events.sort_by_key(in_order);
-    events.extend(categories::find(rules, call, &heard, &events));
+    let (categories, needs_times) = categories::find(rules, call, &heard, &events);
+    events.extend(categories);
     events.sort_by_key(in_order);
     let mut flags = handlers.flags;
-    if !sentiment::covers_language(call.metadata.language.as_deref()) {
-        flags.push(TrustFlag::LanguageNotScored);
-        flags.sort_unstable();
-    }
-    let turn_sentiment =
-        sentiment::score_turns(&rules.lexicons, call.turns, call.metadata.language.as_deref());
+    flags.extend((!sentiment::covers_language(language)).then_some(TrustFlag::LanguageNotScored));
+    flags.extend(needs_times.then_some(TrustFlag::RulesNeedTimes));
+    flags.sort_unstable();
+    let turn_sentiment = sentiment::score_turns(&rules.lexicons, call.turns, language);
     Scores {
         sentiment: sentiment::roll_up(call.turns, &turn_sentiment, &handlers.segments, call.end),
         turn_sentiment,

@@ -10,6 +10,7 @@
 mod evidence;
 mod lexicon;
 mod mood;
+mod names;
 mod pattern;
 mod rollup;
 mod text;
@@ -35,6 +36,7 @@ pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ),
     ("lexicons/sentiment_agent.toml", include_str!("../../../pipelines/lexicons/sentiment_agent.toml")),
     ("lexicons/sentiment_sympathy.toml", include_str!("../../../pipelines/lexicons/sentiment_sympathy.toml")),
+    ("lexicons/sentiment_names.toml", include_str!("../../../pipelines/lexicons/sentiment_names.toml")),
     ("lexicons/sentiment_news.toml", include_str!("../../../pipelines/lexicons/sentiment_news.toml")),
 ];
 
@@ -68,7 +70,8 @@ pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn], language: Option<
             }
             match turn.speaker {
                 Speaker::Customer => {
-                    let mut evidence = evidence::weigh(lexicons, &texts[position]);
+                    let text = names::without_names(lexicons, &texts[position]);
+                    let mut evidence = evidence::weigh(lexicons, &text);
                     if evidence.score <= 0.0 {
                         evidence.score += answering_sympathy(lexicons, &turns[position + 1..]);
                     }
@@ -76,7 +79,7 @@ pub(crate) fn score_turns(lexicons: &Lexicons, turns: &[Turn], language: Option<
                 }
                 Speaker::AiAgent | Speaker::HumanAgent => {
                     mood.hear(lexicons, &turn.text);
-                    Some(rounded(mood::agent_tone(lexicons, &turn.text)))
+                    Some(rounded(mood::agent_tone(lexicons, &texts[position])))
                 }
                 Speaker::Ivr => {
                     mood.hear(lexicons, &turn.text);
@@ -113,7 +116,8 @@ fn classify(
     context: &[ContextTurn<'_>],
 ) -> TextFinding {
     let said = personal::texts_without_names(&[crate::classify::customer_turn(text)]);
-    let text = said.first().map_or(text, String::as_str);
+    let said = said.first().map_or(text, String::as_str);
+    let text = &*names::without_names(lexicons, said);
     let mut mood = Mood::default();
     for turn in context {
         if turn.speaker.is_some_and(Speaker::is_agent_side) {

@@ -98,6 +98,10 @@ signals! {
     AsksToKnow = "asks_to_know",
     /// The customer gives up.
     Abandon = "abandon",
+    /// The customer says that this leads nowhere: gives up where a farewell follows.
+    Despair = "despair",
+    /// The customer takes leave.
+    Farewell = "farewell",
     /// The customer says that this is not the first contact.
     RepeatContact = "repeat_contact",
     /// The agent side finds nobody there, or ends the call for want of an answer.

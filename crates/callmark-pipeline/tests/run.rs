@@ -1,10 +1,12 @@
-//! Batch runs with a scripted recogniser: order, resumption, checkpoints, failures of one call.
+//! Batch runs with a scripted recogniser: order, resumption, checkpoints, failures of one call, redaction.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot make its input must stop")]
 
+use callmark_analytics::PersonalKind;
 use callmark_asr::{EngineConfig, Script, WorkerPool, spread};
-use callmark_pipeline::{Pipeline, Progress, Recogniser, RunError, RunReport, run_with};
-use callmark_store::{Table, read_commits};
+use callmark_pipeline::{Pipeline, Progress, Recogniser, Redaction, RunError, RunReport, run_with};
+use callmark_store::{Table, read_calls, read_commits};
+use callmark_types::{Millis, ScoredCall};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -128,4 +130,65 @@ fn a_recogniser_that_fails_on_one_call_costs_that_call_only() {
     assert_eq!(lost.lock().unwrap().len(), 1);
     let letters = callmark_store::dead_letters::list(&out).unwrap();
     assert_eq!(letters[0].stage, "transcribe");
+}
+
+/// The calls of a dataset, in order.
+fn calls_of(out: &Path) -> Vec<ScoredCall> {
+    let commits = read_commits(out).unwrap();
+    let calls = commits.iter().flat_map(|commit| read_calls(out, commit).unwrap());
+    calls.map(|(_, call)| call).collect()
+}
+
+fn samples(wav: &Path) -> Vec<i16> {
+    hound::WavReader::open(wav).unwrap().samples::<i16>().map(Result::unwrap).collect()
+}
+
+#[test]
+fn nothing_that_is_redacted_is_in_any_byte_that_recordings_leave_behind() {
+    const SAID: &str = "Sure, my card is 4242 4242 4242 4242 and I am at mary.lowe@sample.org, thank you.";
+    const PLANTED: [&str; 3] = ["4242", "mary.lowe", "sample.org"];
+    let folder = tempfile::tempdir().unwrap();
+    let audio = recordings(folder.path());
+    let run = |name: &str, kinds: &[PersonalKind]| {
+        let (out, copies) = (folder.path().join(name), folder.path().join(format!("{name}-audio")));
+        let redaction = Redaction { kinds: kinds.iter().copied().collect(), audio: Some(copies.clone()) };
+        let pipeline = Pipeline { redaction, ..pipeline(&audio, &out) };
+        let open = |_: &Pipeline| recogniser(2, Script::saying(SAID));
+        let report = run_with(&pipeline, &open, &AtomicBool::new(false), &|_| {}).unwrap();
+        assert_eq!((report.scored, report.dead_letters), (CALLS, 0));
+        (out, copies)
+    };
+    // Where only what nobody said is taken out, all of it is there: the search can find it.
+    let (plain, whole) = run("plain", &[PersonalKind::NationalId]);
+    let told = format!("{:?}", calls_of(&plain));
+    assert!(PLANTED.iter().all(|value| told.contains(value)), "{told}");
+
+    let (out, copies) = run("redacted", &PersonalKind::ALL);
+    let calls = calls_of(&out);
+    let told = format!("{calls:?}");
+    let files = [tree(&out), tree(&copies)].concat();
+    for value in PLANTED {
+        assert!(!told.contains(value), "{value}: {told}");
+        let holds = |bytes: &[u8]| bytes.windows(value.len()).any(|w| w == value.as_bytes());
+        let named: Vec<&PathBuf> =
+            files.iter().filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path).collect();
+        assert!(named.is_empty(), "{value} in {named:?}");
+    }
+    for call in &calls {
+        let name = format!("{}.wav", call.record.call_id);
+        let (kept, silenced) = (samples(&whole.join(&name)), samples(&copies.join(&name)));
+        assert_eq!(kept.len(), silenced.len());
+        let hidden: Vec<_> = call.turns[0].words.iter().filter(|w| w.word.starts_with('[')).collect();
+        assert_eq!(hidden.len(), 2, "{:?}", call.turns[0].text);
+        let frame = |at: Millis| (at.0 * 16) as usize;
+        for word in &hidden {
+            let said = frame(word.span.start)..frame(word.span.end).min(kept.len());
+            assert!(silenced[said.clone()].iter().all(|s| *s == 0), "{}: {:?}", word.word, word.span);
+            assert!(kept[said].iter().any(|s| *s != 0), "nothing was said at {:?}", word.span);
+        }
+        let (first, last) = (frame(hidden[0].span.start), frame(hidden[1].span.end).min(kept.len()));
+        let margin = 16_000 / 4;
+        assert_eq!(kept[..first - margin], silenced[..first - margin]);
+        assert_eq!(kept[(last + margin).min(kept.len())..], silenced[(last + margin).min(kept.len())..]);
+    }
 }

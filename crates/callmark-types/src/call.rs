@@ -42,6 +42,8 @@ pub enum TrustFlag {
     LowAsrConfidence,
     /// The call is in a language that the rules do not know: what it shows of requests and outcomes is not known.
     LanguageNotScored,
+    /// A rule asks when something was said, and the call has no times: what the rule says of it is not known.
+    RulesNeedTimes,
     /// The recording has more channels than have a role; the rest were transcribed and left out of scoring.
     ExtraChannels,
 }
@@ -61,6 +63,7 @@ impl TrustFlag {
             Self::Clipped => "clipped",
             Self::LowAsrConfidence => "low_asr_confidence",
             Self::LanguageNotScored => "language_not_scored",
+            Self::RulesNeedTimes => "rules_need_times",
             Self::ExtraChannels => "extra_channels",
         }
     }

@@ -2,7 +2,6 @@
 
 mod support;
 
-use std::path::Path;
 use support::{CHATS, callmark, sql, write};
 
 #[test]
@@ -243,71 +242,6 @@ fn what_was_said_cannot_steer_the_terminal() {
 }
 
 #[test]
-fn nothing_that_is_redacted_is_in_any_byte_of_the_dataset() {
-    const PLANTED: [&str; 7] =
-        ["4242", "Lowe", "mary.lowe", "sample.org", "0149917", "Mill Lane", "QT713022"];
-    let folder = tempfile::tempdir().unwrap();
-    let turns = [
-        ("agent", "May I have your full name, please?"),
-        ("customer", "Yes, it's Mary Lowe."),
-        ("agent", "Thank you, Mrs Lowe. And the card?"),
-        ("customer", "It is 4242 4242 4242 4242. I want to speak to a person!"),
-        ("agent", "What number can I reach you on?"),
-        ("customer", "555 0149917, or mary.lowe@sample.org. I live at 48 Mill Lane, the order is QT713022."),
-    ];
-    let turns = turns.map(|(speaker, text)| serde_json::json!({"speaker": speaker, "text": text}));
-    let line = serde_json::json!({"call_id": "c1", "turns": turns}).to_string();
-    let chats = write(folder.path(), "chats.jsonl", line);
-    let tables = |out: &Path| {
-        let all = ["calls", "turns", "events"].map(|table| sql(out, &format!("select * from {table}")));
-        serde_json::to_string(&all).unwrap()
-    };
-    let score = |out: &Path, flags: &[&str]| {
-        let arguments = ["score", chats.to_str().unwrap(), "--out", out.to_str().unwrap()];
-        let ran = callmark(&[&arguments[..], flags].concat());
-        assert_eq!(ran.code, 0, "{}", ran.stderr);
-        ran
-    };
-    let plain = folder.path().join("plain");
-    score(&plain, &[]);
-    let told = tables(&plain);
-    assert!(PLANTED.iter().all(|value| told.contains(value)), "{told}");
-    assert!(
-        sql(&plain, "select * from events where type = 'pii' and evidence_text not like '[%]'").is_empty()
-    );
-
-    let out = folder.path().join("redacted");
-    let ran = score(&out, &["--redact"]);
-    let told = tables(&out);
-    for value in PLANTED {
-        assert!(
-            !told.contains(value) && !ran.stderr.contains(value) && !ran.stdout.contains(value),
-            "{value}: {told}"
-        );
-        for file in files_below(&out) {
-            let bytes = std::fs::read(&file).unwrap();
-            assert!(
-                !bytes.windows(value.len()).any(|w| w == value.as_bytes()),
-                "{value} in {}",
-                file.display()
-            );
-        }
-    }
-    assert_eq!(sql(&out, "select human_request_count as n from calls")[0]["n"], 1);
-    assert_eq!(sql(&out, "select count(*) as n from events where type = 'pii'")[0]["n"], 7);
-    // What was said is judged before it is taken out: but for the texts both are the same.
-    for query in [
-        "select * from calls",
-        "select call_id, turn_index, speaker, sentiment_score from turns order by turn_index",
-        "select * exclude (evidence_text) from events order by turn_index, type, rule_id, detail",
-    ] {
-        assert_eq!(sql(&plain, query), sql(&out, query), "{query}");
-    }
-    let ran = callmark(&["score", chats.to_str().unwrap(), "--out", "x", "--redact=cards"]);
-    assert!(ran.code == 2 && ran.stderr.contains("no kind of personal data"), "{}", ran.stderr);
-}
-
-#[test]
 fn scores_of_other_rules_are_said_to_be() {
     let folder = tempfile::tempdir().unwrap();
     let line = r#"{"call_id":"c1","turns":[{"speaker":"customer","text":"hello"},{"speaker":"ai_agent","text":"hi"}]}"#;
@@ -322,9 +256,4 @@ fn scores_of_other_rules_are_said_to_be() {
     assert!(!score(&[]).contains("other rules"));
     assert!(!score(&[]).contains("other rules"));
     assert!(score(&["--rules", rules.to_str().unwrap()]).contains("callmark rescore"));
-}
-
-fn files_below(folder: &Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }

@@ -145,6 +145,114 @@ fn rules_are_held_to_their_cases_and_tried_on_a_phrase() {
     assert_eq!(callmark(&["rules", "try", "hello", "--speaker", "bot"]).code, 2);
 }
 
+/// A chat in `language` whose words look like English findings, or are some to nobody.
+fn foreign(call_id: &str, language: &str, turns: [(&str, &str); 6]) -> String {
+    let turns = turns.map(|(speaker, text)| serde_json::json!({"speaker": speaker, "text": text}));
+    let chat =
+        serde_json::json!({"call_id": call_id, "language": language, "first_handler": "ai", "turns": turns});
+    format!("{chat}\n")
+}
+
+#[test]
+fn a_call_in_another_language_is_said_not_to_be_scored_and_nothing_is_invented() {
+    let german = [
+        ("ai_agent", "Guten Tag, hier ist der Chatbot. Bot oder Human?"),
+        ("customer", "Agent! Operator, please, sagte ich."),
+        ("ai_agent", "Ich verstehe nicht. Was kann ich tun?"),
+        ("customer", "Manager. Ich war gestern schon da, so ein Problem. No! Der Operator fehlt."),
+        ("ai_agent", "Ok, done. Der Fall ist erledigt."),
+        ("customer", "Super, danke, das ist toll. That's all, bye."),
+    ];
+    let spanish = [
+        ("ai_agent", "Hola, soy el asistente virtual."),
+        ("customer", "Quiero hablar con una persona real, no con un robot. Representative!"),
+        ("ai_agent", "Lo siento, no puedo. Transfer, no."),
+        ("customer", "Supervisor. Es terrible, un horror total, no?"),
+        ("ai_agent", "Le paso con un agente. One moment."),
+        ("customer", "Perfect. Gracias, es todo."),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let lines = [
+        foreign("de", "de-AT", german),
+        foreign("es", "es", spanish),
+        foreign("en-de", "en", german),
+        foreign("en-es", "en", spanish),
+    ];
+    let calls = write(folder.path(), "calls.jsonl", lines.concat());
+    let rules = write(folder.path(), "eigene.toml", RULES.replace("late fee\"]", "das ist toll\"]"));
+    let out = folder.path().join("dataset");
+    let ran = callmark(&["score", text(&calls), "--out", text(&out), "--rules", text(&rules)]);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    let rows = sql(&out, "select * from calls where call_id in ('de', 'es')");
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        assert_eq!(row["flags"], serde_json::json!(["language_not_scored"]), "{row}");
+        assert_eq!((&row["outcome"], &row["human_request_count"]), (&"unknown".into(), &0.into()), "{row}");
+        for nothing in ["human_request_honoured", "resolved_at_ms", "sentiment_overall_score_customer"] {
+            assert_eq!(row[nothing], Value::Null, "{nothing}: {row}");
+        }
+    }
+    // A rule that somebody wrote is for whatever language they wrote it in.
+    let found = sql(&out, "select call_id, type from events where call_id in ('de', 'es')");
+    assert_eq!(found, [serde_json::json!({"call_id": "de", "type": "category"})]);
+    // The same words called English are findings: these texts can show that a rule looks.
+    let named = "select count(distinct type) as n from events where call_id like 'en-%' and type in ('human_request', 'deflection')";
+    assert_eq!(sql(&out, named)[0]["n"], 2);
+    assert_eq!(sql(&out, "select count(*) as n from calls where outcome = 'resolved'")[0]["n"], 1);
+}
+
+#[test]
+fn rules_that_ask_for_times_say_nothing_of_a_chat_without_and_the_call_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let chat = |id: &str, times: bool| {
+        let at = |ms: u32| {
+            if times { format!(r#""start_ms":{ms},"end_ms":{},"#, ms + 900) } else { String::new() }
+        };
+        format!(
+            r#"{{"call_id":"{id}","turns":[{{"speaker":"customer",{}"text":"I want to talk to a human."}},{{"speaker":"ai_agent",{}"text":"Sorry, I can help."}},{{"speaker":"customer",{}"text":"Hm."}}]}}"#,
+            at(0),
+            at(2_000),
+            at(90_000)
+        ) + "\n"
+    };
+    let calls = write(folder.path(), "calls.jsonl", chat("chat", false) + &chat("call", true));
+    let category = |id: &str, conditions: &str| {
+        format!(
+            "[[category]]\nid = \"{id}\"\nversion = \"1\"\nname = \"{id}\"\nspeaker = \"ai_agent\"\n{conditions}\n"
+        )
+    };
+    let words = "exact = [\"sorry\"]";
+    let timed = [
+        category("early", &format!("{words}\nfirst_seconds = 30")),
+        category("no_farewell", "exact = [\"goodbye\"]\nlast_seconds = 30\nabsent = true"),
+        category("soon", &format!("{words}\nafter = \"human_request\"\nwithin_seconds = 15")),
+        category("unhappy_end", &format!("{words}\nbefore = \"no_farewell\"\nabsent = true")),
+    ];
+    let after = category("later", &format!("{words}\nafter = \"human_request\""));
+    let scored = |name: &str, rules: &str| {
+        let rules = write(folder.path(), &format!("{name}.toml"), rules);
+        let out = folder.path().join(name);
+        let flags = ["--rules", text(&rules), "--text-model", "none"];
+        let ran = callmark(&[&["score", text(&calls), "--out", text(&out)], &flags[..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+        let found = sql(
+            &out,
+            "select call_id, rule_id from events where type = 'category' order by call_id, rule_id",
+        );
+        let found: Vec<String> = found.iter().map(|f| format!("{}", f["rule_id"])).collect();
+        let flagged = sql(&out, "select call_id from calls where list_contains(flags, 'rules_need_times')");
+        (found, flagged)
+    };
+    let (found, flagged) = scored("timed", &(timed.concat() + &after));
+    assert_eq!(
+        found,
+        ["early", "later", "no_farewell", "soon", "unhappy_end", "later"].map(|id| format!("{id:?}"))
+    );
+    assert_eq!(flagged, [serde_json::json!({"call_id": "chat"})]);
+    // Order alone needs no times.
+    assert_eq!(scored("order", &after), (vec!["\"later\"".to_owned(); 2], Vec::new()));
+}
+
 #[test]
 fn another_contact_undoes_a_resolved_and_the_calls_stay_as_they_were() {
     let folder = tempfile::tempdir().unwrap();

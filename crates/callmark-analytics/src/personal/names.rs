@@ -58,6 +58,63 @@ const RELATIVES: &[&str] = &[
 /// What somebody says behind the name by which they introduce themselves: "this is bob calling".
 const BEHIND_INTRODUCED: &[&str] = &["calling", "phoning", "ringing"];
 
+/// What a caller's name follows behind a greeting: "Hi, this is Ann Moss."
+const GREETINGS: &[&str] = &["hi", "hello", "hey", "morning", "afternoon", "evening"];
+
+/// Whoever says these serves: what they introduce themselves with may be a company.
+const OF_AGENTS: &[&str] = &["help", "assist", "thank", "welcome", "reached", "assistant", "speaking"];
+
+/// Last words of companies' names.
+const ORGANISATIONS: &[&str] = &[
+    "clinic",
+    "bank",
+    "support",
+    "service",
+    "services",
+    "airlines",
+    "airways",
+    "water",
+    "energy",
+    "insurance",
+    "mobile",
+    "hotel",
+    "hotels",
+    "care",
+    "center",
+    "centre",
+    "desk",
+    "team",
+    "department",
+    "hospital",
+    "telecom",
+    "internet",
+    "online",
+    "store",
+    "shop",
+    "company",
+    "group",
+    "inc",
+    "ltd",
+    "limited",
+    "university",
+    "school",
+    "pharmacy",
+    "dental",
+    "medical",
+    "power",
+    "gas",
+    "electric",
+    "travel",
+    "tours",
+    "rentals",
+    "cars",
+    "motors",
+    "foods",
+    "health",
+    "financial",
+    "credit",
+];
+
 /// Most words of a name.
 const LONGEST_NAME: usize = 3;
 
@@ -204,7 +261,7 @@ pub(super) fn names(lines: &[Line], asked: &[Topics]) -> Vec<PersonalData> {
             {
                 put(word + 1, last);
             }
-            if let Some((first, last)) = introduced(line, word) {
+            if let Some((first, last)) = introduced(line, word).or_else(|| greets_with_name(line, word)) {
                 put(first, last);
             }
             let behind = BEFORE.iter().filter_map(|phrase| length_at(&line.words, word, phrase));
@@ -246,6 +303,18 @@ fn introduced(line: &Line, at: usize) -> Option<(usize, usize)> {
         word.len() >= 2 && word.chars().all(char::is_alphabetic) && !NO_NAMES.contains(&word)
     };
     (first..behind).all(is_name).then_some((first, behind - 1))
+}
+
+/// "Hi, this is Ann Moss": two or more words with capitals behind a caller's greeting.
+fn greets_with_name(line: &Line, at: usize) -> Option<(usize, usize)> {
+    let serves = || line.words.iter().any(|word| OF_AGENTS.contains(&word.plain.as_str()));
+    if !GREETINGS.contains(&line.plain(at)) || serves() {
+        return None;
+    }
+    let length = ["this is", "it's", "i am", "i'm"].iter().find_map(|p| length_at(&line.words, at + 1, p))?;
+    let first = at + 1 + length;
+    let last = name_from(line, first).filter(|last| *last > first)?;
+    (!ORGANISATIONS.contains(&bare(line.plain(last)))).then_some((first, last))
 }
 
 /// Most words of an answer that is a name in small letters.

@@ -188,6 +188,10 @@ fn what_is_spelled_and_where_people_live() {
         ["name: Novak,", "account: N O V A K."]
     );
     assert_eq!(found(&["", "Hello, this is rosa calling about a bill."]), ["name: rosa"]);
+    assert_eq!(found(&["", "Good morning, this is Rosa Lind. I moved."]), ["name: Rosa Lind."]);
+    assert_eq!(found(&["", "Hi, this is Harbor Dental."]), [""; 0]);
+    assert_eq!(found(&["", "Hi, this is Moss Bridge, how can I help?"]), [""; 0]);
+    assert_eq!(found(&["", "Hi, this is Monday's order."]), [""; 0]);
     assert_eq!(found(&["", "My daughter Ines Prado booked it."]), ["name: Ines Prado"]);
     assert_eq!(
         found(&["Your email?", "l brown eighty one at gmail"]),

@@ -35,6 +35,13 @@ fn stories_end_where_the_table_says() {
         (&[HandedOver, GaveUp], Abandoned),
         (&[HandedOver, Accepted], Waiting),
         (&[Delivered, GaveUp], Fixed),
+        (&[Despaired], Abandoned),
+        (&[Delivered, Despaired], Reopened),
+        (&[Failed, Despaired], Abandoned),
+        (&[Denied, Despaired], Abandoned),
+        (&[HandedOver, Despaired], Abandoned),
+        (&[Despaired, Delivered, Confirmed], Settled),
+        (&[Confirmed, Despaired], Settled),
         (&[Denied, GaveUp], Abandoned),
         (&[Confirmed, Confirmed, GaveUp], Settled),
     ];

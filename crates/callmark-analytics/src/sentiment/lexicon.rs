@@ -24,6 +24,15 @@ pub(crate) struct Lexicons {
     /// Agents' words that answer a trouble.
     pub(super) agent_sympathy: PhraseBook,
     pub(super) modifiers: Modifiers,
+    pub(super) names: Names,
+}
+
+/// What tells names from words that mean something.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    pub(super) streets: HashSet<String>,
+    pub(super) places: HashSet<String>,
+    pub(super) common: HashSet<String>,
 }
 
 /// Words that change the weight of others.
@@ -46,6 +55,7 @@ enum LexiconFile {
     AgentNews(PhrasesFile),
     AgentSympathy(PhrasesFile),
     Modifiers(ModifiersFile),
+    Names(NamesFile),
 }
 
 #[derive(Deserialize)]
@@ -86,6 +96,16 @@ struct ModifiersFile {
     mockable: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NamesFile {
+    #[serde(rename = "version")]
+    _version: String,
+    streets: String,
+    places: String,
+    common: String,
+}
+
 impl Lexicons {
     /// From texts whose names begin with `lexicons/sentiment`; other names are none of sentiment's and left alone.
     pub(crate) fn from_sources(sources: &[(&str, &str)]) -> Result<Self, RuleError> {
@@ -98,6 +118,7 @@ impl Lexicons {
 
     fn add(&mut self, text: &str) -> Result<(), String> {
         let file: LexiconFile = toml::from_str(text).map_err(|error| error.to_string())?;
+        let set = |words: &str| words.split_whitespace().map(str::to_owned).collect();
         match file {
             LexiconFile::Words(file) => self.add_words(&file.words),
             LexiconFile::Phrases(file) => add_phrases(&mut self.phrases, &file),
@@ -105,7 +126,6 @@ impl Lexicons {
             LexiconFile::AgentNews(file) => add_phrases(&mut self.agent_news, &file),
             LexiconFile::AgentSympathy(file) => add_phrases(&mut self.agent_sympathy, &file),
             LexiconFile::Modifiers(file) => {
-                let set = |words: &str| words.split_whitespace().map(str::to_owned).collect();
                 self.modifiers = Modifiers {
                     negators: set(&file.negators),
                     intensifiers: set(&file.intensifiers),
@@ -113,6 +133,14 @@ impl Lexicons {
                     contrasts: set(&file.contrasts),
                     hypotheticals: set(&file.hypotheticals),
                     mockable: set(&file.mockable),
+                };
+                Ok(())
+            }
+            LexiconFile::Names(file) => {
+                self.names = Names {
+                    streets: set(&file.streets),
+                    places: set(&file.places),
+                    common: set(&file.common),
                 };
                 Ok(())
             }

@@ -358,7 +358,7 @@ fn trust<'a>() -> Vec<Column<CallRow<'a>>> {
         }),
         Column::text_list(
             "flags",
-            "Reasons to trust the row less, sorted: truncated, roles_detected, speakers_estimated, no_speech, language_not_scored (the rules do not know the call's language: requests and outcome say nothing), …",
+            "Reasons to trust the row less, sorted: truncated, roles_detected, speakers_estimated, no_speech, language_not_scored (the rules do not know the call's language: requests and outcome say nothing), rules_need_times (a rule asks when something was said, and the call has no times: nothing is said of that rule), …",
             |c: &CallRow| &c.record.trust.flags,
         )
         .few_values(),
