@@ -3,8 +3,8 @@
 
 use callmark_analytics::{Conversation, Ruleset, score};
 use callmark_types::{
-    AudioColumns, CallId, CallMetadata, CallRecord, Handler, Lineage, Millis, ScoredCall, SourcePosition, Span,
-    Speaker, Trust, Turn, Word,
+    AudioColumns, CallId, CallMetadata, CallRecord, Handler, Lineage, Millis, ScoredCall, SourcePosition,
+    Span, Speaker, Trust, Turn, Word,
 };
 
 const RATE: usize = 8_000;

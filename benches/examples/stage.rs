@@ -12,18 +12,15 @@ use callmark_store::{Table, write_table};
 use callmark_types::{Millis, Pcm, ScoredCall};
 use inputs::{metadata, scored, turns, wav};
 use std::hint::black_box;
-use std::process::ExitCode;
 
 /// Calls whose turns are written at once.
 const CALLS: usize = 200;
 
-fn main() -> ExitCode {
+fn main() -> Result<(), String> {
     let mut arguments = std::env::args().skip(1);
     let stage = arguments.next().unwrap_or_default();
-    let Ok(times) = arguments.next().unwrap_or_else(|| "1".to_owned()).parse::<usize>() else {
-        eprintln!("TIMES is no number");
-        return ExitCode::from(2);
-    };
+    let times: usize =
+        arguments.next().map_or(Ok(1), |times| times.parse()).map_err(|e| format!("TIMES: {e}"))?;
     let wav = wav();
     let decode = || decode_bytes("bench.wav", None, wav.clone(), &DecodeOptions::default());
     match stage.as_str() {
@@ -44,10 +41,7 @@ fn main() -> ExitCode {
             let calls: Vec<&ScoredCall> = calls.iter().collect();
             (0..times).for_each(|_| drop(black_box(write_table(Table::Turns, &calls, Vec::new()))));
         }
-        _ => {
-            eprintln!("name a stage: decode, measure, score or write");
-            return ExitCode::from(2);
-        }
+        _ => return Err("name a stage: decode, measure, score or write".to_owned()),
     }
-    ExitCode::SUCCESS
+    Ok(())
 }

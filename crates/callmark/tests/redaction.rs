@@ -59,7 +59,7 @@ fn nothing_that_is_redacted_of_a_chat_is_in_any_byte_of_the_dataset() {
             !told.contains(value) && !ran.stderr.contains(value) && !ran.stdout.contains(value),
             "{value}: {told}"
         );
-        assert_eq!(holding(&out, value), [PathBuf::new(); 0], "{value}");
+        assert_eq!(holding(&out, value), Vec::<PathBuf>::new(), "{value}");
     }
     assert_eq!(sql(&out, "select human_request_count as n from calls")[0]["n"], 1);
     assert_eq!(sql(&out, "select count(*) as n from events where type = 'pii'")[0]["n"], 7);
@@ -99,8 +99,8 @@ fn nothing_that_is_redacted_of_a_recording_is_in_any_byte_or_heard_in_the_copy()
     for name in ["Peter", "Holloway"] {
         assert!(tables(&plain).contains(name), "{name} was not heard: {}", tables(&plain));
         assert!(!told.contains(name) && !printed.contains(name), "{name}: {told}");
-        assert_eq!(holding(folder.path().join("redacted").as_path(), name), [PathBuf::new(); 0], "{name}");
-        assert_eq!(holding(&copies, name), [PathBuf::new(); 0], "{name}");
+        assert_eq!(holding(folder.path().join("redacted").as_path(), name), Vec::<PathBuf>::new(), "{name}");
+        assert_eq!(holding(&copies, name), Vec::<PathBuf>::new(), "{name}");
     }
 
     let samples = |folder: &Path| {

@@ -249,7 +249,7 @@ fn chart(title: &str, bar_list: &[Bar]) -> Markup {
         section.card.chart {
             h2 { (title) }
             (bars(title, bar_list))
-            (as_table(title, &[title, "Share", "95 % interval"], html! {
+            (as_table(title, &[title, "Share", "95 % interval"], &html! {
                 @for bar in bar_list {
                     tr {
                         th scope="row" { (bar.label) }
@@ -263,7 +263,7 @@ fn chart(title: &str, bar_list: &[Bar]) -> Markup {
 }
 
 /// The numbers of a picture.
-fn as_table(title: &str, heads: &[&str], rows: Markup) -> Markup {
+fn as_table(title: &str, heads: &[&str], rows: &Markup) -> Markup {
     html! {
         details {
             summary { "As a table" }
@@ -367,7 +367,7 @@ impl Weeks<'_> {
             section.card.chart {
                 h2 { (title) }
                 (lines(&title, &[line(0), line(1)], scale, shown, &marks))
-                (as_table(&title, &["Week from", ARMS[0].0, ARMS[1].0], html! {
+                (as_table(&title, &["Week from", ARMS[0].0, ARMS[1].0], &html! {
                     @for (week, arms) in &self.counts {
                         tr {
                             th scope="row" { (Self::day(*week)) }
@@ -529,7 +529,7 @@ mod tests {
         let of = |calls: usize| {
             let mut counts = Counts::default();
             (0..calls).for_each(|i| {
-                counts.add(&Row { sentiment: if i % 2 == 0 { 1.0 } else { -1.0 }, ..row("a") }, limits)
+                counts.add(&Row { sentiment: if i % 2 == 0 { 1.0 } else { -1.0 }, ..row("a") }, limits);
             });
             counts.sentiment()
         };
