@@ -3,7 +3,8 @@
 
 Holds the start of a word in `turns.words` against `labels.keyword_start_s` of the recordings whose keyword was heard as it is
 written (also in two words, as "wild fire"), and prints how many these are, and the median, the 90th percentile and the mean
-of the distances, the last with its sign: above 0 is late.
+of the distances, the last with its sign: above 0 is late. Then, for each keyword, in how many of the recordings in which
+it is said it is written, and in how many of the others.
 """
 import collections
 import glob
@@ -40,8 +41,21 @@ def main():
     for call, words in rows:
         heard[call] += [(word["word"], word["start_ms"]) for word in words or []]
     distances, of = [], 0
-    for line in open(manifest):
-        entry = json.loads(line)
+    said, written, invented = (collections.Counter() for _ in range(3))
+    entries = [json.loads(line) for line in open(manifest)]
+    keywords = sorted({entry["labels"]["keyword"] for entry in entries if entry["labels"].get("keyword")})
+    for entry in entries:
+        if not entry.get("reference"):
+            continue
+        truth = plain(" ".join(part["text"] for part in entry["reference"]))
+        text = plain(" ".join(word for word, _ in heard.get(entry["id"], [])))
+        for keyword in keywords:
+            if keyword in truth:
+                said[keyword] += 1
+                written[keyword] += keyword in text
+            else:
+                invented[keyword] += keyword in text
+    for entry in entries:
         labels = entry["labels"]
         if not labels.get("keyword") or labels.get("keyword_start_s") is None:
             continue
@@ -55,6 +69,8 @@ def main():
     print(f"median          {statistics.median(sizes):.0f} ms")
     print(f"90 of 100       {sizes[int(len(sizes) * 0.9)]:.0f} ms")
     print(f"mean with sign  {statistics.mean(distances):+.0f} ms")
+    for keyword in keywords:
+        print(f"{keyword:15} {written[keyword]} of {said[keyword]}, and {invented[keyword]} where it is not said")
 
 
 if __name__ == "__main__":
