@@ -3,8 +3,8 @@
 
     guard.py REVISION WORK [--rounds 5] [--calls pipelines/demo/audio] [--without-asr]
 
-Builds both (the revision in a worktree below WORK, with the same target folder, so that only this project's crates are
-compiled twice) and prints:
+Builds both (the revision in a worktree below WORK with a target folder of its own, copied from the tree's at first, so that
+only this project's crates are compiled twice) and prints:
 
 * of each stage that is pure computation the instructions that one run takes, counted by callgrind: the same on every
   run, whatever else the machine does. What a run costs is the difference of 2 and 1 (of 3 and 1 for scoring), so that
@@ -76,10 +76,13 @@ def main():
     os.chdir(subprocess.run(["git", "rev-parse", "--show-toplevel"], check=True, capture_output=True, text=True).stdout.strip())
     work = options.work.resolve()
     target = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")).resolve()
-    before, after = work / "before", work / "after"
+    before, after, target_before = work / "before", work / "after", work / "target"
     try:
         worktree(options.revision, work / "tree")
-        build(work / "tree", target, before)
+        # In one folder the later build would take the other's programs for its own.
+        if target.exists() and not target_before.exists():
+            run(["cp", "-a", "--reflink=auto", target, target_before])
+        build(work / "tree", target_before, before)
         build(pathlib.Path("."), target, after)
     except subprocess.CalledProcessError as error:
         print(f"cannot be built: {error}", file=sys.stderr)
@@ -87,6 +90,9 @@ def main():
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(work / "tree")], check=False, capture_output=True)
 
+    if all((before / name).read_bytes() == (after / name).read_bytes() for name in PROGRAMS):
+        print("both trees make the same programs: there is nothing to compare")
+        return 0
     slower = []
     print(f"| stage | {options.revision}: instructions | now | ratio |")
     print("| --- | --- | --- | --- |")
