@@ -175,7 +175,7 @@ bench-guard: test-build model ## What got slower since a revision (SINCE=HEAD~1)
 
 .PHONY: bench-query
 bench-query: test-build test-deps ## Reading and grouping ten million turns beside DuckDB
-	python=$$($(VENV) .make/requirements.txt) && $$python benches/query.py $(CALLMARK) $(OUT)/bench-query $(CALLS)
+	python=$$($(VENV) .make/requirements.txt) && $$python benches/query.py $(CALLMARK) $(OUT)/bench-web $(CALLS)
 
 .PHONY: bench-asr
 bench-asr: test-build test-deps ## Transcription beside faster-whisper and whisper.cpp (QUICK=1: a few minutes; SETS, ROUNDS)

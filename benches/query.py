@@ -11,6 +11,8 @@ import subprocess
 import sys
 import time
 
+from simulated import conversations
+
 ROUNDS = 3
 QUESTIONS = {
     "turns and mean sentiment by speaker": "select speaker, count(*), avg(sentiment_score) from turns group by speaker order by speaker",
@@ -33,10 +35,7 @@ def wall(command):
 def main():
     callmark, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     calls = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
-    dataset = folder / f"simulated-{calls}"
-    if not (dataset / "truth.json").exists():
-        subprocess.run([callmark, "simulate", "--calls", str(calls), "--conversations", "--out", dataset], check=True,
-                       stdout=subprocess.DEVNULL)
+    dataset = conversations(callmark, folder, calls)
     count = subprocess.run([callmark, "sql", dataset, "select count(*) from turns", "--format", "csv"], check=True,
                            capture_output=True, text=True).stdout.split()[-1]
     print(f"{int(count):,} turns\n")

@@ -17,6 +17,8 @@ import time
 import urllib.parse
 import urllib.request
 
+from simulated import conversations
+
 REQUESTS = 100
 CONNECTIONS, SECONDS = 50, 60
 
@@ -44,10 +46,7 @@ request = function() i = i + 1; return wrk.format("GET", paths[i %% #paths + 1])
 def main():
     callmark, folder = sys.argv[1], pathlib.Path(sys.argv[2])
     calls = int(sys.argv[3]) if len(sys.argv) > 3 else 1_000_000
-    dataset = folder / f"simulated-{calls}"
-    if not (dataset / "truth.json").exists():
-        subprocess.run([callmark, "simulate", "--calls", str(calls), "--conversations", "--out", dataset], check=True,
-                       stdout=subprocess.DEVNULL)
+    dataset = conversations(callmark, folder, calls)
     shutil.rmtree(dataset / "_review", ignore_errors=True)
     began = time.monotonic()
     server = subprocess.Popen([callmark, "serve", dataset, "--listen", "127.0.0.1:0"], stderr=subprocess.PIPE, text=True)

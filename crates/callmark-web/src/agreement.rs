@@ -94,28 +94,19 @@ pub(crate) fn agreements(all: &[Judgement], blind: &Blind) -> Vec<Agreement> {
 ///
 /// Speakers, words and missed findings have no answers to compare: they are told only where they are wrong.
 fn answer(judgement: &Judgement) -> Option<(String, String, Option<String>)> {
-    let name = judgement.question.as_str();
-    let given = |of: fn(&str) -> String| {
-        Some((name.to_owned(), of(judgement.value.as_deref()?), judgement.seen.as_deref().map(of)))
+    let given = |asked: &str, of: fn(&str) -> String| {
+        Some((asked.to_owned(), of(judgement.value.as_deref()?), judgement.seen.as_deref().map(of)))
     };
+    let name = judgement.question.as_str();
     match judgement.question {
-        Question::Outcome | Question::HumanRequest | Question::Honoured => given(str::to_owned),
-        Question::Sentiment => given(sign),
-        Question::ResolvedAtMs => {
-            let (_, said, found) = given(|at| if at == "none" { "no" } else { "yes" }.to_owned())?;
-            Some(("settled".to_owned(), said, found))
-        }
+        Question::Outcome | Question::HumanRequest | Question::Honoured => given(name, str::to_owned),
+        Question::Sentiment => given(name, sign),
+        Question::ResolvedAtMs => given("settled", |at| if at == "none" { "no" } else { "yes" }.to_owned()),
+        Question::Scorecard => given(&format!("scorecard: {}", judgement.subject), str::to_owned),
         Question::Event => {
             let said = if judgement.verdict == Verdict::Agree { "yes" } else { "no" };
-            Some((
-                format!("finding: {}", judgement.seen.as_deref()?),
-                said.to_owned(),
-                Some("yes".to_owned()),
-            ))
-        }
-        Question::Scorecard => {
-            let (_, said, found) = given(str::to_owned)?;
-            Some((format!("scorecard: {}", judgement.subject), said, found))
+            let asked = format!("finding: {}", judgement.seen.as_deref()?);
+            Some((asked, said.to_owned(), Some("yes".to_owned())))
         }
         Question::Speaker | Question::Words | Question::Missed | Question::Done => None,
     }

@@ -5,8 +5,8 @@ use crate::reviews::Reviews;
 use crate::search::Search;
 use std::path::Path;
 
-/// Takes everything about these calls, and the `names` of their customers, out of the reviews (in the database at `url`, or in `state`), and deletes the search
-/// index's content and all decoded recordings in `state`: both are made again from what is left. A server that runs
+/// Takes everything about these calls, and the `names` of their customers, out of the reviews (in the database at `url`, or
+/// in `state`), and deletes the search index's content and all decoded recordings in `state`: both are made again from what is left. A server that runs
 /// meanwhile sees the changed dataset by itself. Returns how many rows of reviews went or were changed.
 ///
 /// # Errors

@@ -26,8 +26,8 @@ const PADDING: Millis = Millis(1_000);
 /// The encoder's window is a multiple of this many positions (2.5 s), so that packs meet others of their window: a token
 /// costs 14 ms alone and 5 ms among eight, while half a step more of silence adds a twentieth to the encoder's time.
 const POSITION_STEP: i64 = 125;
-/// The shortest window. On 289 short telephone utterances the word error rate was 0.188 with 500 positions, 0.178 with 750,
-/// 0.182 with 1,000 and 0.179 with 1,500; they took 45, 62, 89 and 174 s. Whole calls have few packs that are so short.
+/// The shortest window: 15 s. With 10 s short telephone utterances have more words wrong, with 30 s no fewer and it takes
+/// several times as long (see `benches/README.md`). Whole calls have few packs that are so short.
 const MIN_POSITIONS: i64 = 750;
 /// Hypotheses of the last try.
 const RETRY_BEAM: usize = 5;

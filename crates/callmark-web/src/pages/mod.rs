@@ -2,6 +2,7 @@
 
 mod account;
 mod call;
+mod counts;
 mod dashboard;
 mod findings;
 mod judging;
