@@ -23,8 +23,9 @@ fn holding(folder: &Path, value: &str) -> Vec<PathBuf> {
 
 #[test]
 fn nothing_that_is_redacted_of_a_chat_is_in_any_byte_of_the_dataset() {
+    // Each is long enough, or of letters that no digest has, that no file holds it by chance.
     const PLANTED: [&str; 7] =
-        ["4242", "Lowe", "mary.lowe", "sample.org", "0149917", "Mill Lane", "QT713022"];
+        ["4242 4242", "Lowe", "mary.lowe", "sample.org", "0149917", "Mill Lane", "QT713022"];
     let folder = tempfile::tempdir().unwrap();
     let turns = [
         ("agent", "May I have your full name, please?"),
