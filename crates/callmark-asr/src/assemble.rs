@@ -1,13 +1,18 @@
 //! From words on packs' clocks to utterances on the recording's clock.
 //!
 //! Every word goes to the speech span it was said in, and its times are made to fit there: inside the span, in
-//! order, without overlap. The guards then decide whether the text stays.
+//! order, without overlap. Speech in which no word was heard is named, so that it can be heard again by itself: a
+//! decoder may end its text long before the pack ends, or pass over a sentence. The guards then decide whether the text
+//! stays.
 
 use crate::guards::{Evidence, average_probability, find_loop, judge};
 use crate::packing::{PackPiece, PackPlan};
 use crate::timing::tighten_words;
 use crate::transcriber::{PackTranscript, PackWord, TranscribeOptions};
-use callmark_types::{DroppedReason, Pcm, Span, Utterance, Word};
+use callmark_types::{DroppedReason, Millis, Pcm, Span, Utterance, Word};
+
+/// Speech of this length without a word is heard again: the decoder passed over it.
+const SHORTEST_UNHEARD: Millis = Millis(1_000);
 
 /// Words of one speech span with what their packs said.
 #[derive(Debug, Clone, Default)]
@@ -18,30 +23,112 @@ struct SpanWords {
     pack_log_probability: f64,
 }
 
-/// The utterances of a channel from the transcripts of its packs; `spans` are the cleaned spans that were packed.
-pub(crate) fn assemble(
-    channel: u16,
-    pcm: &Pcm,
-    spans: &[Span],
-    packs: &[(PackPlan, PackTranscript)],
-    options: &TranscribeOptions,
-) -> Vec<Utterance> {
-    let mut by_span = vec![SpanWords::default(); spans.len()];
-    for (plan, transcript) in packs {
-        let pieces = assign_words(plan, &transcript.words);
-        for (word, piece_index) in transcript.words.iter().zip(pieces) {
-            let piece = &plan.pieces[piece_index];
+impl SpanWords {
+    fn evidence(&self, pcm: &Pcm, span: Span) -> Evidence {
+        Evidence {
+            no_speech_probability: self.no_speech_probability,
+            pack_log_probability: self.pack_log_probability,
+            level_dbfs: level_dbfs(pcm.slice(span)),
+            speech_duration: span.duration(),
+        }
+    }
+}
+
+/// What has been heard of a channel, span by span.
+pub(crate) struct Assembly<'a> {
+    pcm: &'a Pcm,
+    /// The cleaned spans that were packed.
+    spans: &'a [Span],
+    options: &'a TranscribeOptions,
+    by_span: Vec<SpanWords>,
+}
+
+impl<'a> Assembly<'a> {
+    /// Puts the words of `packs` into the spans they were said in.
+    pub(crate) fn new(
+        pcm: &'a Pcm,
+        spans: &'a [Span],
+        options: &'a TranscribeOptions,
+        packs: &[(PackPlan, PackTranscript)],
+    ) -> Self {
+        let mut by_span = vec![SpanWords::default(); spans.len()];
+        for (piece, transcript, words) in pieces(packs) {
             let slot = &mut by_span[piece.span_index];
-            slot.words.push(on_recording_clock(piece, word));
+            slot.words.extend(words);
             slot.no_speech_probability = slot.no_speech_probability.max(transcript.no_speech_probability);
             slot.pack_log_probability = slot.pack_log_probability.min(transcript.average_log_probability);
         }
+        for (&span, found) in spans.iter().zip(&mut by_span) {
+            fit_words(span, &mut found.words);
+            tighten_words(pcm, span, &mut found.words);
+        }
+        Self { pcm, spans, options, by_span }
     }
-    let mut utterances = Vec::new();
-    for (&span, found) in spans.iter().zip(by_span) {
-        utterances_of_span(channel, pcm, span, found, options, &mut utterances);
+
+    /// Stretches of speech without a word that are long enough for some, each with the index of its span.
+    pub(crate) fn unheard(&self) -> Vec<(usize, Span)> {
+        let long_enough = |stretch: &(usize, Span)| stretch.1.duration() >= SHORTEST_UNHEARD;
+        let of_span = |(index, (&span, found)): (usize, (&Span, &SpanWords))| {
+            let starts = std::iter::once(span.start).chain(found.words.iter().map(|word| word.span.end));
+            let ends = found.words.iter().map(|word| word.span.start).chain([span.end]);
+            starts
+                .zip(ends)
+                .map(move |(start, end)| (index, Span::new(start, end.max(start))))
+                .collect::<Vec<_>>()
+        };
+        self.spans.iter().zip(&self.by_span).enumerate().flat_map(of_span).filter(long_enough).collect()
     }
-    utterances
+
+    /// Puts in what was heard when unheard stretches were heard again, where it does not look like an invention.
+    pub(crate) fn add(&mut self, packs: &[(PackPlan, PackTranscript)]) {
+        for (piece, transcript, mut words) in pieces(packs) {
+            fit_words(piece.speech, &mut words);
+            tighten_words(self.pcm, piece.speech, &mut words);
+            let found = SpanWords {
+                no_speech_probability: transcript.no_speech_probability,
+                pack_log_probability: transcript.average_log_probability,
+                words,
+            };
+            let is_loop = find_loop(found.words.iter().map(|word| word.word.as_str())).is_some();
+            let evidence = found.evidence(self.pcm, piece.speech);
+            if is_loop || judge(&found.words, &evidence, &self.options.guards).is_some() {
+                continue;
+            }
+            let slot = &mut self.by_span[piece.span_index];
+            if slot.words.is_empty() {
+                *slot = found;
+            } else {
+                slot.words.extend(found.words);
+                slot.words.sort_by_key(|word| word.span);
+            }
+        }
+    }
+
+    /// The utterances of the channel, in order.
+    pub(crate) fn utterances(self, channel: u16) -> Vec<Utterance> {
+        let mut utterances = Vec::new();
+        for (&span, found) in self.spans.iter().zip(self.by_span) {
+            utterances_of_span(channel, self.pcm, span, found, self.options, &mut utterances);
+        }
+        utterances
+    }
+}
+
+/// The pieces of all packs in which words were heard, with the words on the recording's clock.
+fn pieces(
+    packs: &[(PackPlan, PackTranscript)],
+) -> impl Iterator<Item = (&PackPiece, &PackTranscript, Vec<Word>)> {
+    packs.iter().flat_map(|(plan, transcript)| {
+        let places = assign_words(plan, &transcript.words);
+        let words_of = move |index: usize, piece: &PackPiece| -> Vec<Word> {
+            let words = transcript.words.iter().zip(&places).filter(|&(_, &place)| place == index);
+            words.map(|(word, _)| on_recording_clock(piece, word)).collect()
+        };
+        let heard = plan.pieces.iter().enumerate();
+        heard
+            .map(move |(index, piece)| (piece, transcript, words_of(index, piece)))
+            .filter(|(_, _, words)| !words.is_empty())
+    })
 }
 
 /// For each word the index of the piece it was said in; never decreasing.
@@ -111,8 +198,6 @@ fn utterances_of_span(
     if found.words.is_empty() {
         return;
     }
-    fit_words(span, &mut found.words);
-    tighten_words(pcm, span, &mut found.words);
     let build = |span: Span, words: Vec<Word>, dropped: Option<DroppedReason>| Utterance {
         channel,
         span,
@@ -128,13 +213,7 @@ fn utterances_of_span(
         copies.extend(words.drain(repeated.second_copy..repeated.end));
     }
     copies.sort_by_key(|word| word.span);
-    let evidence = Evidence {
-        no_speech_probability: found.no_speech_probability,
-        pack_log_probability: found.pack_log_probability,
-        level_dbfs: level_dbfs(pcm.slice(span)),
-        speech_duration: span.duration(),
-    };
-    let dropped = judge(&words, &evidence, &options.guards);
+    let dropped = judge(&words, &found.evidence(pcm, span), &options.guards);
     utterances.push(build(span, words, dropped));
     if let (Some(first), Some(last)) = (copies.first(), copies.last()) {
         let of_copies = Span::new(first.span.start, last.span.end);
@@ -151,7 +230,7 @@ pub(crate) fn level_dbfs(samples: &[i16]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packing::{PackLimits, clean_spans, plan_packs};
+    use crate::packing::{PackLimits, clean_spans, plan_packs, plan_stretches};
     use callmark_types::Millis;
     use proptest::prelude::*;
 
@@ -170,7 +249,7 @@ mod tests {
         assert_eq!(plans.len(), 1);
         let transcript = PackTranscript { words, ..PackTranscript::default() };
         let spans = clean_spans(&pcm, speech, &options.pack_limits);
-        assemble(1, &pcm, &spans, &[(plans[0].clone(), transcript)], &options)
+        Assembly::new(&pcm, &spans, &options, &[(plans[0].clone(), transcript)]).utterances(1)
     }
 
     #[test]
@@ -194,6 +273,34 @@ mod tests {
         let found = utterances(&speech, vec![word("one", 200, 900)]);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].span, speech[0]);
+    }
+
+    #[test]
+    fn speech_without_words_is_heard_again_and_inventions_are_not_put_in() {
+        let pcm = noise(30);
+        let options = TranscribeOptions::default();
+        let spans = [Span::of_ms(2_000, 3_000), Span::of_ms(6_000, 9_000), Span::of_ms(20_000, 22_000)];
+        let plans = plan_packs(&pcm, &spans, &options.pack_limits);
+        // On the pack's clock the spans stand at 600..1600, 2900..5900 and 7200..9200.
+        let words = vec![word("one", 700, 1_500), word("two", 2_900, 3_400), word("three", 3_400, 3_900)];
+        let transcript = PackTranscript { words, ..PackTranscript::default() };
+        let mut assembly = Assembly::new(&pcm, &spans, &options, &[(plans[0].clone(), transcript)]);
+        let unheard = assembly.unheard();
+        assert_eq!(unheard, [(1, Span::of_ms(7_000, 9_000)), (2, Span::of_ms(20_000, 22_000))]);
+        let again = plan_stretches(&pcm, &spans, &unheard, &options.pack_limits);
+        assert_eq!(again.len(), 1);
+        let sources: Vec<Span> = again[0].pieces.iter().map(|piece| piece.source).collect();
+        assert_eq!(
+            sources,
+            [Span::of_ms(7_000, 9_600), Span::of_ms(19_400, 22_600)],
+            "no word is heard twice"
+        );
+        let invented = PackWord { probability: 0.05, ..word("Thanks.", 3_400, 4_000) };
+        let words = vec![word("four", 100, 600), word("five", 600, 1_000), invented];
+        let transcript = PackTranscript { words, ..PackTranscript::default() };
+        assembly.add(&[(again[0].clone(), transcript)]);
+        let texts: Vec<String> = assembly.utterances(0).into_iter().map(|u| u.text).collect();
+        assert_eq!(texts, ["one", "two three four five"]);
     }
 
     #[test]

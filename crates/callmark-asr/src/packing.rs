@@ -136,6 +136,25 @@ pub fn plan_packs(pcm: &Pcm, speech: &[Span], limits: &PackLimits) -> Vec<PackPl
     join_parts(&parts, limits)
 }
 
+/// Packs parts of the cleaned `spans`, each given with the index of its span: what was passed over is heard again with
+/// nothing beside it but the silence around its span.
+pub(crate) fn plan_stretches(
+    pcm: &Pcm,
+    spans: &[Span],
+    stretches: &[(usize, Span)],
+    limits: &PackLimits,
+) -> Vec<PackPlan> {
+    let sources = with_margins(pcm, spans, limits.margin);
+    let mut parts = Vec::new();
+    for &(span_index, stretch) in stretches {
+        let (span, source) = (spans[span_index], sources[span_index]);
+        let start = if stretch.start == span.start { source.start } else { stretch.start };
+        let end = if stretch.end == span.end { source.end } else { stretch.end };
+        split_span(pcm, span_index, stretch, Span::new(start, end), limits, &mut parts);
+    }
+    join_parts(&parts, limits)
+}
+
 /// Each span with up to `margin` on both sides; neighbours share the gap between them in halves.
 fn with_margins(pcm: &Pcm, spans: &[Span], margin: Millis) -> Vec<Span> {
     let end_of_recording = pcm.duration();
@@ -200,27 +219,52 @@ fn quietest_moment(pcm: &Pcm, reach: Span) -> Millis {
     moment.min(reach.end)
 }
 
-/// Lays parts one after the other into as few packs as hold them, of about equal length.
+/// Lays parts one after the other into as few packs as hold them, and among those ways into the one whose packs are most
+/// alike in length: the least sum of their squares.
 fn join_parts(parts: &[PackPiece], limits: &PackLimits) -> Vec<PackPlan> {
-    let total: i64 = parts.iter().map(|part| part.source.duration().0 + limits.joint.0).sum();
-    let even = total / ceil_div(total, limits.longest_pack.0).max(1);
-    let mut packs: Vec<PackPlan> = Vec::new();
-    for part in parts {
-        if let Some(pack) = packs.last_mut() {
-            let follows = pack.pieces.last().is_some_and(|last| last.source.end == part.source.start);
-            let joint = if follows { Millis::ZERO } else { limits.joint };
-            let pack_start = pack.duration() + joint;
-            let end = pack_start + part.source.duration();
-            // Past the even share a pack is closed, unless more than half of the part still fits under it.
-            let wanted = Millis(even + part.source.duration().0 / 2);
-            if end <= limits.longest_pack && end <= wanted.max(limits.longest_pack.min(Millis(even))) {
-                pack.pieces.push(PackPiece { pack_start, ..*part });
-                continue;
+    // The best way for the first parts: how many packs, the sum of their squares, and where the last pack begins.
+    let mut ways = vec![(0_usize, 0_i64, 0_usize)];
+    for end in 1..=parts.len() {
+        let mut best = None;
+        let mut length = 0;
+        for start in (0..end).rev() {
+            let joint =
+                if start + 1 < end { joint(&parts[start], &parts[start + 1], limits) } else { Millis::ZERO };
+            length += parts[start].source.duration().0 + joint.0;
+            if length > limits.longest_pack.0 && start + 1 < end {
+                break;
             }
+            let (packs, squares, _) = ways[start];
+            let way = (packs + 1, squares + length * length, start);
+            best = best.filter(|&least| least <= way).or(Some(way));
         }
-        packs.push(PackPlan { pieces: vec![PackPiece { pack_start: Millis::ZERO, ..*part }] });
+        ways.extend(best);
     }
+    let mut packs = Vec::new();
+    let mut end = parts.len();
+    while end > 0 {
+        let start = ways[end].2;
+        packs.push(lay(&parts[start..end], limits));
+        end = start;
+    }
+    packs.reverse();
     packs
+}
+
+/// The silence between two parts in a pack: none where the recording goes on.
+fn joint(part: &PackPiece, next: &PackPiece, limits: &PackLimits) -> Millis {
+    if part.source.end == next.source.start { Millis::ZERO } else { limits.joint }
+}
+
+/// One pack of `parts`, one after the other.
+fn lay(parts: &[PackPiece], limits: &PackLimits) -> PackPlan {
+    let mut pieces: Vec<PackPiece> = Vec::with_capacity(parts.len());
+    for part in parts {
+        let pack_start =
+            pieces.last().map_or(Millis::ZERO, |last| last.on_pack_clock().end + joint(last, part, limits));
+        pieces.push(PackPiece { pack_start, ..*part });
+    }
+    PackPlan { pieces }
 }
 
 #[cfg(test)]
@@ -318,6 +362,18 @@ mod tests {
             let in_recording = time.to_sample(16_000);
             assert_eq!(pack.samples[in_pack], f32::from(pcm.samples[in_recording]) / 32768.0);
         }
+    }
+
+    #[test]
+    fn as_few_packs_as_can_be_are_filled_alike() {
+        let pcm = recording(60);
+        let speech: Vec<Span> = (0..6).map(|i| Span::of_ms(i * 10_000 + 2_000, i * 10_000 + 7_000)).collect();
+        let limits = PackLimits { margin: Millis(0), longest_pack: Millis(18_000), ..PackLimits::default() };
+        let lengths = |speech: &[Span]| -> Vec<i64> {
+            plan_packs(&pcm, speech, &limits).iter().map(|plan| plan.duration().0).collect()
+        };
+        assert_eq!(lengths(&speech), [15_200, 15_200]);
+        assert_eq!(lengths(&speech[..4]), [10_100, 10_100], "not three and one");
     }
 
     #[test]

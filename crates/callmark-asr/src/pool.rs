@@ -1,15 +1,15 @@
 //! The worker pool: recognisers on operating-system threads of their own, fed through one bounded queue.
 //!
 //! Recognition takes whole cores for seconds, so it never runs on an async runtime's threads. Each worker owns one
-//! recogniser for its whole life; callers on any number of threads hand in packs and wait. Packs are built when there
-//! is room for them, so memory is bounded by the queue however many calls are in flight. Packs that an engine can
+//! recogniser for its whole life; callers on any number of threads hand in packs and wait. A caller
+//! builds no more packs than the queue holds before they are taken, so memory is bounded by callers and queue. Packs that an engine can
 //! recognise together are given to it together, whichever calls they come from.
 
-use crate::assemble::assemble;
+use crate::assemble::Assembly;
 #[cfg(feature = "ct2")]
 use crate::ct2::{Ct2Config, Ct2Engine};
 use crate::error::AsrError;
-use crate::packing::{PackLimits, PackPlan, clean_spans, plan_packs};
+use crate::packing::{PackLimits, PackPlan, clean_spans, plan_packs, plan_stretches};
 use crate::queue::Queue;
 use crate::scripted::{Script, ScriptedTranscriber};
 use crate::transcriber::{ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
@@ -24,6 +24,9 @@ use std::thread::JoinHandle;
 
 /// Packs looked at for the one with the most speech, to detect the language on.
 const LANGUAGE_CANDIDATE_PACKS: usize = 3;
+/// Batches that wait for each worker at most: one so that it never idles between two, and one so that packs meet others of
+/// their window.
+const BATCHES_WAITING: usize = 2;
 /// Memory of one whisper worker of the base model beside the shared weights: 118 MiB measured, and room for growth.
 const WORKER_BYTES_OF_BASE_MODEL: u64 = 160 << 20;
 
@@ -83,6 +86,7 @@ pub struct WorkerPool {
     model: ModelInfo,
     longest_pack: Millis,
     longest_batch: usize,
+    passes_over_speech: bool,
     description: String,
 }
 
@@ -139,8 +143,8 @@ impl WorkerPool {
         let model = transcribers[0].model();
         let longest_pack = transcribers[0].longest_pack();
         let longest_batch = transcribers[0].longest_batch();
-        // One batch a worker waits, so that a worker never idles between two.
-        let jobs = Arc::new(Queue::new(workers * longest_batch));
+        let passes_over_speech = transcribers[0].passes_over_speech();
+        let jobs = Arc::new(Queue::new(workers * longest_batch * BATCHES_WAITING));
         let mut threads = Vec::with_capacity(workers);
         for (worker, transcriber) in transcribers.into_iter().enumerate() {
             let (queue, factory) = (Arc::clone(&jobs), Arc::clone(&factory));
@@ -152,7 +156,15 @@ impl WorkerPool {
                 .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })?;
             threads.push(thread);
         }
-        Ok(Self { jobs, workers: threads, model, longest_pack, longest_batch, description })
+        Ok(Self {
+            jobs,
+            workers: threads,
+            model,
+            longest_pack,
+            longest_batch,
+            passes_over_speech,
+            description,
+        })
     }
 
     /// What runs, in a line for people: device, workers, threads, kernels, model.
@@ -216,7 +228,17 @@ impl WorkerPool {
         }
         let packs: Vec<(PackPlan, PackTranscript)> =
             plans.into_iter().zip(transcripts.into_iter().map(Option::unwrap_or_default)).collect();
-        let utterances = assemble(channel, pcm, &spans, &packs, &options);
+        let mut assembly = Assembly::new(pcm, &spans, &options, &packs);
+        if self.passes_over_speech {
+            let again = plan_stretches(pcm, &spans, &assembly.unheard(), &limits);
+            let all: Vec<usize> = (0..again.len()).collect();
+            let mut heard = self.transcribe_packs(pcm, &again, &all, &options)?;
+            heard.sort_by_key(|(index, _)| *index);
+            let heard: Vec<(PackPlan, PackTranscript)> =
+                again.into_iter().zip(heard.into_iter().map(|(_, transcript)| transcript)).collect();
+            assembly.add(&heard);
+        }
+        let utterances = assembly.utterances(channel);
         let has_words = !utterances.is_empty();
         Ok(ChannelTranscript {
             utterances,
@@ -234,10 +256,14 @@ impl WorkerPool {
         options: &Arc<TranscribeOptions>,
     ) -> Result<Vec<(usize, PackTranscript)>, AsrError> {
         let (reply, replies) = channel();
-        for &index in wanted {
-            let pack = plans[index].build(pcm);
-            let job = Job { index, pack, options: Arc::clone(options), reply: reply.clone() };
-            self.jobs.push(job).map_err(|_| AsrError::PoolClosed)?;
+        for together in wanted.chunks(self.jobs.capacity()) {
+            let job = |&index: &usize| Job {
+                index,
+                pack: plans[index].build(pcm),
+                options: Arc::clone(options),
+                reply: reply.clone(),
+            };
+            self.jobs.push_all(together.iter().map(job).collect()).map_err(|_| AsrError::PoolClosed)?;
         }
         drop(reply);
         let mut heard = Vec::with_capacity(wanted.len());
@@ -278,6 +304,7 @@ impl Worker {
     fn work(mut self, queue: &Queue<Job>, factory: &Factory) {
         while let Some(jobs) = self.take(queue) {
             let results = self.recognise(&jobs, factory);
+            queue.done(jobs.len());
             for (job, result) in jobs.into_iter().zip(results) {
                 // The caller may have given up after another pack's error.
                 let _ = job.reply.send((job.index, result));

@@ -142,6 +142,11 @@ pub trait Transcriber: Send {
         pack.duration()
     }
 
+    /// Whether the engine can pass over speech without a word, so that it is worth hearing such speech again by itself.
+    fn passes_over_speech(&self) -> bool {
+        false
+    }
+
     /// The longest pack this engine takes.
     fn longest_pack(&self) -> Millis;
 

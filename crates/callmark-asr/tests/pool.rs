@@ -4,8 +4,8 @@
 mod common;
 
 use callmark_asr::{
-    AsrError, EngineConfig, ModelInfo, Pack, PackTranscript, Script, TranscribeOptions, Transcriber,
-    WorkerPool, recommended_workers, spread,
+    AsrError, EngineConfig, ModelInfo, Pack, PackTranscript, PackWord, Script, TranscribeOptions,
+    Transcriber, WorkerPool, recommended_workers, spread,
 };
 use callmark_types::{DroppedReason, Millis, Pcm, Span};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -100,6 +100,41 @@ fn the_language_is_detected_once_and_then_kept() {
     let asked = asked.lock().expect("no panic");
     assert_eq!(asked.iter().filter(|language| language.is_none()).count(), 1);
     assert_eq!(asked.iter().filter(|language| language.as_deref() == Some("es")).count(), 3);
+}
+
+#[test]
+fn speech_that_was_passed_over_is_heard_again_by_itself() {
+    /// Hears a pack's first five seconds only.
+    struct Hasty;
+    impl Transcriber for Hasty {
+        fn transcribe(&mut self, pack: &Pack, _: &TranscribeOptions) -> Result<PackTranscript, AsrError> {
+            let words = (0..pack.duration().0.min(5_000) / 500).map(|i| PackWord {
+                text: format!("w{i}"),
+                start: Millis(i * 500),
+                end: Millis(i * 500 + 500),
+                probability: 0.9,
+            });
+            Ok(PackTranscript { words: words.collect(), attempts: 1, ..PackTranscript::default() })
+        }
+        fn passes_over_speech(&self) -> bool {
+            true
+        }
+        fn longest_pack(&self) -> Millis {
+            Millis(18_000)
+        }
+        fn model(&self) -> ModelInfo {
+            ModelInfo { name: "hasty".to_owned(), multilingual: false }
+        }
+    }
+    let factory = |_| -> Result<Box<dyn Transcriber>, AsrError> { Ok(Box::new(Hasty)) };
+    let pool = WorkerPool::start_with(factory, 2, "hasty".to_owned()).expect("a pool");
+    let speech = [Span::of_ms(1_000, 9_000)];
+    let heard = pool.transcribe_channel(0, &tone(10, 0.5), &speech, &english()).expect("words");
+    let words = &heard.utterances[0].words;
+    assert_eq!(heard.utterances.len(), 1);
+    // The pack starts 600 ms before the speech, so its first five seconds end at 5,400 ms.
+    assert_eq!(words.iter().filter(|word| word.span.start >= Millis(5_400)).count(), 8, "{words:?}");
+    assert!(words.windows(2).all(|pair| pair[0].span.end <= pair[1].span.start), "{words:?}");
 }
 
 #[test]

@@ -219,6 +219,13 @@ impl Encoded {
         all
     }
 
+    /// The pack at `index` alone; nothing where there are not so many.
+    pub fn pack(&self, index: usize) -> Self {
+        let size = self.values.len() / self.batch.max(1);
+        let values = self.values.get(index * size..(index + 1) * size).unwrap_or_default().to_vec();
+        Self { batch: usize::from(!values.is_empty()), values, positions: self.positions }
+    }
+
     fn sound(&self) -> Result<Sound, Ct2Error> {
         let rows = self.batch * self.positions;
         if rows == 0 || self.values.is_empty() || !self.values.len().is_multiple_of(rows) {
@@ -311,7 +318,8 @@ impl Replica {
         suppressed: &[i32],
     ) -> Result<Vec<Generated>, Ct2Error> {
         let pointers = sound.sound()?;
-        let max_tokens = max_tokens.clamp(1, MAX_TOKENS / 2);
+        let room = MAX_TOKENS.saturating_sub(prompt.len());
+        let max_tokens = max_tokens.min(room).clamp(1, MAX_TOKENS / 2);
         let prompts: Vec<usize> =
             (0..sound.batch).flat_map(|_| prompt.iter().map(|&id| id as usize)).collect();
         let mut tokens = vec![0_u32; sound.batch * max_tokens];

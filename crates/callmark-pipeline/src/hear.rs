@@ -6,9 +6,9 @@ use crate::redaction::Redaction;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
 use callmark_analytics::mixed_channel;
-use callmark_asr::{TranscribeOptions, WorkerPool, model_language};
+use callmark_asr::{AsrError, ChannelTranscript, TranscribeOptions, WorkerPool, model_language};
 use callmark_audio::{AudioError, DecodeLimits, DecodeOptions, DecodedAudio, decode_bytes, decode_file};
-use callmark_types::{AudioFacts, CallMetadata, Millis, Span};
+use callmark_types::{AudioFacts, CallMetadata, ChannelFacts, Millis, Pcm, Span};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -105,11 +105,8 @@ impl Ear {
         };
         let mut heard = Vec::new();
         let mut language: Option<(f64, String)> = None;
-        for (pcm, channel) in channels.iter().zip(&facts) {
-            let transcript = self
-                .workers
-                .transcribe_channel(channel.channel, pcm, &channel.speech, &options)
-                .map_err(|e| StageError::new("transcribe", e.to_string()))?;
+        for (pcm, transcript) in channels.iter().zip(self.transcribe(&channels, &facts, &options)) {
+            let transcript = transcript.map_err(|e| StageError::new("transcribe", e.to_string()))?;
             let sure = transcript.language_probability.unwrap_or(0.0);
             if let Some(found) =
                 transcript.language.filter(|_| language.as_ref().is_none_or(|(p, _)| sure > *p))
@@ -131,6 +128,28 @@ impl Ear {
             heard,
             mixed_channel: mixed.map(|(channel, _)| channel),
             language: options.language.or(language.map(|(_, found)| found)),
+        })
+    }
+}
+
+impl Ear {
+    /// What is said on each channel, all channels at once: packs of one call are then recognised together.
+    fn transcribe(
+        &self,
+        channels: &[Pcm],
+        facts: &[ChannelFacts],
+        options: &TranscribeOptions,
+    ) -> Vec<Result<ChannelTranscript, AsrError>> {
+        let of_channel = |(pcm, channel): (&Pcm, &ChannelFacts)| {
+            self.workers.transcribe_channel(channel.channel, pcm, &channel.speech, options)
+        };
+        std::thread::scope(|scope| {
+            let each: Vec<_> = (channels.iter().zip(facts))
+                .map(|channel| scope.spawn(move || of_channel(channel)))
+                .collect();
+            each.into_iter()
+                .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .collect()
         })
     }
 }

@@ -8,8 +8,9 @@
 use super::Ct2Engine;
 use super::mel::{HOP, Mel};
 use crate::error::AsrError;
+use crate::guards::find_loop;
 use crate::packing::ceil_div;
-use crate::retry::{is_better, is_silent, looks_wrong, max_tokens, pick_language};
+use crate::retry::{is_better, is_silent, looks_wrong, max_tokens, pick_language, usual_tokens};
 use crate::transcriber::{Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
 use crate::words::{TextToken, words_of_tokens};
 use callmark_ct2::{Aligned, Ct2Error, Encoded, Generated, Replica};
@@ -116,11 +117,8 @@ impl Ct2Transcriber {
         let shown: Vec<u32> = self.engine.expected.iter().chain(&prompt).copied().collect();
         let longest = packs.iter().map(|pack| pack.duration()).max().unwrap_or_default();
         let error = |error: Ct2Error| AsrError::Engine { duration_ms: longest.0, reason: error.to_string() };
-        let mut generated =
-            self.replica.generate(sound, &shown, beam, max_tokens(longest), &[]).map_err(error)?;
-        for (pack, answer) in packs.iter().zip(&mut generated) {
-            // As if the pack had been alone: a longer neighbour lets a loop run on.
-            answer.tokens.truncate(max_tokens(pack.duration()));
+        let mut generated = self.write(packs, sound, &shown, beam).map_err(error)?;
+        for answer in &mut generated {
             answer.tokens.retain(|&token| self.engine.vocabulary.bytes(token).is_some());
         }
         let texts: Vec<&[u32]> = generated.iter().map(|answer| answer.tokens.as_slice()).collect();
@@ -132,6 +130,42 @@ impl Ct2Transcriber {
         };
         let heard = packs.iter().zip(generated.iter().zip(&aligned));
         Ok(heard.map(|(pack, (answer, times))| self.transcript(pack, answer, times, language)).collect())
+    }
+
+    /// The tokens of each pack, as if it had been alone: a longer neighbour lets no loop run on. The likeliest tokens are
+    /// written as far as a text usually is; what is not at its end then is written on alone, unless it loops: a decoder
+    /// that loops does so until its last token, which costs as much as the other packs together.
+    fn write(
+        &mut self,
+        packs: &[&Pack],
+        sound: &Encoded,
+        shown: &[u32],
+        beam: usize,
+    ) -> Result<Vec<Generated>, Ct2Error> {
+        let longest = packs.iter().map(|pack| pack.duration()).max().unwrap_or_default();
+        let bound = |duration| if beam > 1 { max_tokens(duration) } else { usual_tokens(duration) };
+        let mut generated = self.replica.generate(sound, shown, beam, bound(longest), &[])?;
+        for (i, (pack, answer)) in packs.iter().zip(&mut generated).enumerate() {
+            let (written, most) = (bound(pack.duration()), max_tokens(pack.duration()));
+            let is_open = answer.tokens.len() >= written && written < most;
+            answer.tokens.truncate(written);
+            if is_open && !self.loops(&answer.tokens) {
+                let before = [shown, &answer.tokens].concat();
+                let rest = self.replica.generate(&sound.pack(i), &before, 1, most - written, &[])?;
+                answer.tokens.extend(rest.into_iter().flat_map(|rest| rest.tokens));
+            }
+        }
+        Ok(generated)
+    }
+
+    /// Whether a text says a phrase over and over.
+    fn loops(&self, tokens: &[u32]) -> bool {
+        let bytes: Vec<u8> = tokens
+            .iter()
+            .flat_map(|&t| self.engine.vocabulary.bytes(t).unwrap_or_default())
+            .copied()
+            .collect();
+        find_loop(String::from_utf8_lossy(&bytes).split_whitespace()).is_some()
     }
 
     fn transcript(&self, pack: &Pack, answer: &Generated, times: &Aligned, language: &str) -> PackTranscript {
@@ -277,6 +311,10 @@ impl Transcriber for Ct2Transcriber {
 
     fn window(&self, pack: &Pack) -> Millis {
         Millis(Self::positions(pack.duration()) * POSITION_MS)
+    }
+
+    fn passes_over_speech(&self) -> bool {
+        true
     }
 
     fn longest_pack(&self) -> Millis {

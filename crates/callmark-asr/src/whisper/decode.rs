@@ -268,6 +268,10 @@ impl Transcriber for WhisperTranscriber {
         Ok(best)
     }
 
+    fn passes_over_speech(&self) -> bool {
+        true
+    }
+
     fn longest_pack(&self) -> Millis {
         Millis(self.max_positions() * POSITION_MS) - PADDING
     }
