@@ -19,9 +19,9 @@ pub(crate) fn max_tokens(duration: Millis) -> usize {
     tokens_at(duration, MAX_TOKENS_PER_SECOND)
 }
 
-/// Tokens after which a text of a pack of that length is worth a look for a loop, before more of it is written.
-pub(crate) fn usual_tokens(duration: Millis) -> usize {
-    tokens_at(duration, USUAL_TOKENS_PER_SECOND)
+/// Tokens after which the text of a window of that length is worth a look for a loop, before more of it is written.
+pub(crate) fn usual_tokens(window: Millis) -> usize {
+    tokens_at(window, USUAL_TOKENS_PER_SECOND)
 }
 
 fn tokens_at(duration: Millis, a_second: i64) -> usize {
@@ -38,7 +38,12 @@ pub(crate) fn looks_wrong(transcript: &PackTranscript, guards: &GuardLimits) -> 
     let text = transcript.text();
     let unsure = transcript.average_log_probability < guards.retry_log_probability
         && transcript.no_speech_probability <= guards.max_no_speech_probability;
-    unsure || has_loop(transcript) || compression_ratio(&text) > guards.max_compression_ratio
+    unsure || is_repetitive(&text, guards)
+}
+
+/// Whether a text says something over and over.
+pub(crate) fn is_repetitive(text: &str, guards: &GuardLimits) -> bool {
+    find_loop(text.split_whitespace()).is_some() || compression_ratio(text) > guards.max_compression_ratio
 }
 
 fn has_loop(transcript: &PackTranscript) -> bool {

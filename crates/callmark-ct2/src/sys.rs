@@ -219,11 +219,11 @@ impl Encoded {
         all
     }
 
-    /// The pack at `index` alone; nothing where there are not so many.
-    pub fn pack(&self, index: usize) -> Self {
+    /// The packs at `indices`, each of which must be there.
+    pub fn of(&self, indices: &[usize]) -> Self {
         let size = self.values.len() / self.batch.max(1);
-        let values = self.values.get(index * size..(index + 1) * size).unwrap_or_default().to_vec();
-        Self { batch: usize::from(!values.is_empty()), values, positions: self.positions }
+        let values = indices.iter().flat_map(|&i| &self.values[i * size..(i + 1) * size]).copied().collect();
+        Self { values, batch: indices.len(), positions: self.positions }
     }
 
     fn sound(&self) -> Result<Sound, Ct2Error> {
@@ -305,27 +305,29 @@ impl Replica {
         Ok(Encoded { values, batch: 1, positions: frames / 2 })
     }
 
-    /// Writes what is said in each pack of `sound`, after `prompt`, at most `max_tokens` tokens of each. `prompt` may begin with
-    /// `<|startofprev|>` and up to 223 tokens of text. A `beam_size`
+    /// Writes what is said in each pack of `sound`, after its prompt, at most `max_tokens` tokens of each. `prompts` are as
+    /// many as packs and of one length; they may begin with `<|startofprev|>` and up to 223 tokens of text. A `beam_size`
     /// of 1 takes the likeliest token at each step. The model's own list of tokens that are no speech, and those in
     /// `suppressed`, are never written.
     pub fn generate(
         &mut self,
         sound: &Encoded,
-        prompt: &[u32],
+        prompts: &[&[u32]],
         beam_size: usize,
         max_tokens: usize,
         suppressed: &[i32],
     ) -> Result<Vec<Generated>, Ct2Error> {
         let pointers = sound.sound()?;
-        let room = MAX_TOKENS.saturating_sub(prompt.len());
-        let max_tokens = max_tokens.min(room).clamp(1, MAX_TOKENS / 2);
-        let prompts: Vec<usize> =
-            (0..sound.batch).flat_map(|_| prompt.iter().map(|&id| id as usize)).collect();
+        let length = prompts.first().map_or(0, |prompt| prompt.len());
+        if prompts.len() != sound.batch || prompts.iter().any(|prompt| prompt.len() != length) {
+            return Err(Ct2Error::Compute(format!("{} prompts for {} packs", prompts.len(), sound.batch)));
+        }
+        let max_tokens = max_tokens.min(MAX_TOKENS.saturating_sub(length)).clamp(1, MAX_TOKENS / 2);
+        let prompts: Vec<usize> = prompts.iter().copied().flatten().map(|&id| id as usize).collect();
         let mut tokens = vec![0_u32; sound.batch * max_tokens];
         let mut counts = vec![0_usize; sound.batch];
         let mut no_speech = vec![0_f32; sound.batch];
-        // SAFETY: `prompts` has `batch * prompt.len()` entries, `tokens` `batch * max_tokens`, `counts` and `no_speech`
+        // SAFETY: `prompts` has `batch * length` entries, `tokens` `batch * max_tokens`, `counts` and `no_speech`
         // one each; `sound` outlives the call; `error` has the room that is said.
         checked(|error, room| unsafe {
             callmark_ct2_generate(
@@ -333,7 +335,7 @@ impl Replica {
                 self.threads,
                 pointers,
                 prompts.as_ptr(),
-                prompt.len(),
+                length,
                 beam_size.max(1),
                 max_tokens,
                 suppressed.as_ptr(),
@@ -355,7 +357,7 @@ impl Replica {
             .collect())
     }
 
-    /// When the tokens of `texts`, one text a pack of `sound`, are said. `prompt` is that of [`Replica::generate`]
+    /// When the tokens of `texts`, one text a pack of `sound`, are said. `prompt` is one of [`Replica::generate`], for all,
     /// without its last token (no timestamps); `frames` says of each pack how much of it is sound, in 10 ms.
     pub fn align(
         &mut self,

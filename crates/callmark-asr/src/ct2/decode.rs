@@ -8,9 +8,11 @@
 use super::Ct2Engine;
 use super::mel::{HOP, Mel};
 use crate::error::AsrError;
-use crate::guards::find_loop;
+use crate::guards::GuardLimits;
 use crate::packing::ceil_div;
-use crate::retry::{is_better, is_silent, looks_wrong, max_tokens, pick_language, usual_tokens};
+use crate::retry::{
+    is_better, is_repetitive, is_silent, looks_wrong, max_tokens, pick_language, usual_tokens,
+};
 use crate::transcriber::{Decoding, ModelInfo, Pack, PackTranscript, TranscribeOptions, Transcriber};
 use crate::words::{TextToken, words_of_tokens};
 use callmark_ct2::{Aligned, Ct2Error, Encoded, Generated, Replica};
@@ -30,6 +32,8 @@ const POSITION_STEP: i64 = 125;
 /// The shortest window: 15 s. With 10 s short telephone utterances have more words wrong, with 30 s no fewer and it takes
 /// several times as long (see `benches/README.md`). Whole calls have few packs that are so short.
 const MIN_POSITIONS: i64 = 750;
+/// The window of the second try, where the first was shorter: 20 s. One of 30 s costs twice as much.
+const RETRY_POSITIONS: i64 = 1_000;
 /// Hypotheses of the last try.
 const RETRY_BEAM: usize = 5;
 /// Least probability counted: the logarithm of nothing is no number.
@@ -112,12 +116,13 @@ impl Ct2Transcriber {
         sound: &Encoded,
         language: &str,
         beam: usize,
+        guards: &GuardLimits,
     ) -> Result<Vec<PackTranscript>, AsrError> {
         let prompt = self.prompt(language)?;
         let shown: Vec<u32> = self.engine.expected.iter().chain(&prompt).copied().collect();
         let longest = packs.iter().map(|pack| pack.duration()).max().unwrap_or_default();
         let error = |error: Ct2Error| AsrError::Engine { duration_ms: longest.0, reason: error.to_string() };
-        let mut generated = self.write(packs, sound, &shown, beam).map_err(error)?;
+        let mut generated = self.write(packs, sound, &shown, beam, guards).map_err(error)?;
         for answer in &mut generated {
             answer.tokens.retain(|&token| self.engine.vocabulary.bytes(token).is_some());
         }
@@ -132,40 +137,45 @@ impl Ct2Transcriber {
         Ok(heard.map(|(pack, (answer, times))| self.transcript(pack, answer, times, language)).collect())
     }
 
-    /// The tokens of each pack, as if it had been alone: a longer neighbour lets no loop run on. The likeliest tokens are
-    /// written as far as a text usually is; what is not at its end then is written on alone, unless it loops: a decoder
-    /// that loops does so until its last token, which costs as much as the other packs together.
+    /// The tokens of each pack. The likeliest are written as far as a text usually is; what is not at its end then is
+    /// written on, unless it repeats itself: a decoder that loops does so until its last token, which costs as much as the
+    /// other packs together. Each pack has what it would have alone.
     fn write(
         &mut self,
         packs: &[&Pack],
         sound: &Encoded,
         shown: &[u32],
         beam: usize,
+        guards: &GuardLimits,
     ) -> Result<Vec<Generated>, Ct2Error> {
-        let longest = packs.iter().map(|pack| pack.duration()).max().unwrap_or_default();
-        let bound = |duration| if beam > 1 { max_tokens(duration) } else { usual_tokens(duration) };
-        let mut generated = self.replica.generate(sound, shown, beam, bound(longest), &[])?;
-        for (i, (pack, answer)) in packs.iter().zip(&mut generated).enumerate() {
-            let (written, most) = (bound(pack.duration()), max_tokens(pack.duration()));
-            let is_open = answer.tokens.len() >= written && written < most;
-            answer.tokens.truncate(written);
-            if is_open && !self.loops(&answer.tokens) {
-                let before = [shown, &answer.tokens].concat();
-                let rest = self.replica.generate(&sound.pack(i), &before, 1, most - written, &[])?;
-                answer.tokens.extend(rest.into_iter().flat_map(|rest| rest.tokens));
+        let most: Vec<usize> = packs.iter().map(|pack| max_tokens(pack.duration())).collect();
+        let longest = most.iter().copied().max().unwrap_or_default();
+        let window = Millis(sound.positions as i64 * POSITION_MS);
+        let first = if beam > 1 { longest } else { usual_tokens(window).min(longest) };
+        let mut written = self.replica.generate(sound, &vec![shown; packs.len()], beam, first, &[])?;
+        let is_open = |i: usize| {
+            let tokens = &written[i].tokens;
+            tokens.len() >= first && most[i] > first && !self.repeats(tokens, guards)
+        };
+        let open: Vec<usize> = (0..packs.len()).filter(|&i| is_open(i)).collect();
+        if !open.is_empty() {
+            let before: Vec<Vec<u32>> = open.iter().map(|&i| [shown, &written[i].tokens].concat()).collect();
+            let before: Vec<&[u32]> = before.iter().map(Vec::as_slice).collect();
+            let rest = self.replica.generate(&sound.of(&open), &before, 1, longest - first, &[])?;
+            for (&i, rest) in open.iter().zip(rest) {
+                written[i].tokens.extend(rest.tokens);
             }
         }
-        Ok(generated)
+        for (answer, &most) in written.iter_mut().zip(&most) {
+            answer.tokens.truncate(most);
+        }
+        Ok(written)
     }
 
-    /// Whether a text says a phrase over and over.
-    fn loops(&self, tokens: &[u32]) -> bool {
-        let bytes: Vec<u8> = tokens
-            .iter()
-            .flat_map(|&t| self.engine.vocabulary.bytes(t).unwrap_or_default())
-            .copied()
-            .collect();
-        find_loop(String::from_utf8_lossy(&bytes).split_whitespace()).is_some()
+    /// Whether a text says something over and over.
+    fn repeats(&self, tokens: &[u32], guards: &GuardLimits) -> bool {
+        let bytes = tokens.iter().flat_map(|&token| self.engine.vocabulary.bytes(token).unwrap_or_default());
+        is_repetitive(&String::from_utf8_lossy(&bytes.copied().collect::<Vec<u8>>()), guards)
     }
 
     fn transcript(&self, pack: &Pack, answer: &Generated, times: &Aligned, language: &str) -> PackTranscript {
@@ -206,7 +216,7 @@ impl Ct2Transcriber {
         let encoded = packs.iter().map(|pack| self.encode(pack, positions)).collect::<Result<Vec<_>, _>>()?;
         if let Some(language) = self.told_language(options)? {
             let sound: Vec<&Encoded> = encoded.iter().collect();
-            return self.decode(packs, &Encoded::joined(&sound), &language, beam);
+            return self.decode(packs, &Encoded::joined(&sound), &language, beam, &options.guards);
         }
         let mut detected = Vec::with_capacity(packs.len());
         for (pack, sound) in packs.iter().zip(&encoded) {
@@ -219,7 +229,7 @@ impl Ct2Transcriber {
             let own: Vec<usize> = (0..packs.len()).filter(|&i| detected[i].0 == *language).collect();
             let together: Vec<&Pack> = own.iter().map(|&i| packs[i]).collect();
             let sound: Vec<&Encoded> = own.iter().map(|&i| &encoded[i]).collect();
-            let found = self.decode(&together, &Encoded::joined(&sound), language, beam)?;
+            let found = self.decode(&together, &Encoded::joined(&sound), language, beam, &options.guards)?;
             for (&i, transcript) in own.iter().zip(found) {
                 heard[i] = PackTranscript { language_probability: Some(detected[i].1), ..transcript };
             }
@@ -236,23 +246,25 @@ impl Ct2Transcriber {
         self.prompt(code).map(|_| Some(code.clone()))
     }
 
-    /// Further tries where the first looks wrong: in the whole window that the model was trained on, then with several
-    /// hypotheses.
+    /// Further tries where the first looks wrong: in a longer window, then with several hypotheses in the one that the
+    /// model was trained on.
     fn improve(
         &mut self,
         pack: &Pack,
         best: &mut PackTranscript,
         options: &TranscribeOptions,
     ) -> Result<(), AsrError> {
-        let whole = Way { positions: MAX_POSITIONS, beam: 1 };
-        let retries = [whole, Way { beam: RETRY_BEAM, ..whole }];
+        let longer =
+            if Self::positions(pack.duration()) < RETRY_POSITIONS { RETRY_POSITIONS } else { MAX_POSITIONS };
+        let retries =
+            [Way { positions: longer, beam: 1 }, Way { positions: MAX_POSITIONS, beam: RETRY_BEAM }];
         let language = best.language.clone().unwrap_or_default();
         for way in retries.into_iter().take(usize::from(options.max_attempts.saturating_sub(1))) {
             if !looks_wrong(best, &options.guards) {
                 break;
             }
             let sound = self.encode(pack, way.positions)?;
-            let heard = self.decode(&[pack], &sound, &language, way.beam)?;
+            let heard = self.decode(&[pack], &sound, &language, way.beam, &options.guards)?;
             best.attempts += 1;
             for heard in heard {
                 if is_better(&heard, best, &options.guards) {

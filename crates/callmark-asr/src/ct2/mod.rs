@@ -18,7 +18,7 @@ use std::sync::Arc;
 use vocabulary::Vocabulary;
 
 /// Packs decoded together at most. Each step of the decoder reads all its weights once for all of them.
-const DEFAULT_BATCH: usize = 8;
+const DEFAULT_BATCH: usize = 6;
 
 /// What a CTranslate2 engine is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
