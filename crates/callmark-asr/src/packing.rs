@@ -2,7 +2,7 @@
 //!
 //! What a recogniser of fixed windows gets wrong is decided here: long silences make it invent words, single short
 //! segments leave it without context, and every window costs the same however little is in it. So the speech of one
-//! channel is joined into packs of up to some 19 s, with a little of the recorded silence left around every span, and
+//! channel is joined into packs of up to some 18 s, with a little of the recorded silence left around every span, and
 //! the map between the two clocks is exact to the millisecond.
 
 use crate::transcriber::Pack;
@@ -10,15 +10,6 @@ use callmark_types::{Millis, PIPELINE_SAMPLE_RATE_HZ, Pcm, Span};
 
 /// Length of the stretches whose energy is compared when a long span must be split.
 const SPLIT_FRAME_MS: i64 = 30;
-
-/// A stretch this far below the loud parts of its span is a pause, if it lasts long enough.
-const PAUSE_BELOW_LOUD_DB: f64 = 25.0;
-/// The shortest pause at which a span may be cut in two packs: longer than the closure of a consonant.
-const SHORTEST_PAUSE: Millis = Millis(120);
-/// The shortest part that a span is cut into.
-const SHORTEST_PART: Millis = Millis(1_000);
-/// What a cut inside a span must spare, in squared milliseconds of unevenness between packs.
-const CUT_COSTS: i64 = 9_000_000;
 
 /// How speech is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +29,7 @@ pub struct PackLimits {
 impl Default for PackLimits {
     fn default() -> Self {
         Self {
-            longest_pack: Millis(19_000),
+            longest_pack: Millis(18_000),
             margin: Millis(600),
             joint: Millis(100),
             shortest_span: Millis(80),
@@ -140,11 +131,7 @@ pub fn plan_packs(pcm: &Pcm, speech: &[Span], limits: &PackLimits) -> Vec<PackPl
     let sources = with_margins(pcm, &spans, limits.margin);
     let mut parts = Vec::new();
     for (span_index, (&span, &source)) in spans.iter().zip(&sources).enumerate() {
-        let mut start = source.start;
-        for end in pauses(pcm, span).into_iter().chain([source.end]) {
-            split_span(pcm, span_index, span, Span::new(start, end), limits, &mut parts);
-            start = end;
-        }
+        split_span(pcm, span_index, span, source, limits, &mut parts);
     }
     join_parts(&parts, limits)
 }
@@ -219,39 +206,6 @@ fn part(span_index: usize, span: Span, source: Span) -> Option<PackPiece> {
     Some(PackPiece { span_index, speech, source, pack_start: Millis::ZERO })
 }
 
-/// Where a span may be cut: the middles of its pauses, no closer than [`SHORTEST_PART`] to each other and to its ends.
-fn pauses(pcm: &Pcm, span: Span) -> Vec<Millis> {
-    let frame = Millis(SPLIT_FRAME_MS).to_sample(PIPELINE_SAMPLE_RATE_HZ);
-    let energies: Vec<f64> = pcm
-        .slice(span)
-        .chunks(frame)
-        .map(|samples| {
-            samples.iter().map(|&s| f64::from(s) * f64::from(s)).sum::<f64>() / samples.len() as f64
-        })
-        .collect();
-    let mut sorted = energies.clone();
-    sorted.sort_by(f64::total_cmp);
-    let Some(&loud) = sorted.get(sorted.len() * 95 / 100) else { return Vec::new() };
-    let quiet = loud * 10.0_f64.powf(-PAUSE_BELOW_LOUD_DB / 10.0);
-    let mut found = Vec::new();
-    let (mut floor, ceiling) = (span.start + SHORTEST_PART, span.end - SHORTEST_PART);
-    let mut begin = 0;
-    for run in energies.chunk_by(|a, b| (*a < quiet) == (*b < quiet)) {
-        let end = begin + run.len();
-        let middle = span.start + Millis((begin + end) as i64 * SPLIT_FRAME_MS / 2);
-        if run[0] < quiet
-            && run.len() as i64 * SPLIT_FRAME_MS >= SHORTEST_PAUSE.0
-            && middle >= floor
-            && middle <= ceiling
-        {
-            found.push(middle);
-            floor = middle + SHORTEST_PART;
-        }
-        begin = end;
-    }
-    found
-}
-
 /// The middle of the frame with the least energy in `reach`, never its very start.
 fn quietest_moment(pcm: &Pcm, reach: Span) -> Millis {
     let frames = (reach.duration().0 / SPLIT_FRAME_MS).max(1);
@@ -281,9 +235,7 @@ fn join_parts(parts: &[PackPiece], limits: &PackLimits) -> Vec<PackPlan> {
                 break;
             }
             let (packs, squares, _) = ways[start];
-            let is_cut = end < parts.len() && parts[end].span_index == parts[end - 1].span_index;
-            let cut = if is_cut { CUT_COSTS } else { 0 };
-            let way = (packs + 1, squares + length * length + cut, start);
+            let way = (packs + 1, squares + length * length, start);
             best = best.filter(|&least| least <= way).or(Some(way));
         }
         ways.extend(best);
@@ -308,17 +260,9 @@ fn joint(part: &PackPiece, next: &PackPiece, limits: &PackLimits) -> Millis {
 fn lay(parts: &[PackPiece], limits: &PackLimits) -> PackPlan {
     let mut pieces: Vec<PackPiece> = Vec::with_capacity(parts.len());
     for part in parts {
-        match pieces.last_mut() {
-            Some(last) if last.span_index == part.span_index && last.source.end == part.source.start => {
-                last.source.end = part.source.end;
-                last.speech.end = part.speech.end;
-            }
-            Some(last) => {
-                let pack_start = last.on_pack_clock().end + joint(last, part, limits);
-                pieces.push(PackPiece { pack_start, ..*part });
-            }
-            None => pieces.push(PackPiece { pack_start: Millis::ZERO, ..*part }),
-        }
+        let after = |last: &PackPiece| last.on_pack_clock().end + joint(last, part, limits);
+        let pack_start = pieces.last().map_or(Millis::ZERO, after);
+        pieces.push(PackPiece { pack_start, ..*part });
     }
     PackPlan { pieces }
 }

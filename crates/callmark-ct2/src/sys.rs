@@ -220,6 +220,7 @@ impl Encoded {
     }
 
     /// The packs at `indices`, each of which must be there.
+    #[must_use]
     pub fn of(&self, indices: &[usize]) -> Self {
         let size = self.values.len() / self.batch.max(1);
         let values = indices.iter().flat_map(|&i| &self.values[i * size..(i + 1) * size]).copied().collect();
