@@ -1,9 +1,9 @@
 //! The worker pool: recognisers on operating-system threads of their own, fed through one bounded queue.
 //!
 //! Recognition takes whole cores for seconds, so it never runs on an async runtime's threads. Each worker owns one
-//! recogniser for its whole life; callers on any number of threads hand in packs and wait. A caller
-//! builds no more packs than the queue holds before they are taken, so memory is bounded by callers and queue. Packs that an engine can
-//! recognise together are given to it together, whichever calls they come from.
+//! recogniser for its whole life; callers on any number of threads hand in packs and wait. A caller builds no more packs
+//! at once than the queue holds, so memory is bounded by callers and queue. Packs that an engine can recognise together
+//! are given to it together, whichever calls they come from. Speech that an engine passed over is heard again by itself.
 
 use crate::assemble::Assembly;
 #[cfg(feature = "ct2")]

@@ -130,9 +130,6 @@ impl Ear {
             language: options.language.or(language.map(|(_, found)| found)),
         })
     }
-}
-
-impl Ear {
     /// What is said on each channel, all channels at once: packs of one call are then recognised together.
     fn transcribe(
         &self,
