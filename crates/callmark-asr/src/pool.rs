@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 /// Packs looked at for the one with the most speech, to detect the language on.
 const LANGUAGE_CANDIDATE_PACKS: usize = 3;
 /// Batches that wait for each worker at most: one so that it never idles between two, and one so that packs meet others of
-/// their window.
+/// their options.
 const BATCHES_WAITING: usize = 2;
 /// Memory of one whisper worker of the base model beside the shared weights: 118 MiB measured, and room for growth.
 const WORKER_BYTES_OF_BASE_MODEL: u64 = 160 << 20;
@@ -72,9 +72,8 @@ struct Job {
 }
 
 impl Job {
-    fn fits(&self, other: &Self, window: impl Fn(&Pack) -> Millis) -> bool {
-        let one_way = Arc::ptr_eq(&self.options, &other.options) || self.options == other.options;
-        one_way && window(&self.pack) == window(&other.pack)
+    fn fits(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.options, &other.options) || self.options == other.options
     }
 }
 
@@ -314,12 +313,7 @@ impl Worker {
 
     fn take(&self, queue: &Queue<Job>) -> Option<Vec<Job>> {
         let limit = self.transcriber.as_ref().map_or(1, |transcriber| transcriber.longest_batch());
-        queue.take(limit, self.workers, |one, other| {
-            let window = |pack: &Pack| {
-                self.transcriber.as_ref().map_or(pack.duration(), |transcriber| transcriber.window(pack))
-            };
-            one.fits(other, window)
-        })
+        queue.take(limit, self.workers, Job::fits)
     }
 
     /// What is heard in each of `jobs`, which have one way of decoding.

@@ -9,23 +9,12 @@ use callmark_types::Millis;
 const SILENCE_RMS: f32 = 1.8e-4;
 /// Fastest speech believed, in tokens a second: bounds a decoder that loops.
 const MAX_TOKENS_PER_SECOND: i64 = 10;
-/// Tokens a second that English speech seldom has: a text that is still not at its end is looked at for a loop.
-const USUAL_TOKENS_PER_SECOND: i64 = 5;
 /// Tokens granted beside that.
 const SPARE_TOKENS: i64 = 12;
 
 /// Most tokens that a pack of that length may have.
 pub(crate) fn max_tokens(duration: Millis) -> usize {
-    tokens_at(duration, MAX_TOKENS_PER_SECOND)
-}
-
-/// Tokens after which the text of a window of that length is worth a look for a loop, before more of it is written.
-pub(crate) fn usual_tokens(window: Millis) -> usize {
-    tokens_at(window, USUAL_TOKENS_PER_SECOND)
-}
-
-fn tokens_at(duration: Millis, a_second: i64) -> usize {
-    (duration.0.max(0) * a_second / 1000 + SPARE_TOKENS) as usize
+    (duration.0.max(0) * MAX_TOKENS_PER_SECOND / 1000 + SPARE_TOKENS) as usize
 }
 
 pub(crate) fn is_silent(samples: &[f32]) -> bool {

@@ -123,7 +123,7 @@ pub trait Transcriber: Send {
     fn transcribe(&mut self, pack: &Pack, options: &TranscribeOptions) -> Result<PackTranscript, AsrError>;
 
     /// The words in each of `packs`, in their order: what [`Transcriber::transcribe`] yields of each, only faster where
-    /// the packs have one [`Transcriber::window`] and are no more than [`Transcriber::longest_batch`].
+    /// the packs are no more than [`Transcriber::longest_batch`].
     fn transcribe_batch(
         &mut self,
         packs: &[&Pack],
@@ -135,11 +135,6 @@ pub trait Transcriber: Send {
     /// The most packs worth handing over at once.
     fn longest_batch(&self) -> usize {
         1
-    }
-
-    /// The length to which `pack` is filled up with silence: packs of one window can be recognised together.
-    fn window(&self, pack: &Pack) -> Millis {
-        pack.duration()
     }
 
     /// Whether the engine can pass over speech without a word, so that it is worth hearing such speech again by itself.

@@ -1,10 +1,14 @@
 // A C face for CTranslate2's Whisper, whose functions are looked up in the shared library of its Python wheel.
 //
 // The library is opened when the program runs, so nothing of CTranslate2 is compiled here. What crosses the border is
-// declared below as CTranslate2 4.8.5 declares it (include/ctranslate2/models/whisper.h and storage_view.h, MIT, the
-// OpenNMT authors) and called under the Itanium C++ ABI, in which a member function takes its object first. The library
-// opened is the one whose digest is pinned, so the declarations fit it. StorageView is never looked into: room larger
-// than it needs is given to its own constructors.
+// declared below as CTranslate2 4.8.5 declares it (include/ctranslate2/models/whisper.h, layers/transformer.h and
+// storage_view.h, MIT, the OpenNMT authors) and called under the Itanium C++ ABI, in which a member function takes its
+// object first. The library opened is the one whose digest is pinned, so the declarations and sizes fit it. Its objects
+// are never looked into: its own constructors and destructors make and end them.
+//
+// Besides the whole searches of WhisperReplica the decoder is driven step by step, so that what it attends to is known
+// from the same pass that writes the text, a text is ended when the caller has seen enough of it, and packs of several
+// lengths are written side by side.
 
 #include <dlfcn.h>
 #ifdef __GLIBC__
@@ -17,7 +21,9 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <new>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -27,8 +33,9 @@ constexpr int CPU = 0;           // ctranslate2::Device::CPU
 constexpr int LOG_OFF = -3;      // ctranslate2::LogLevel::Off
 constexpr int KEPT_BLOCK_BYTES = 32 << 20;  // the largest limit that glibc knows
 constexpr int KEPT_FREE_BYTES = 64 << 20;
-constexpr size_t VIEW_BYTES = 512;  // StorageView takes 80
-constexpr long MEDIAN_FILTER_WIDTH = 7;  // of Whisper's own word times
+constexpr int FLOAT32 = 0;                   // ctranslate2::DataType::FLOAT32
+constexpr size_t VIEW_BYTES = 72;            // sizeof(ctranslate2::StorageView)
+constexpr size_t DECODER_BYTES = 1024;       // TransformerDecoder takes 784
 
 struct Model;
 struct View;
@@ -59,18 +66,15 @@ struct Generated {  // ctranslate2::models::WhisperGenerationResult
   float no_speech_prob = 0;
 };
 
-struct Aligned {  // ctranslate2::models::WhisperAlignmentResult
-  std::vector<std::pair<int64_t, int64_t>> alignments;
-  std::vector<float> text_token_probs;
-};
-
 struct Replica {  // ctranslate2::models::ModelReplica: the destructor is its first virtual function
   virtual ~Replica() = default;
 };
 
 using Shape = std::vector<long>;
 using Tokens = std::vector<size_t>;
-using Languages = std::vector<std::vector<std::pair<std::string, float>>>;
+using Heads = std::vector<std::pair<long, long>>;
+struct TransformerDecoder;
+struct DecoderState;
 
 struct Functions {
   void (*set_log_level)(int);
@@ -80,10 +84,18 @@ struct Functions {
   std::unique_ptr<Replica> (*replica)(const Model&);
   View (*encode)(Replica*, View*, bool to_cpu);
   std::vector<Generated> (*generate)(Replica*, View*, const std::vector<Tokens>&, const Options&);
-  std::vector<Aligned> (*align)(Replica*, View*, const Tokens&, const std::vector<Tokens>&, Tokens*, long);
-  Languages (*detect)(Replica*, View*);
+  void (*decoder)(TransformerDecoder*, const Model&, const std::string& scope);
+  void (*decoder_drop)(TransformerDecoder*);
+  void (*decoder_heads)(TransformerDecoder*, const Heads&);
+  DecoderState (*decoder_state)(const TransformerDecoder*, bool iterative);
+  void (*decoder_step)(TransformerDecoder*, long step, const View& ids, DecoderState&, View* logits, View* attention);
+  void (*view)(View*, int type, int device);
   void (*view_over)(View*, Shape*, float*, int device);
+  void (*view_over_ids)(View*, Shape*, int32_t*, int device);
+  void (*view_move)(View*, View*);
   void (*view_drop)(View*);
+  View& (*view_resize)(View*, long dimension, long size);
+  float* (*view_floats)(View*);
   const float* (*view_data)(const View*);
   long (*view_stride)(const View*, long);
 };
@@ -91,13 +103,47 @@ struct Functions {
 // One library a process: it is never closed, since its threads and thread-local state outlive every use.
 Functions library;
 
-struct alignas(64) View {  // ctranslate2::StorageView
-  unsigned char bytes[VIEW_BYTES];
+struct View {  // ctranslate2::StorageView
+  alignas(8) unsigned char bytes[VIEW_BYTES];
 
+  // For a result.
+  View() { library.view(this, FLOAT32, CPU); }
   // Over memory of the caller's; nothing is copied.
   View(Shape shape, const float* data) { library.view_over(this, &shape, const_cast<float*>(data), CPU); }
+  View(Shape shape, const int32_t* ids) { library.view_over_ids(this, &shape, const_cast<int32_t*>(ids), CPU); }
+  View(View&& other) noexcept { library.view_move(this, &other); }
   View(const View&) = delete;
   ~View() { library.view_drop(this); }
+
+  const float* floats() const { return library.view_data(this); }
+  size_t row() const { return static_cast<size_t>(library.view_stride(this, 0)); }
+};
+
+// ctranslate2::layers::DecoderState: keys and values of what was heard and written, by name.
+struct DecoderState {
+  std::unordered_map<std::string, View> views;
+};
+
+// A decoder of its own for each replica, on the shared weights.
+struct Decoder {
+  alignas(64) unsigned char bytes[DECODER_BYTES];
+
+  Decoder(const Model& model, const Heads& heads) {
+    library.decoder(self(), model, "decoder");
+    library.decoder_heads(self(), heads);
+  }
+  Decoder(const Decoder&) = delete;
+  ~Decoder() { library.decoder_drop(self()); }
+
+  TransformerDecoder* self() { return reinterpret_cast<TransformerDecoder*>(bytes); }
+};
+
+// Texts being written side by side, one a row.
+struct Writing {
+  Decoder& decoder;
+  DecoderState state;
+  std::vector<int32_t> lengths;  // positions that each row has of its own
+  long step = 0;
 };
 
 template <typename Function>
@@ -124,9 +170,23 @@ bool find_all(void* h, Functions& f, std::string& m) {
               "ImSaImEESaIS5_EERKNS0_14WhisperOptionsE",
               f.generate, m) &&
          find(h,
-              "_ZN11ctranslate26models14WhisperReplica5alignENS_11StorageViewERKSt6vectorImSaImEERKS3_IS5_SaIS5_EES5_l",
-              f.align, m) &&
-         find(h, "_ZN11ctranslate26models14WhisperReplica15detect_languageB5cxx11ENS_11StorageViewE", f.detect, m) &&
+              "_ZN11ctranslate26layers18TransformerDecoderC1ERKNS_6models5ModelERKNSt7__cxx1112basic_"
+              "stringIcSt11char_traitsIcESaIcEEE",
+              f.decoder, m) &&
+         find(h, "_ZN11ctranslate26layers18TransformerDecoderD1Ev", f.decoder_drop, m) &&
+         find(h, "_ZN11ctranslate26layers18TransformerDecoder19set_alignment_headsERKSt6vectorISt4pairIllESaIS4_EE",
+              f.decoder_heads, m) &&
+         find(h, "_ZNK11ctranslate26layers18TransformerDecoder13initial_stateB5cxx11Eb", f.decoder_state, m) &&
+         find(h,
+              "_ZN11ctranslate26layers18TransformerDecoderclElRKNS_11StorageViewERSt13unordered_"
+              "mapINSt7__cxx1112basic_stringIcSt11char_traitsIcESaIcEEES2_St4hashISB_ESt8equal_toISB_ESaISt4pairIKSB_S2_"
+              "EEEPS2_SM_",
+              f.decoder_step, m) &&
+         find(h, "_ZN11ctranslate211StorageViewC1ENS_8DataTypeENS_6DeviceE", f.view, m) &&
+         find(h, "_ZN11ctranslate211StorageViewC1IiEESt6vectorIlSaIlEEPT_NS_6DeviceE", f.view_over_ids, m) &&
+         find(h, "_ZN11ctranslate211StorageViewC1EOS0_", f.view_move, m) &&
+         find(h, "_ZN11ctranslate211StorageView6resizeEll", f.view_resize, m) &&
+         find(h, "_ZN11ctranslate211StorageView4dataIfEEPT_v", f.view_floats, m) &&
          find(h, "_ZN11ctranslate211StorageViewC1IfEESt6vectorIlSaIlEEPT_NS_6DeviceE", f.view_over, m) &&
          find(h, "_ZN11ctranslate211StorageViewD1Ev", f.view_drop, m) &&
          find(h, "_ZNK11ctranslate211StorageView4dataIfEEPKT_v", f.view_data, m) &&
@@ -168,9 +228,11 @@ Shape shape_of(size_t a, size_t b, size_t c) {
 
 extern "C" {
 
-// What the encoder made of one or more packs, owned by the caller: `batch` x `positions` x `width` floats.
+// What the encoder made of one or more packs, owned by the caller: `batch` x `positions` x `width` floats, of which each
+// pack has its own number of positions in `lengths` and nothing after them.
 struct callmark_ct2_sound {
   const float* encoded;
+  const size_t* lengths;
   size_t batch, positions, width;
 };
 
@@ -221,67 +283,93 @@ int callmark_ct2_encode(void* replica, size_t threads, const float* mel, size_t 
   });
 }
 
-// Decodes; `prompts` holds `prompt_tokens` for each of the batch, `tokens` has room for `max_tokens` of each.
-int callmark_ct2_generate(void* replica, size_t threads, callmark_ct2_sound sound, const size_t* prompts,
-                          size_t prompt_tokens, size_t beam_size, size_t max_tokens, const int* suppressed,
-                          size_t suppressed_count, uint32_t* tokens, size_t* counts, float* no_speech, char* error,
-                          size_t error_bytes) {
+// Searches the likeliest text of the one pack of `sound` among `beam_size` hypotheses; `tokens` has room for
+// `max_tokens`.
+int callmark_ct2_search(void* replica, size_t threads, callmark_ct2_sound sound, const size_t* prompt,
+                        size_t prompt_tokens, size_t beam_size, size_t max_tokens, uint32_t* tokens, size_t* count,
+                        char* error, size_t error_bytes) {
   return guarded(error, error_bytes, [&] {
     library.set_num_threads(threads);
     View memory(shape_of(sound.batch, sound.positions, sound.width), sound.encoded);
-    std::vector<Tokens> starts;
-    for (size_t i = 0; i < sound.batch; ++i)
-      starts.emplace_back(prompts + i * prompt_tokens, prompts + (i + 1) * prompt_tokens);
     Options options;
     options.beam_size = beam_size;
     // Half of it is for the answer, unless the prompt leaves less.
     options.max_length = max_tokens + (prompt_tokens > max_tokens ? prompt_tokens : max_tokens);
-    options.suppress_tokens.insert(options.suppress_tokens.end(), suppressed, suppressed + suppressed_count);
-    const auto results = library.generate(static_cast<Replica*>(replica), &memory, starts, options);
-    for (size_t i = 0; i < sound.batch; ++i) {
-      const Tokens& ids = results.at(i).sequences_ids.at(0);
-      counts[i] = ids.size() < max_tokens ? ids.size() : max_tokens;
-      for (size_t j = 0; j < counts[i]; ++j) tokens[i * max_tokens + j] = static_cast<uint32_t>(ids[j]);
-      no_speech[i] = results[i].no_speech_prob;
-    }
+    const std::vector<Tokens> prompts{Tokens(prompt, prompt + prompt_tokens)};
+    const auto results = library.generate(static_cast<Replica*>(replica), &memory, prompts, options);
+    const Tokens& ids = results.at(0).sequences_ids.at(0);
+    *count = ids.size() < max_tokens ? ids.size() : max_tokens;
+    for (size_t i = 0; i < *count; ++i) tokens[i] = static_cast<uint32_t>(ids[i]);
   });
 }
 
-// When each token starts, in positions of the encoder, and its probability. `text` and `probabilities` have `stride`
-// entries for each of the batch; `starts` has `stride` + 1, the last of which in use is the end of the last token.
-int callmark_ct2_align(void* replica, size_t threads, callmark_ct2_sound sound, const size_t* prompt,
-                       size_t prompt_tokens, const uint32_t* text, const size_t* counts, size_t stride,
-                       const size_t* frames, int32_t* starts, float* probabilities, char* error,
-                       size_t error_bytes) {
+// A decoder on the weights of `model`; `heads` are `count` pairs of layer and head whose attention follows the sound.
+int callmark_ct2_decoder(const void* model, const long* heads, size_t count, void** decoder, char* error,
+                         size_t error_bytes) {
+  return guarded(error, error_bytes, [&] {
+    const auto& shared = *static_cast<const std::shared_ptr<const Model>*>(model);
+    Heads pairs;
+    for (size_t i = 0; i < count; ++i) pairs.emplace_back(heads[2 * i], heads[2 * i + 1]);
+    *decoder = new Decoder(*shared, pairs);
+  });
+}
+
+void callmark_ct2_drop_decoder(void* decoder) { delete static_cast<Decoder*>(decoder); }
+
+// Begins a text for each pack of `sound`, which must stay where it is until the first step is done.
+int callmark_ct2_begin(void* decoder, callmark_ct2_sound sound, void** writing, char* error, size_t error_bytes) {
+  return guarded(error, error_bytes, [&] {
+    auto& own = *static_cast<Decoder*>(decoder);
+    auto begun = std::make_unique<Writing>(Writing{own, library.decoder_state(own.self(), true), {}});
+    bool ragged = false;
+    for (size_t i = 0; i < sound.batch; ++i) {
+      begun->lengths.push_back(static_cast<int32_t>(sound.lengths[i]));
+      ragged = ragged || sound.lengths[i] != sound.positions;
+    }
+    auto& views = begun->state.views;
+    views.emplace("memory", View(shape_of(sound.batch, sound.positions, sound.width), sound.encoded));
+    if (ragged)
+      views.emplace("memory_lengths", View(Shape{static_cast<long>(sound.batch)}, begun->lengths.data()));
+    *writing = begun.release();
+  });
+}
+
+void callmark_ct2_end(void* writing) { delete static_cast<Writing*>(writing); }
+
+// Writes on by `each` tokens a row: `ids` has rows x `each`. `take` is given what may follow them (rows x `each` x
+// vocabulary; nothing where `logits` is 0), then what they attended to (rows x heads x `each` x positions).
+int callmark_ct2_step(void* writing, size_t threads, const int32_t* ids, size_t each, int logits, void* taker,
+                      void (*take)(void*, int what, const float*, size_t), char* error, size_t error_bytes) {
   return guarded(error, error_bytes, [&] {
     library.set_num_threads(threads);
-    View memory(shape_of(sound.batch, sound.positions, sound.width), sound.encoded);
-    std::vector<Tokens> texts;
-    for (size_t i = 0; i < sound.batch; ++i) texts.emplace_back(text + i * stride, text + i * stride + counts[i]);
-    Tokens frame_counts(frames, frames + sound.batch);
-    const auto results = library.align(static_cast<Replica*>(replica), &memory, Tokens(prompt, prompt + prompt_tokens),
-                                       texts, &frame_counts, MEDIAN_FILTER_WIDTH);
-    for (size_t i = 0; i < sound.batch; ++i) {
-      int32_t* start = starts + i * (stride + 1);
-      for (size_t j = 0; j <= stride; ++j) start[j] = -1;
-      for (const auto& step : results.at(i).alignments) {
-        const auto token = static_cast<size_t>(step.first);
-        if (token <= stride && start[token] < 0) start[token] = static_cast<int32_t>(step.second);
+    auto& own = *static_cast<Writing*>(writing);
+    const auto rows = static_cast<long>(own.lengths.size());
+    Shape shape{rows};
+    if (each > 1) shape.push_back(static_cast<long>(each));
+    const View tokens(shape, ids);
+    View following, attention;
+    library.decoder_step(own.decoder.self(), own.step, tokens, own.state, logits ? &following : nullptr, &attention);
+    own.step += static_cast<long>(each);
+    if (logits) take(taker, 0, following.floats(), own.lengths.size() * following.row());
+    take(taker, 1, attention.floats(), own.lengths.size() * attention.row());
+  });
+}
+
+// Ends the text in `row`; the last row takes its place.
+int callmark_ct2_leave(void* writing, size_t row, char* error, size_t error_bytes) {
+  return guarded(error, error_bytes, [&] {
+    auto& own = *static_cast<Writing*>(writing);
+    const size_t last = own.lengths.size() - 1;
+    own.lengths[row] = own.lengths[last];
+    own.lengths.pop_back();
+    for (auto& [name, view] : own.state.views) {
+      if (name != "memory_lengths" && row != last) {
+        const size_t size = view.row();
+        float* data = library.view_floats(&view);
+        std::memcpy(data + row * size, data + last * size, size * sizeof(float));
       }
-      const auto& found = results[i].text_token_probs;
-      for (size_t j = 0; j < counts[i]; ++j) probabilities[i * stride + j] = j < found.size() ? found[j] : 0;
+      library.view_resize(&view, 0, static_cast<long>(last));
     }
-  });
-}
-
-// Gives `take` each language token's text and probability for the one pack of `sound`.
-int callmark_ct2_languages(void* replica, size_t threads, callmark_ct2_sound sound, void* taker,
-                           void (*take)(void*, const char*, float), char* error, size_t error_bytes) {
-  return guarded(error, error_bytes, [&] {
-    library.set_num_threads(threads);
-    View memory(shape_of(sound.batch, sound.positions, sound.width), sound.encoded);
-    const auto found = library.detect(static_cast<Replica*>(replica), &memory);
-    for (const auto& language : found.at(0)) take(taker, language.first.c_str(), language.second);
   });
 }
 

@@ -7,7 +7,7 @@
 
 mod sys;
 
-pub use sys::{Aligned, Encoded, Generated, Library, Model, Replica};
+pub use sys::{Encoded, Library, MAX_TOKENS, Model, Replica, Step, Writing};
 
 use std::path::PathBuf;
 

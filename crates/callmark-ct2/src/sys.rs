@@ -2,7 +2,8 @@
 #![allow(unsafe_code, reason = "the one module that calls foreign code")]
 
 use crate::Ct2Error;
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
+use std::marker::PhantomData;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -10,14 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Room for what went wrong, in words.
 const ERROR_BYTES: usize = 1024;
-/// Most tokens of one answer: what Whisper's decoder has positions for.
-const MAX_TOKENS: usize = 448;
+/// Most tokens of a text with its prompt: what Whisper's decoder has positions for.
+pub const MAX_TOKENS: usize = 448;
 
 /// `callmark_ct2_sound` of the shim.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Sound {
     encoded: *const f32,
+    lengths: *const usize,
     batch: usize,
     positions: usize,
     width: usize,
@@ -52,46 +54,48 @@ unsafe extern "C" {
         error: *mut c_char,
         error_bytes: usize,
     ) -> c_int;
-    fn callmark_ct2_generate(
-        replica: *mut c_void,
-        threads: usize,
-        sound: Sound,
-        prompts: *const usize,
-        prompt_tokens: usize,
-        beam_size: usize,
-        max_tokens: usize,
-        suppressed: *const c_int,
-        suppressed_count: usize,
-        tokens: *mut u32,
-        counts: *mut usize,
-        no_speech: *mut f32,
-        error: *mut c_char,
-        error_bytes: usize,
-    ) -> c_int;
-    fn callmark_ct2_align(
+    fn callmark_ct2_search(
         replica: *mut c_void,
         threads: usize,
         sound: Sound,
         prompt: *const usize,
         prompt_tokens: usize,
-        text: *const u32,
-        counts: *const usize,
-        stride: usize,
-        frames: *const usize,
-        starts: *mut i32,
-        probabilities: *mut f32,
+        beam_size: usize,
+        max_tokens: usize,
+        tokens: *mut u32,
+        count: *mut usize,
         error: *mut c_char,
         error_bytes: usize,
     ) -> c_int;
-    fn callmark_ct2_languages(
-        replica: *mut c_void,
-        threads: usize,
+    fn callmark_ct2_decoder(
+        model: *const c_void,
+        heads: *const c_long,
+        count: usize,
+        decoder: *mut *mut c_void,
+        error: *mut c_char,
+        error_bytes: usize,
+    ) -> c_int;
+    fn callmark_ct2_drop_decoder(decoder: *mut c_void);
+    fn callmark_ct2_begin(
+        decoder: *mut c_void,
         sound: Sound,
-        taker: *mut c_void,
-        take: extern "C" fn(*mut c_void, *const c_char, f32),
+        writing: *mut *mut c_void,
         error: *mut c_char,
         error_bytes: usize,
     ) -> c_int;
+    fn callmark_ct2_end(writing: *mut c_void);
+    fn callmark_ct2_step(
+        writing: *mut c_void,
+        threads: usize,
+        ids: *const i32,
+        each: usize,
+        logits: c_int,
+        taker: *mut c_void,
+        take: extern "C" fn(*mut c_void, c_int, *const f32, usize),
+        error: *mut c_char,
+        error_bytes: usize,
+    ) -> c_int;
+    fn callmark_ct2_leave(writing: *mut c_void, row: usize, error: *mut c_char, error_bytes: usize) -> c_int;
 }
 
 /// Runs `call` with room for an error's text, which is the error where the call does not yield 0.
@@ -112,11 +116,12 @@ extern "C" fn take_floats(taker: *mut c_void, values: *const f32, count: usize) 
     into.extend_from_slice(values);
 }
 
-/// Appends a language and its probability to a vector of both.
-extern "C" fn take_language(taker: *mut c_void, text: *const c_char, probability: f32) {
-    // SAFETY: `taker` is the caller's vector, which nothing else touches meanwhile; `text` ends in zero.
-    let (into, text) = unsafe { (&mut *taker.cast::<Vec<(String, f32)>>(), CStr::from_ptr(text)) };
-    into.push((text.to_string_lossy().into_owned(), probability));
+/// Keeps what a step of the decoder hands over: 0 for what may follow, 1 for what was attended to.
+extern "C" fn take_step(taker: *mut c_void, what: c_int, values: *const f32, count: usize) {
+    // SAFETY: `taker` is the caller's pair, which nothing else touches meanwhile; the shim hands `count` floats.
+    let (into, values) = unsafe { (&mut *taker.cast::<Step>(), std::slice::from_raw_parts(values, count)) };
+    let into = if what == 0 { &mut into.logits } else { &mut into.attention };
+    into.extend_from_slice(values);
 }
 
 fn c_path(path: &Path) -> Result<CString, String> {
@@ -184,86 +189,129 @@ pub struct Model(Arc<OwnedModel>);
 
 impl Model {
     /// What computes with the weights: one for each thread of the caller's, each with `threads` threads of its own.
-    pub fn replica(&self, threads: usize) -> Result<Replica, Ct2Error> {
-        let mut replica = std::ptr::null_mut();
+    /// `heads` are the decoder's heads whose attention follows the sound, each with its layer, in the layers' order.
+    pub fn replica(&self, threads: usize, heads: &[(u16, u16)]) -> Result<Replica, Ct2Error> {
+        let (mut replica, mut decoder) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let pairs: Vec<c_long> =
+            heads.iter().flat_map(|&(layer, head)| [c_long::from(layer), c_long::from(head)]).collect();
+        let model = self.0.0.as_ptr();
         // SAFETY: the model lives, `replica` is written on success, `error` has the room that is said.
+        checked(|error, room| unsafe { callmark_ct2_replica(model, &raw mut replica, error, room) })
+            .map_err(Ct2Error::Compute)?;
+        let pointer = NonNull::new(replica).ok_or_else(|| Ct2Error::Compute("no replica".to_owned()))?;
+        // From here on dropping it gives back what there is.
+        let mut found = Replica {
+            pointer,
+            decoder: None,
+            threads: threads.max(1),
+            heads: heads.len(),
+            _model: self.clone(),
+        };
+        // SAFETY: as above; `pairs` has two entries a head.
         checked(|error, room| unsafe {
-            callmark_ct2_replica(self.0.0.as_ptr(), &raw mut replica, error, room)
+            callmark_ct2_decoder(model, pairs.as_ptr(), heads.len(), &raw mut decoder, error, room)
         })
         .map_err(Ct2Error::Compute)?;
-        let pointer = NonNull::new(replica).ok_or_else(|| Ct2Error::Compute("no replica".to_owned()))?;
-        Ok(Replica { pointer, threads: threads.max(1), _model: self.clone() })
+        found.decoder = NonNull::new(decoder);
+        Ok(found)
     }
 }
 
-/// What the encoder made of some packs of one length.
+/// What the encoder made of some packs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Encoded {
-    /// `batch` × `positions` × `width` floats, pack by pack.
-    pub values: Vec<f32>,
-    /// How many packs.
-    pub batch: usize,
-    /// Positions in time of each, 20 ms long.
-    pub positions: usize,
+    /// For each pack as many rows of one width as the longest has positions; rows past a pack's own end are 0.
+    values: Vec<f32>,
+    /// Positions in time of each pack, 20 ms long.
+    positions: Vec<usize>,
 }
 
 impl Encoded {
-    /// The packs of all of `parts`, which must have the same number of positions.
-    pub fn joined(parts: &[&Encoded]) -> Self {
-        let mut all = Self { positions: parts.first().map_or(0, |part| part.positions), ..Self::default() };
+    /// The packs of all of `parts`, in their order.
+    pub fn joined(parts: &[&Self]) -> Self {
+        let positions: Vec<usize> = parts.iter().flat_map(|part| &part.positions).copied().collect();
+        let longest = positions.iter().copied().max().unwrap_or(0);
+        let mut values = Vec::new();
         for part in parts {
-            assert_eq!(part.positions, all.positions, "packs of one length are joined");
-            all.values.extend_from_slice(&part.values);
-            all.batch += part.batch;
+            let (width, own) = (part.width(), part.longest());
+            values.reserve(part.positions.len() * longest * width);
+            for pack in part.values.chunks((own * width).max(1)) {
+                values.extend_from_slice(pack);
+                values.resize(values.len() + (longest - own) * width, 0.0);
+            }
         }
-        all
+        Self { values, positions }
     }
 
-    /// The packs at `indices`, each of which must be there.
-    #[must_use]
-    pub fn of(&self, indices: &[usize]) -> Self {
-        let size = self.values.len() / self.batch.max(1);
-        let values = indices.iter().flat_map(|&i| &self.values[i * size..(i + 1) * size]).copied().collect();
-        Self { values, batch: indices.len(), positions: self.positions }
+    /// How many packs.
+    pub fn batch(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Positions of the longest pack: what a step attends to in each.
+    pub fn longest(&self) -> usize {
+        self.positions.iter().copied().max().unwrap_or(0)
+    }
+
+    fn width(&self) -> usize {
+        self.values.len() / (self.batch() * self.longest()).max(1)
     }
 
     fn sound(&self) -> Result<Sound, Ct2Error> {
-        let rows = self.batch * self.positions;
-        if rows == 0 || self.values.is_empty() || !self.values.len().is_multiple_of(rows) {
-            let (values, batch, positions) = (self.values.len(), self.batch, self.positions);
+        let (batch, positions, width) = (self.batch(), self.longest(), self.width());
+        if self.values.is_empty() || self.values.len() != batch * positions * width {
+            let values = self.values.len();
             return Err(Ct2Error::Compute(format!(
                 "{values} values are not {batch} packs of {positions} positions"
             )));
         }
-        let width = self.values.len() / rows;
-        Ok(Sound { encoded: self.values.as_ptr(), batch: self.batch, positions: self.positions, width })
+        Ok(Sound { encoded: self.values.as_ptr(), lengths: self.positions.as_ptr(), batch, positions, width })
     }
 }
 
-/// What the decoder wrote of one pack.
+/// What a step of [`Writing`] yields; kept from step to step, so that its memory is used again.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Generated {
-    /// Token ids, without those of the prompt and the end.
-    pub tokens: Vec<u32>,
-    /// Probability of the no-speech token after the start token, 0 to 1.
-    pub no_speech_probability: f32,
+pub struct Step {
+    /// Row by row, token by token.
+    logits: Vec<f32>,
+    /// Row by row, head by head, token by token.
+    attention: Vec<f32>,
+    rows: usize,
+    heads: usize,
+    tokens: usize,
 }
 
-/// When the tokens of one pack are said.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Aligned {
-    /// For each token, and for the end of text after them, the position of the encoder in which it starts; `None` where
-    /// the alignment passes over it.
-    pub starts: Vec<Option<u32>>,
-    /// For each token its probability given those before it, 0 to 1.
-    pub probabilities: Vec<f32>,
+impl Step {
+    /// How many tokens were shown to each row.
+    pub fn tokens(&self) -> usize {
+        self.tokens
+    }
+
+    /// Heads whose attention is known.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// The logit of every token of the vocabulary to follow token number `token` of `row`; empty where not asked for.
+    pub fn logits(&self, row: usize, token: usize) -> &[f32] {
+        let size = self.logits.len() / (self.rows * self.tokens).max(1);
+        &self.logits[(row * self.tokens + token) * size..][..size]
+    }
+
+    /// How much `head` attended to each position of the sound at token number `token` of `row`; it sums to 1.
+    pub fn attention(&self, row: usize, head: usize, token: usize) -> &[f32] {
+        let size = self.attention.len() / (self.rows * self.heads * self.tokens).max(1);
+        &self.attention[((row * self.heads + head) * self.tokens + token) * size..][..size]
+    }
 }
 
 /// Computes with a model's weights. Used by one thread at a time.
 #[derive(Debug)]
 pub struct Replica {
     pointer: NonNull<c_void>,
+    decoder: Option<NonNull<c_void>>,
     threads: usize,
+    heads: usize,
     _model: Model,
 }
 
@@ -272,8 +320,14 @@ unsafe impl Send for Replica {}
 
 impl Drop for Replica {
     fn drop(&mut self) {
-        // SAFETY: the pointer came from `callmark_ct2_replica` and is given back once.
-        unsafe { callmark_ct2_drop_replica(self.pointer.as_ptr()) }
+        // SAFETY: the pointers came from `callmark_ct2_replica` and `callmark_ct2_decoder`, are given back once, and no
+        // `Writing` outlives the replica, which it borrows.
+        unsafe {
+            if let Some(decoder) = self.decoder {
+                callmark_ct2_drop_decoder(decoder.as_ptr());
+            }
+            callmark_ct2_drop_replica(self.pointer.as_ptr());
+        }
     }
 }
 
@@ -303,131 +357,145 @@ impl Replica {
             )
         })
         .map_err(Ct2Error::Compute)?;
-        Ok(Encoded { values, batch: 1, positions: frames / 2 })
+        Ok(Encoded { values, positions: vec![frames / 2] })
     }
 
-    /// Writes what is said in each pack of `sound`, after its prompt, at most `max_tokens` tokens of each. `prompts` are as
-    /// many as packs and of one length; they may begin with `<|startofprev|>` and up to 223 tokens of text. A `beam_size`
-    /// of 1 takes the likeliest token at each step. The model's own list of tokens that are no speech, and those in
-    /// `suppressed`, are never written.
-    pub fn generate(
-        &mut self,
-        sound: &Encoded,
-        prompts: &[&[u32]],
-        beam_size: usize,
-        max_tokens: usize,
-        suppressed: &[i32],
-    ) -> Result<Vec<Generated>, Ct2Error> {
-        let pointers = sound.sound()?;
-        let length = prompts.first().map_or(0, |prompt| prompt.len());
-        if prompts.len() != sound.batch || prompts.iter().any(|prompt| prompt.len() != length) {
-            return Err(Ct2Error::Compute(format!("{} prompts for {} packs", prompts.len(), sound.batch)));
-        }
-        let max_tokens = max_tokens.min(MAX_TOKENS.saturating_sub(length)).clamp(1, MAX_TOKENS / 2);
-        let prompts: Vec<usize> = prompts.iter().copied().flatten().map(|&id| id as usize).collect();
-        let mut tokens = vec![0_u32; sound.batch * max_tokens];
-        let mut counts = vec![0_usize; sound.batch];
-        let mut no_speech = vec![0_f32; sound.batch];
-        // SAFETY: `prompts` has `batch * length` entries, `tokens` `batch * max_tokens`, `counts` and `no_speech`
-        // one each; `sound` outlives the call; `error` has the room that is said.
-        checked(|error, room| unsafe {
-            callmark_ct2_generate(
-                self.pointer.as_ptr(),
-                self.threads,
-                pointers,
-                prompts.as_ptr(),
-                length,
-                beam_size.max(1),
-                max_tokens,
-                suppressed.as_ptr(),
-                suppressed.len(),
-                tokens.as_mut_ptr(),
-                counts.as_mut_ptr(),
-                no_speech.as_mut_ptr(),
-                error,
-                room,
-            )
-        })
-        .map_err(Ct2Error::Compute)?;
-        let answers = tokens.chunks(max_tokens).zip(counts).zip(no_speech);
-        Ok(answers
-            .map(|((tokens, count), no_speech_probability)| Generated {
-                tokens: tokens[..count.min(max_tokens)].to_vec(),
-                no_speech_probability,
-            })
-            .collect())
-    }
-
-    /// When the tokens of `texts`, one text a pack of `sound`, are said. `prompt` is one of [`Replica::generate`], for all,
-    /// without its last token (no timestamps); `frames` says of each pack how much of it is sound, in 10 ms.
-    pub fn align(
+    /// Searches the likeliest text of the one pack of `sound` after `prompt`, among `beam_size` hypotheses: at most
+    /// `max_tokens` ids, without those of the prompt and the end. The prompt may begin with `<|startofprev|>` and up to 223
+    /// tokens of text. The model's own list of tokens that are no speech are never written.
+    pub fn search(
         &mut self,
         sound: &Encoded,
         prompt: &[u32],
-        texts: &[&[u32]],
-        frames: &[usize],
-    ) -> Result<Vec<Aligned>, Ct2Error> {
+        beam_size: usize,
+        max_tokens: usize,
+    ) -> Result<Vec<u32>, Ct2Error> {
         let pointers = sound.sound()?;
-        if texts.len() != sound.batch || frames.len() != sound.batch {
-            return Err(Ct2Error::Compute(format!("{} texts for {} packs", texts.len(), sound.batch)));
+        if sound.batch() != 1 {
+            return Err(Ct2Error::Compute(format!("{} packs are searched at once", sound.batch())));
         }
+        let max_tokens = max_tokens.min(MAX_TOKENS.saturating_sub(prompt.len())).clamp(1, MAX_TOKENS / 2);
         let prompt: Vec<usize> = prompt.iter().map(|&id| id as usize).collect();
-        let stride = texts.iter().map(|text| text.len()).max().unwrap_or(0).max(1);
-        let counts: Vec<usize> = texts.iter().map(|text| text.len()).collect();
-        let mut text = vec![0_u32; sound.batch * stride];
-        for (row, tokens) in text.chunks_mut(stride).zip(texts) {
-            row[..tokens.len()].copy_from_slice(tokens);
-        }
-        let frames: Vec<usize> = frames.iter().map(|&count| count.min(sound.positions * 2)).collect();
-        let mut starts = vec![-1_i32; sound.batch * (stride + 1)];
-        let mut probabilities = vec![0_f32; sound.batch * stride];
-        // SAFETY: `text` and `probabilities` have `batch * stride` entries, `starts` `batch * (stride + 1)`, `counts` and
-        // `frames` one each, no count above `stride`; `sound` outlives the call; `error` has the room that is said.
+        let mut tokens = vec![0_u32; max_tokens];
+        let mut count = 0_usize;
+        // SAFETY: `tokens` has `max_tokens` entries; `sound` and `prompt` outlive the call; `error` has the room that is
+        // said.
         checked(|error, room| unsafe {
-            callmark_ct2_align(
+            callmark_ct2_search(
                 self.pointer.as_ptr(),
                 self.threads,
                 pointers,
                 prompt.as_ptr(),
                 prompt.len(),
-                text.as_ptr(),
-                counts.as_ptr(),
-                stride,
-                frames.as_ptr(),
-                starts.as_mut_ptr(),
-                probabilities.as_mut_ptr(),
+                beam_size.max(1),
+                max_tokens,
+                tokens.as_mut_ptr(),
+                &raw mut count,
                 error,
                 room,
             )
         })
         .map_err(Ct2Error::Compute)?;
-        let rows = starts.chunks(stride + 1).zip(probabilities.chunks(stride)).zip(counts);
-        Ok(rows
-            .map(|((starts, probabilities), count)| Aligned {
-                starts: starts[..=count].iter().map(|&start| u32::try_from(start).ok()).collect(),
-                probabilities: probabilities[..count].to_vec(),
-            })
-            .collect())
+        tokens.truncate(count);
+        Ok(tokens)
     }
 
-    /// Language tokens' texts (`<|en|>`) and their probabilities, which sum to 1, for the one pack of `sound`.
-    pub fn languages(&mut self, sound: &Encoded) -> Result<Vec<(String, f32)>, Ct2Error> {
+    /// Begins a text for each pack of `sound`, its row.
+    pub fn begin<'a>(&'a mut self, sound: &'a Encoded) -> Result<Writing<'a>, Ct2Error> {
         let pointers = sound.sound()?;
-        let mut found: Vec<(String, f32)> = Vec::new();
-        // SAFETY: `take_language` fits `found`; `sound` outlives the call; `error` has the room that is said.
+        let decoder = self.decoder.ok_or_else(|| Ct2Error::Compute("no decoder".to_owned()))?;
+        let mut writing = std::ptr::null_mut();
+        // SAFETY: `sound` outlives the call, and the first step after it, since the answer borrows it; `writing` is
+        // written on success; `error` has the room that is said.
         checked(|error, room| unsafe {
-            callmark_ct2_languages(
+            callmark_ct2_begin(decoder.as_ptr(), pointers, &raw mut writing, error, room)
+        })
+        .map_err(Ct2Error::Compute)?;
+        let pointer = NonNull::new(writing).ok_or_else(|| Ct2Error::Compute("no text".to_owned()))?;
+        let Self { threads, heads, .. } = *self;
+        Ok(Writing {
+            pointer,
+            rows: sound.batch(),
+            positions: sound.longest(),
+            shown: 0,
+            threads,
+            heads,
+            _borrowed: PhantomData,
+        })
+    }
+}
+
+/// Texts that are written side by side, a token or more at a time: each row sees its own pack and what it has written.
+#[derive(Debug)]
+pub struct Writing<'a> {
+    pointer: NonNull<c_void>,
+    rows: usize,
+    positions: usize,
+    shown: usize,
+    threads: usize,
+    heads: usize,
+    _borrowed: PhantomData<(&'a mut Replica, &'a Encoded)>,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the pointer came from `callmark_ct2_begin` and is given back once.
+        unsafe { callmark_ct2_end(self.pointer.as_ptr()) }
+    }
+}
+
+impl Writing<'_> {
+    /// How many texts are still written.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Shows the next tokens of every row, equally many of each, row by row, and writes what comes of it into `step`;
+    /// `logits` asks for what may follow them. A text has room for [`MAX_TOKENS`].
+    pub fn step(&mut self, ids: &[u32], logits: bool, step: &mut Step) -> Result<(), Ct2Error> {
+        let each = ids.len() / self.rows.max(1);
+        if each == 0 || each * self.rows != ids.len() || self.shown + each > MAX_TOKENS {
+            let (count, rows, shown) = (ids.len(), self.rows, self.shown);
+            return Err(Ct2Error::Compute(format!("{count} tokens for {rows} texts after {shown}")));
+        }
+        let ids: Vec<i32> = ids.iter().map(|&id| id.cast_signed()).collect();
+        step.logits.clear();
+        step.attention.clear();
+        (step.rows, step.heads, step.tokens) = (self.rows, self.heads, each);
+        // SAFETY: `ids` has `rows * each` entries, `take_step` fits `step`, `error` has the room that is said.
+        checked(|error, room| unsafe {
+            callmark_ct2_step(
                 self.pointer.as_ptr(),
                 self.threads,
-                pointers,
-                (&raw mut found).cast(),
-                take_language,
+                ids.as_ptr(),
+                each,
+                c_int::from(logits),
+                std::ptr::from_mut(step).cast(),
+                take_step,
                 error,
                 room,
             )
         })
         .map_err(Ct2Error::Compute)?;
-        Ok(found)
+        self.shown += each;
+        let attended = self.rows * self.heads * each * self.positions;
+        if step.attention.len() != attended {
+            let found = step.attention.len();
+            return Err(Ct2Error::Compute(format!("{found} values of attention are not {attended}")));
+        }
+        Ok(())
+    }
+
+    /// Ends the text of `row`, whose place the last row takes; one row at least stays.
+    pub fn leave(&mut self, row: usize) -> Result<(), Ct2Error> {
+        if row >= self.rows || self.rows < 2 || self.shown == 0 {
+            return Err(Ct2Error::Compute(format!("row {row} of {} cannot leave", self.rows)));
+        }
+        // SAFETY: there is such a row and another; `error` has the room that is said.
+        checked(|error, room| unsafe { callmark_ct2_leave(self.pointer.as_ptr(), row, error, room) })
+            .map_err(Ct2Error::Compute)?;
+        self.rows -= 1;
+        Ok(())
     }
 }
 
@@ -447,9 +515,17 @@ mod tests {
 
     #[test]
     fn values_that_are_no_packs_are_refused() {
-        assert!(Encoded { values: vec![0.0; 7], batch: 2, positions: 2 }.sound().is_err());
+        assert!(Encoded { values: vec![0.0; 7], positions: vec![2, 2] }.sound().is_err());
         assert!(Encoded::default().sound().is_err());
-        let one = Encoded { values: vec![0.0; 8], batch: 1, positions: 2 };
-        assert_eq!(Encoded::joined(&[&one, &one]).sound().map(|s| (s.batch, s.width)), Ok((2, 4)));
+    }
+
+    #[test]
+    fn packs_of_several_lengths_are_joined_with_nothing_after_the_shorter() {
+        let short = Encoded { values: vec![1.0; 4], positions: vec![2] };
+        let long = Encoded { values: vec![2.0; 6], positions: vec![3] };
+        let both = Encoded::joined(&[&short, &long]);
+        assert_eq!(both.values, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]);
+        assert_eq!((both.batch(), both.longest(), both.width()), (2, 3, 2));
+        assert_eq!(Encoded::joined(&[&both, &short]).positions, [2, 3, 2]);
     }
 }

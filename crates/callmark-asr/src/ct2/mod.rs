@@ -3,9 +3,11 @@
 //! On a processor it encodes several times faster than whisper.cpp. It is opened at run time as a shared library (see
 //! `callmark-ct2`), so a machine without it loses this engine and nothing else.
 
+mod align;
 mod decode;
 mod mel;
 mod vocabulary;
+mod write;
 
 pub use decode::Ct2Transcriber;
 

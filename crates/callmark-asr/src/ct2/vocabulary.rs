@@ -1,15 +1,29 @@
-//! Tokens and their bytes, from the `vocabulary.txt` beside CTranslate2's weights.
+//! Tokens and their bytes, from the `vocabulary.txt` beside CTranslate2's weights, and what `config.json` says of them.
 
 use crate::error::AsrError;
+use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Longest list of tokens read.
+/// Longest list of tokens, or description, that is read.
 const MAX_BYTES: u64 = 16 << 20;
 /// Vocabularies of this size and above are multilingual.
 const MULTILINGUAL_SIZE: usize = 51_865;
 /// Vocabulary of large-v3 and its kin, which take 128 mel bands.
 const LARGE_V3_SIZE: usize = 51_866;
+
+/// What the model's makers say of its tokens and heads.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub(crate) struct Description {
+    /// Decoder heads whose attention follows the sound, each with its layer.
+    alignment_heads: Vec<(u16, u16)>,
+    /// Tokens that are no speech.
+    #[serde(default)]
+    suppress_ids: Vec<u32>,
+    /// Tokens that do not begin a text.
+    #[serde(default)]
+    suppress_ids_begin: Vec<u32>,
+}
 
 /// What a model writes with.
 #[derive(Debug)]
@@ -18,22 +32,22 @@ pub(crate) struct Vocabulary {
     bytes: Vec<Vec<u8>>,
     ids: HashMap<String, u32>,
     end_of_text: u32,
+    description: Description,
 }
 
 impl Vocabulary {
-    /// Reads the list in `folder`.
+    /// Reads the list and the description in `folder`.
     pub(crate) fn read(folder: &Path) -> Result<Self, AsrError> {
-        let path = folder.join("vocabulary.txt");
-        let unreadable = |reason: String| AsrError::ModelUnreadable { path: path.clone(), reason };
-        let size = std::fs::metadata(&path).map_err(|e| unreadable(e.to_string()))?.len();
-        if size > MAX_BYTES {
-            return Err(unreadable(format!("{size} bytes are too many for a list of tokens")));
-        }
-        let text = std::fs::read_to_string(&path).map_err(|e| unreadable(e.to_string()))?;
-        Self::parse(&text).ok_or_else(|| AsrError::ModelInvalid {
-            path: path.clone(),
+        let tokens = folder.join("vocabulary.txt");
+        let mut found = Self::parse(&text_of(&tokens)?).ok_or_else(|| AsrError::ModelInvalid {
+            path: tokens,
             reason: "it is no list of Whisper's tokens".to_owned(),
-        })
+        })?;
+        let description = folder.join("config.json");
+        found.description = serde_json::from_str(&text_of(&description)?)
+            .map_err(|error| AsrError::ModelInvalid { path: description, reason: error.to_string() })?;
+        found.description.alignment_heads.sort_unstable();
+        Ok(found)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -44,13 +58,48 @@ impl Vocabulary {
         let alphabet = alphabet();
         let bytes_of = |token: &str| token.chars().filter_map(|c| alphabet.get(&c).copied()).collect();
         let bytes = tokens[..end_of_text as usize].iter().map(|token| bytes_of(token)).collect();
-        let found = Self { bytes, ids, end_of_text };
+        let found = Self { bytes, ids, end_of_text, description: Description::default() };
         let known = ["<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>"];
         known.iter().all(|token| found.id(token).is_some()).then_some(found)
     }
 
+    /// The heads whose attention follows the sound, each with its layer, in the layers' order.
+    pub(crate) fn alignment_heads(&self) -> &[(u16, u16)] {
+        &self.description.alignment_heads
+    }
+
+    /// The token that ends a text; text tokens have smaller ids.
+    pub(crate) fn end_of_text(&self) -> u32 {
+        self.end_of_text
+    }
+
+    /// Tokens that are never written, or at the `beginning` of a text.
+    pub(crate) fn suppressed(&self, beginning: bool) -> impl Iterator<Item = u32> {
+        let first = if beginning { self.description.suppress_ids_begin.as_slice() } else { &[] };
+        self.description.suppress_ids.iter().chain(first).copied()
+    }
+
+    /// The token that says that nobody speaks.
+    pub(crate) fn no_speech(&self) -> Option<u32> {
+        self.id("<|nospeech|>").or_else(|| self.id("<|nocaptions|>"))
+    }
+
+    /// The languages that the model knows, as ISO 639-1 codes with their tokens' ids.
+    pub(crate) fn languages(&self) -> Vec<(&str, u32)> {
+        let is_code =
+            |code: &&str| (2..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase());
+        let mut found: Vec<(&str, u32)> = self
+            .ids
+            .iter()
+            .filter_map(|(token, &id)| Some((token.strip_prefix("<|")?.strip_suffix("|>")?, id)))
+            .filter(|(code, id)| is_code(code) && *id > self.end_of_text)
+            .collect();
+        found.sort_unstable_by_key(|&(_, id)| id);
+        found
+    }
+
     /// The id of a special token.
-    pub(crate) fn id(&self, token: &str) -> Option<u32> {
+    pub(super) fn id(&self, token: &str) -> Option<u32> {
         self.ids.get(token).copied()
     }
 
@@ -73,6 +122,23 @@ impl Vocabulary {
         found
     }
 
+    /// The tokens before a text in `language`: start, language and task (for models of several languages), no times.
+    /// `None` where the model does not know the language.
+    pub(crate) fn prompt(&self, language: &str) -> Option<Vec<u32>> {
+        let mut tokens = vec![self.id("<|startoftranscript|>")?];
+        if self.is_multilingual() {
+            tokens.extend([self.id(&format!("<|{language}|>"))?, self.id("<|transcribe|>")?]);
+        }
+        tokens.push(self.id("<|notimestamps|>")?);
+        Some(tokens)
+    }
+
+    /// What `tokens` say.
+    pub(crate) fn text(&self, tokens: &[u32]) -> String {
+        let bytes = tokens.iter().flat_map(|&token| self.bytes(token).unwrap_or_default());
+        String::from_utf8_lossy(&bytes.copied().collect::<Vec<u8>>()).into_owned()
+    }
+
     /// The bytes of a text token; `None` for special tokens and times.
     pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
         (id < self.end_of_text).then(|| self.bytes[id as usize].as_slice())
@@ -85,6 +151,15 @@ impl Vocabulary {
     pub(crate) fn mel_bands(&self) -> usize {
         if self.ids.len() == LARGE_V3_SIZE { 128 } else { 80 }
     }
+}
+
+fn text_of(path: &Path) -> Result<String, AsrError> {
+    let unreadable = |reason: String| AsrError::ModelUnreadable { path: path.to_owned(), reason };
+    let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
+    if size > MAX_BYTES {
+        return Err(unreadable(format!("{size} bytes are too many for a model's description")));
+    }
+    std::fs::read_to_string(path).map_err(|e| unreadable(e.to_string()))
 }
 
 /// GPT-2's way of writing bytes as characters: printable ones stand for themselves, the others from U+0100 on.
