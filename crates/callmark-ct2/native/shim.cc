@@ -116,7 +116,7 @@ struct View {  // ctranslate2::StorageView
   ~View() { library.view_drop(this); }
 
   const float* floats() const { return library.view_data(this); }
-  size_t row() const { return static_cast<size_t>(library.view_stride(this, 0)); }
+  size_t stride(long dimension) const { return static_cast<size_t>(library.view_stride(this, dimension)); }
 };
 
 // ctranslate2::layers::DecoderState: keys and values of what was heard and written, by name.
@@ -124,9 +124,40 @@ struct DecoderState {
   std::unordered_map<std::string, View> views;
 };
 
+// Keys or values of several texts: what StorageView calls rows x heads x positions x width. The memory stays for the texts
+// that come after.
+struct Room {
+  std::vector<float> floats;
+  size_t heads = 0, positions = 0, width = 0;
+
+  // Makes room for `rows`, each as one view has it but with so many positions.
+  void make(const View& like, size_t rows, size_t positions_each) {
+    width = like.stride(2);
+    heads = like.stride(0) / like.stride(1);
+    positions = positions_each;
+    if (floats.size() < rows * size()) floats.resize(rows * size());
+  }
+
+  size_t size() const { return heads * positions * width; }
+
+  // Copies the one row of `view`, which has no more positions; what follows them is never attended to, and finite.
+  void put(size_t row, const View& view) {
+    const size_t own = view.stride(1);
+    for (size_t head = 0; head < heads; ++head)
+      std::memcpy(&floats[row * size() + head * positions * width], view.floats() + head * own, own * sizeof(float));
+  }
+
+  View view(size_t rows) const {
+    return View(Shape{static_cast<long>(rows), static_cast<long>(heads), static_cast<long>(positions),
+                      static_cast<long>(width)},
+                floats.data());
+  }
+};
+
 // A decoder of its own for each replica, on the shared weights.
 struct Decoder {
   alignas(64) unsigned char bytes[DECODER_BYTES];
+  std::unordered_map<std::string, Room> rooms;
 
   Decoder(const Model& model, const Heads& heads) {
     library.decoder(self(), model, "decoder");
@@ -141,10 +172,36 @@ struct Decoder {
 // Texts being written side by side, one a row.
 struct Writing {
   Decoder& decoder;
+  size_t rows_at_most, positions;
   DecoderState state;
   std::vector<int32_t> lengths;  // positions that each row has of its own
   long step = 0;
 };
+
+// The state of all rows, once they are all there.
+DecoderState& state_of(Writing& writing) {
+  auto& views = writing.state.views;
+  if (views.empty()) {
+    const size_t rows = writing.lengths.size();
+    for (const auto& [name, room] : writing.decoder.rooms) views.emplace(name, room.view(rows));
+    views.emplace("memory_lengths", View(Shape{static_cast<long>(rows)}, writing.lengths.data()));
+  }
+  return writing.state;
+}
+
+using Take = void (*)(void* taker, int what, const float*, size_t);
+
+// Shows `each` tokens to each of `rows` texts and hands on what comes of it.
+void show(Decoder& decoder, DecoderState& state, long step, size_t rows, size_t each, const int32_t* ids, bool logits,
+          void* taker, Take take) {
+  Shape shape{static_cast<long>(rows)};
+  if (each > 1) shape.push_back(static_cast<long>(each));
+  const View tokens(shape, ids);
+  View following, attention;
+  library.decoder_step(decoder.self(), step, tokens, state, logits ? &following : nullptr, &attention);
+  if (logits) take(taker, 0, following.floats(), rows * following.stride(0));
+  take(taker, 1, attention.floats(), rows * attention.stride(0));
+}
 
 template <typename Function>
 bool find(void* handle, const char* name, Function& function, std::string& missing) {
@@ -228,12 +285,10 @@ Shape shape_of(size_t a, size_t b, size_t c) {
 
 extern "C" {
 
-// What the encoder made of one or more packs, owned by the caller: `batch` x `positions` x `width` floats, of which each
-// pack has its own number of positions in `lengths` and nothing after them.
+// What the encoder made of a pack, owned by the caller: `positions` x `width` floats.
 struct callmark_ct2_sound {
   const float* encoded;
-  const size_t* lengths;
-  size_t batch, positions, width;
+  size_t positions, width;
 };
 
 int callmark_ct2_open(const char* path, char* error, size_t error_bytes) {
@@ -279,18 +334,18 @@ int callmark_ct2_encode(void* replica, size_t threads, const float* mel, size_t 
     library.set_num_threads(threads);
     View features(shape_of(1, mels, frames), mel);
     View encoded = library.encode(static_cast<Replica*>(replica), &features, true);
-    take(taker, library.view_data(&encoded), static_cast<size_t>(library.view_stride(&encoded, 0)));
+    take(taker, library.view_data(&encoded), encoded.stride(0));
   });
 }
 
-// Searches the likeliest text of the one pack of `sound` among `beam_size` hypotheses; `tokens` has room for
+// Searches the likeliest text of `sound` among `beam_size` hypotheses; `tokens` has room for
 // `max_tokens`.
 int callmark_ct2_search(void* replica, size_t threads, callmark_ct2_sound sound, const size_t* prompt,
                         size_t prompt_tokens, size_t beam_size, size_t max_tokens, uint32_t* tokens, size_t* count,
                         char* error, size_t error_bytes) {
   return guarded(error, error_bytes, [&] {
     library.set_num_threads(threads);
-    View memory(shape_of(sound.batch, sound.positions, sound.width), sound.encoded);
+    View memory(shape_of(1, sound.positions, sound.width), sound.encoded);
     Options options;
     options.beam_size = beam_size;
     // Half of it is for the answer, unless the prompt leaves less.
@@ -316,42 +371,50 @@ int callmark_ct2_decoder(const void* model, const long* heads, size_t count, voi
 
 void callmark_ct2_drop_decoder(void* decoder) { delete static_cast<Decoder*>(decoder); }
 
-// Begins a text for each pack of `sound`, which must stay where it is until the first step is done.
-int callmark_ct2_begin(void* decoder, callmark_ct2_sound sound, void** writing, char* error, size_t error_bytes) {
+// Begins to write at most `rows` texts of sounds of at most `positions`.
+int callmark_ct2_begin(void* decoder, size_t rows, size_t positions, void** writing, char* error, size_t error_bytes) {
   return guarded(error, error_bytes, [&] {
-    auto& own = *static_cast<Decoder*>(decoder);
-    auto begun = std::make_unique<Writing>(Writing{own, library.decoder_state(own.self(), true), {}});
-    bool ragged = false;
-    for (size_t i = 0; i < sound.batch; ++i) {
-      begun->lengths.push_back(static_cast<int32_t>(sound.lengths[i]));
-      ragged = ragged || sound.lengths[i] != sound.positions;
-    }
-    auto& views = begun->state.views;
-    views.emplace("memory", View(shape_of(sound.batch, sound.positions, sound.width), sound.encoded));
-    if (ragged)
-      views.emplace("memory_lengths", View(Shape{static_cast<long>(sound.batch)}, begun->lengths.data()));
+    auto begun = std::make_unique<Writing>(Writing{*static_cast<Decoder*>(decoder), rows, positions, {}, {}});
+    begun->lengths.reserve(rows);
     *writing = begun.release();
   });
 }
 
 void callmark_ct2_end(void* writing) { delete static_cast<Writing*>(writing); }
 
-// Writes on by `each` tokens a row: `ids` has rows x `each`. `take` is given what may follow them (rows x `each` x
-// vocabulary; nothing where `logits` is 0), then what they attended to (rows x heads x `each` x positions).
-int callmark_ct2_step(void* writing, size_t threads, const int32_t* ids, size_t each, int logits, void* taker,
-                      void (*take)(void*, int what, const float*, size_t), char* error, size_t error_bytes) {
+// Adds a row: the text of `sound`, begun with `count` tokens, equally many for every row. `take` is given what may follow
+// them (`count` x vocabulary; nothing where `logits` is 0), then what they attended to (heads x `count` x the sound's own
+// positions). One row after the other, so that what is computed on the way is small; all are added before the first step.
+int callmark_ct2_enter(void* writing, size_t threads, callmark_ct2_sound sound, const int32_t* ids, size_t count,
+                       int logits, void* taker, Take take, char* error, size_t error_bytes) {
   return guarded(error, error_bytes, [&] {
     library.set_num_threads(threads);
     auto& own = *static_cast<Writing*>(writing);
-    const auto rows = static_cast<long>(own.lengths.size());
-    Shape shape{rows};
-    if (each > 1) shape.push_back(static_cast<long>(each));
-    const View tokens(shape, ids);
-    View following, attention;
-    library.decoder_step(own.decoder.self(), own.step, tokens, own.state, logits ? &following : nullptr, &attention);
+    DecoderState alone = library.decoder_state(own.decoder.self(), true);
+    alone.views.emplace("memory", View(shape_of(1, sound.positions, sound.width), sound.encoded));
+    show(own.decoder, alone, 0, 1, count, ids, logits != 0, taker, take);
+    const size_t row = own.lengths.size();
+    for (const auto& [name, view] : alone.views) {
+      Room& room = own.decoder.rooms[name];
+      const bool written = name.rfind("self_", 0) == 0;
+      if (row == 0) room.make(view, own.rows_at_most, written ? count : own.positions);
+      room.put(row, view);
+    }
+    own.lengths.push_back(static_cast<int32_t>(sound.positions));
+    own.step = static_cast<long>(count);
+  });
+}
+
+// Shows the next `each` tokens to every row: `ids` has rows x `each`. `take` is given what may follow them (rows x `each` x
+// vocabulary; nothing where `logits` is 0), then what they attended to (rows x heads x `each` x positions).
+int callmark_ct2_step(void* writing, size_t threads, const int32_t* ids, size_t each, int logits, void* taker,
+                      Take take, char* error, size_t error_bytes) {
+  return guarded(error, error_bytes, [&] {
+    library.set_num_threads(threads);
+    auto& own = *static_cast<Writing*>(writing);
+    const size_t rows = own.lengths.size();
+    show(own.decoder, state_of(own), own.step, rows, each, ids, logits != 0, taker, take);
     own.step += static_cast<long>(each);
-    if (logits) take(taker, 0, following.floats(), own.lengths.size() * following.row());
-    take(taker, 1, attention.floats(), own.lengths.size() * attention.row());
   });
 }
 
@@ -359,12 +422,13 @@ int callmark_ct2_step(void* writing, size_t threads, const int32_t* ids, size_t 
 int callmark_ct2_leave(void* writing, size_t row, char* error, size_t error_bytes) {
   return guarded(error, error_bytes, [&] {
     auto& own = *static_cast<Writing*>(writing);
+    auto& views = state_of(own).views;
     const size_t last = own.lengths.size() - 1;
     own.lengths[row] = own.lengths[last];
     own.lengths.pop_back();
-    for (auto& [name, view] : own.state.views) {
+    for (auto& [name, view] : views) {
       if (name != "memory_lengths" && row != last) {
-        const size_t size = view.row();
+        const size_t size = view.stride(0);
         float* data = library.view_floats(&view);
         std::memcpy(data + row * size, data + last * size, size * sizeof(float));
       }

@@ -19,8 +19,6 @@ pub const MAX_TOKENS: usize = 448;
 #[derive(Clone, Copy)]
 struct Sound {
     encoded: *const f32,
-    lengths: *const usize,
-    batch: usize,
     positions: usize,
     width: usize,
 }
@@ -78,8 +76,21 @@ unsafe extern "C" {
     fn callmark_ct2_drop_decoder(decoder: *mut c_void);
     fn callmark_ct2_begin(
         decoder: *mut c_void,
-        sound: Sound,
+        rows: usize,
+        positions: usize,
         writing: *mut *mut c_void,
+        error: *mut c_char,
+        error_bytes: usize,
+    ) -> c_int;
+    fn callmark_ct2_enter(
+        writing: *mut c_void,
+        threads: usize,
+        sound: Sound,
+        ids: *const i32,
+        count: usize,
+        logits: c_int,
+        taker: *mut c_void,
+        take: extern "C" fn(*mut c_void, c_int, *const f32, usize),
         error: *mut c_char,
         error_bytes: usize,
     ) -> c_int;
@@ -217,55 +228,29 @@ impl Model {
     }
 }
 
-/// What the encoder made of some packs.
+/// What the encoder made of a pack.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Encoded {
-    /// For each pack as many rows of one width as the longest has positions; rows past a pack's own end are 0.
+    /// A row for each position.
     values: Vec<f32>,
-    /// Positions in time of each pack, 20 ms long.
-    positions: Vec<usize>,
+    /// Positions in time, 20 ms long.
+    positions: usize,
 }
 
 impl Encoded {
-    /// The packs of all of `parts`, in their order.
-    pub fn joined(parts: &[&Self]) -> Self {
-        let positions: Vec<usize> = parts.iter().flat_map(|part| &part.positions).copied().collect();
-        let longest = positions.iter().copied().max().unwrap_or(0);
-        let mut values = Vec::new();
-        for part in parts {
-            let (width, own) = (part.width(), part.longest());
-            values.reserve(part.positions.len() * longest * width);
-            for pack in part.values.chunks((own * width).max(1)) {
-                values.extend_from_slice(pack);
-                values.resize(values.len() + (longest - own) * width, 0.0);
-            }
-        }
-        Self { values, positions }
-    }
-
-    /// How many packs.
-    pub fn batch(&self) -> usize {
-        self.positions.len()
-    }
-
-    /// Positions of the longest pack: what a step attends to in each.
-    pub fn longest(&self) -> usize {
-        self.positions.iter().copied().max().unwrap_or(0)
-    }
-
-    fn width(&self) -> usize {
-        self.values.len() / (self.batch() * self.longest()).max(1)
+    /// Positions in time, 20 ms long.
+    pub fn positions(&self) -> usize {
+        self.positions
     }
 
     fn sound(&self) -> Result<Sound, Ct2Error> {
-        let (batch, positions, width) = (self.batch(), self.longest(), self.width());
-        if self.values.is_empty() || self.values.len() != batch * positions * width {
-            let values = self.values.len();
-            return Err(Ct2Error::Compute(format!(
-                "{values} values are not {batch} packs of {positions} positions"
-            )));
+        let Self { values, positions } = self;
+        if values.is_empty() || *positions == 0 || !values.len().is_multiple_of(*positions) {
+            let count = values.len();
+            return Err(Ct2Error::Compute(format!("{count} values are no sound of {positions} positions")));
         }
-        Ok(Sound { encoded: self.values.as_ptr(), lengths: self.positions.as_ptr(), batch, positions, width })
+        let width = values.len() / positions;
+        Ok(Sound { encoded: values.as_ptr(), positions: *positions, width })
     }
 }
 
@@ -282,6 +267,20 @@ pub struct Step {
 }
 
 impl Step {
+    fn clear(&mut self, rows: usize, heads: usize, tokens: usize) {
+        self.logits.clear();
+        self.attention.clear();
+        (self.rows, self.heads, self.tokens) = (rows, heads, tokens);
+    }
+
+    fn check(&self, positions: usize) -> Result<(), Ct2Error> {
+        let (found, attended) = (self.attention.len(), self.rows * self.heads * self.tokens * positions);
+        if found == attended {
+            return Ok(());
+        }
+        Err(Ct2Error::Compute(format!("{found} values of attention are not {attended}")))
+    }
+
     /// How many tokens were shown to each row.
     pub fn tokens(&self) -> usize {
         self.tokens
@@ -357,10 +356,10 @@ impl Replica {
             )
         })
         .map_err(Ct2Error::Compute)?;
-        Ok(Encoded { values, positions: vec![frames / 2] })
+        Ok(Encoded { values, positions: frames / 2 })
     }
 
-    /// Searches the likeliest text of the one pack of `sound` after `prompt`, among `beam_size` hypotheses: at most
+    /// Searches the likeliest text of `sound` after `prompt`, among `beam_size` hypotheses: at most
     /// `max_tokens` ids, without those of the prompt and the end. The prompt may begin with `<|startofprev|>` and up to 223
     /// tokens of text. The model's own list of tokens that are no speech are never written.
     pub fn search(
@@ -371,9 +370,6 @@ impl Replica {
         max_tokens: usize,
     ) -> Result<Vec<u32>, Ct2Error> {
         let pointers = sound.sound()?;
-        if sound.batch() != 1 {
-            return Err(Ct2Error::Compute(format!("{} packs are searched at once", sound.batch())));
-        }
         let max_tokens = max_tokens.min(MAX_TOKENS.saturating_sub(prompt.len())).clamp(1, MAX_TOKENS / 2);
         let prompt: Vec<usize> = prompt.iter().map(|&id| id as usize).collect();
         let mut tokens = vec![0_u32; max_tokens];
@@ -400,41 +396,45 @@ impl Replica {
         Ok(tokens)
     }
 
-    /// Begins a text for each pack of `sound`, its row.
-    pub fn begin<'a>(&'a mut self, sound: &'a Encoded) -> Result<Writing<'a>, Ct2Error> {
-        let pointers = sound.sound()?;
+    /// Begins to write at most `rows` texts side by side, of sounds of at most `positions`.
+    pub fn begin(&mut self, rows: usize, positions: usize) -> Result<Writing<'_>, Ct2Error> {
         let decoder = self.decoder.ok_or_else(|| Ct2Error::Compute("no decoder".to_owned()))?;
         let mut writing = std::ptr::null_mut();
-        // SAFETY: `sound` outlives the call, and the first step after it, since the answer borrows it; `writing` is
-        // written on success; `error` has the room that is said.
+        // SAFETY: the decoder lives as long as the replica, which the answer borrows; `writing` is written on success;
+        // `error` has the room that is said.
         checked(|error, room| unsafe {
-            callmark_ct2_begin(decoder.as_ptr(), pointers, &raw mut writing, error, room)
+            callmark_ct2_begin(decoder.as_ptr(), rows, positions, &raw mut writing, error, room)
         })
         .map_err(Ct2Error::Compute)?;
         let pointer = NonNull::new(writing).ok_or_else(|| Ct2Error::Compute("no text".to_owned()))?;
         let Self { threads, heads, .. } = *self;
         Ok(Writing {
             pointer,
-            rows: sound.batch(),
-            positions: sound.longest(),
+            most: rows,
+            rows: 0,
+            positions,
             shown: 0,
+            begun: false,
             threads,
             heads,
-            _borrowed: PhantomData,
+            _replica: PhantomData,
         })
     }
 }
 
-/// Texts that are written side by side, a token or more at a time: each row sees its own pack and what it has written.
+/// Texts that are written side by side, a token or more at a time: each row sees its own sound and what it has written.
 #[derive(Debug)]
 pub struct Writing<'a> {
     pointer: NonNull<c_void>,
+    most: usize,
     rows: usize,
     positions: usize,
     shown: usize,
+    /// Whether the rows are all there.
+    begun: bool,
     threads: usize,
     heads: usize,
-    _borrowed: PhantomData<(&'a mut Replica, &'a Encoded)>,
+    _replica: PhantomData<&'a mut Replica>,
 }
 
 impl Drop for Writing<'_> {
@@ -450,6 +450,49 @@ impl Writing<'_> {
         self.rows
     }
 
+    /// Adds a row, the text of `sound`, begun with the tokens `ids`: as many for every row, all of which are added before
+    /// the first [`Writing::step`]. Writes what comes of it into `step`, as of that one row, with the sound's own positions;
+    /// `logits` asks for what may follow the tokens.
+    pub fn enter(
+        &mut self,
+        sound: &Encoded,
+        ids: &[u32],
+        logits: bool,
+        step: &mut Step,
+    ) -> Result<(), Ct2Error> {
+        let pointers = sound.sound()?;
+        let like_others = self.rows == 0 || self.shown == ids.len();
+        let fits = self.rows < self.most && sound.positions <= self.positions;
+        if self.begun || !like_others || !fits || ids.is_empty() || ids.len() > MAX_TOKENS {
+            let (count, rows, most) = (ids.len(), self.rows, self.most);
+            return Err(Ct2Error::Compute(format!(
+                "no row for {count} tokens and {} positions beside {rows} of {most}",
+                sound.positions
+            )));
+        }
+        let ids: Vec<i32> = ids.iter().map(|&id| id.cast_signed()).collect();
+        step.clear(1, self.heads, ids.len());
+        // SAFETY: `sound` and `ids` outlive the call, `take_step` fits `step`, `error` has the room that is said.
+        checked(|error, room| unsafe {
+            callmark_ct2_enter(
+                self.pointer.as_ptr(),
+                self.threads,
+                pointers,
+                ids.as_ptr(),
+                ids.len(),
+                c_int::from(logits),
+                std::ptr::from_mut(step).cast(),
+                take_step,
+                error,
+                room,
+            )
+        })
+        .map_err(Ct2Error::Compute)?;
+        self.rows += 1;
+        self.shown = ids.len();
+        step.check(sound.positions)
+    }
+
     /// Shows the next tokens of every row, equally many of each, row by row, and writes what comes of it into `step`;
     /// `logits` asks for what may follow them. A text has room for [`MAX_TOKENS`].
     pub fn step(&mut self, ids: &[u32], logits: bool, step: &mut Step) -> Result<(), Ct2Error> {
@@ -459,9 +502,8 @@ impl Writing<'_> {
             return Err(Ct2Error::Compute(format!("{count} tokens for {rows} texts after {shown}")));
         }
         let ids: Vec<i32> = ids.iter().map(|&id| id.cast_signed()).collect();
-        step.logits.clear();
-        step.attention.clear();
-        (step.rows, step.heads, step.tokens) = (self.rows, self.heads, each);
+        step.clear(self.rows, self.heads, each);
+        self.begun = true;
         // SAFETY: `ids` has `rows * each` entries, `take_step` fits `step`, `error` has the room that is said.
         checked(|error, room| unsafe {
             callmark_ct2_step(
@@ -478,12 +520,7 @@ impl Writing<'_> {
         })
         .map_err(Ct2Error::Compute)?;
         self.shown += each;
-        let attended = self.rows * self.heads * each * self.positions;
-        if step.attention.len() != attended {
-            let found = step.attention.len();
-            return Err(Ct2Error::Compute(format!("{found} values of attention are not {attended}")));
-        }
-        Ok(())
+        step.check(self.positions)
     }
 
     /// Ends the text of `row`, whose place the last row takes; one row at least stays.
@@ -495,6 +532,7 @@ impl Writing<'_> {
         checked(|error, room| unsafe { callmark_ct2_leave(self.pointer.as_ptr(), row, error, room) })
             .map_err(Ct2Error::Compute)?;
         self.rows -= 1;
+        self.begun = true;
         Ok(())
     }
 }
@@ -514,18 +552,9 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_no_packs_are_refused() {
-        assert!(Encoded { values: vec![0.0; 7], positions: vec![2, 2] }.sound().is_err());
+    fn values_that_are_no_sound_are_refused() {
+        assert!(Encoded { values: vec![0.0; 7], positions: 2 }.sound().is_err());
         assert!(Encoded::default().sound().is_err());
-    }
-
-    #[test]
-    fn packs_of_several_lengths_are_joined_with_nothing_after_the_shorter() {
-        let short = Encoded { values: vec![1.0; 4], positions: vec![2] };
-        let long = Encoded { values: vec![2.0; 6], positions: vec![3] };
-        let both = Encoded::joined(&[&short, &long]);
-        assert_eq!(both.values, [1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]);
-        assert_eq!((both.batch(), both.longest(), both.width()), (2, 3, 2));
-        assert_eq!(Encoded::joined(&[&both, &short]).positions, [2, 3, 2]);
+        assert!(Encoded { values: vec![0.0; 8], positions: 2 }.sound().is_ok_and(|sound| sound.width == 4));
     }
 }

@@ -97,14 +97,13 @@ impl Ct2Transcriber {
         options: &TranscribeOptions,
     ) -> Result<Vec<PackTranscript>, AsrError> {
         let orders: Vec<Order> = packs.iter().map(|pack| self.order(pack)).collect();
-        let sound = Encoded::joined(&sounds.iter().collect::<Vec<_>>());
         let Ct2Engine { vocabulary, expected, .. } = &self.engine;
         let repeats = |tokens: &[u32]| is_repetitive(&vocabulary.text(tokens), &options.guards);
         let writer = Writer { vocabulary, expected };
         let written = match told {
             Some(language) => writer.write(
                 &mut self.replica,
-                &sound,
+                sounds,
                 &orders,
                 &prompt(vocabulary, language)?,
                 None,
@@ -116,7 +115,7 @@ impl Ct2Transcriber {
                 let pick = |languages: &[(&str, f64)]| {
                     pick_language(languages, options).unwrap_or_else(|| (ENGLISH.to_owned(), 0.0))
                 };
-                writer.write(&mut self.replica, &sound, &orders, start, Some(&pick), &repeats)
+                writer.write(&mut self.replica, sounds, &orders, start, Some(&pick), &repeats)
             }
         };
         let written = written.map_err(|error| failed(packs[0], &error))?;

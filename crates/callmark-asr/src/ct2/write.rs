@@ -42,6 +42,8 @@ pub(super) struct Written {
 struct Row {
     pack: usize,
     written: Written,
+    /// The logit of each token to follow.
+    following: Vec<f32>,
     attention: Attention,
     /// Rows of `attention` before that of the first token.
     before: usize,
@@ -55,43 +57,46 @@ pub(super) struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The text of each pack of `sound`, as `orders` has it, after `prompt`. Where `pick` is given that is the start token
+    /// The text of each of `sounds`, as `orders` has it, after `prompt`. Where `pick` is given that is the start token
     /// alone, and `pick` chooses the language of each text from those that the model knows with their probabilities.
     /// `repeats` says whether a text goes round in circles.
     pub(super) fn write(
         &self,
         replica: &mut Replica,
-        sound: &Encoded,
+        sounds: &[Encoded],
         orders: &[Order],
         prompt: &[u32],
         pick: Option<&Pick<'_>>,
         repeats: &Repeats<'_>,
     ) -> Result<Vec<Written>, Ct2Error> {
-        let mut writing = replica.begin(sound)?;
+        let longest = sounds.iter().map(Encoded::positions).max().unwrap_or(0);
+        let mut writing = replica.begin(sounds.len(), longest)?;
         let mut step = Step::default();
         let mut rows: Vec<Row> =
             orders.iter().enumerate().map(|(pack, order)| Row::new(pack, order)).collect();
-        if !self.expected.is_empty() {
-            writing.step(&self.expected.repeat(rows.len()), false, &mut step)?;
+        // Words to expect are the same for all; what follows them is shown to all at once.
+        let alone = if self.expected.is_empty() { prompt } else { self.expected };
+        for (row, sound) in rows.iter_mut().zip(sounds) {
+            writing.enter(sound, alone, self.expected.is_empty(), &mut step)?;
+            if self.expected.is_empty() {
+                self.begin(row, &step, 0);
+            }
         }
-        writing.step(&prompt.repeat(rows.len()), true, &mut step)?;
-        self.begin(&mut rows, &step);
+        if !self.expected.is_empty() {
+            writing.step(&prompt.repeat(rows.len()), true, &mut step)?;
+            rows.iter_mut().enumerate().for_each(|(index, row)| self.begin(row, &step, index));
+        }
         if let Some(pick) = pick {
-            let rest = self.languages(&mut rows, &step, pick);
+            let rest: Vec<u32> = rows.iter_mut().flat_map(|row| self.language(row, pick)).collect();
             writing.step(&rest, true, &mut step)?;
-            attend(&mut rows, &step);
+            rows.iter_mut().enumerate().for_each(|(index, row)| row.see(&step, index));
         }
         for row in &mut rows {
             row.before = row.attention.rows() - 1;
         }
         let mut done: Vec<Written> = vec![Written::default(); orders.len()];
         loop {
-            let last = step.tokens() - 1;
-            let ended: Vec<bool> = rows
-                .iter_mut()
-                .enumerate()
-                .map(|(index, row)| self.add(row, step.logits(index, last), orders, repeats))
-                .collect();
+            let ended: Vec<bool> = rows.iter_mut().map(|row| self.add(row, orders, repeats)).collect();
             for index in (0..rows.len()).rev().filter(|&index| ended[index]) {
                 if writing.rows() > 1 {
                     writing.leave(index)?;
@@ -106,7 +111,7 @@ impl Writer<'_> {
             let next: Vec<u32> =
                 rows.iter().map(|row| row.written.tokens.last().copied().unwrap_or_default()).collect();
             writing.step(&next, true, &mut step)?;
-            attend(&mut rows, &step);
+            rows.iter_mut().enumerate().for_each(|(index, row)| row.see(&step, index));
         }
     }
 
@@ -123,15 +128,17 @@ impl Writer<'_> {
         let mut tokens = replica.search(sound, &shown, beam, order.most)?;
         tokens.retain(|&token| token < self.vocabulary.end_of_text());
         // The text is shown to the decoder once more, for its probabilities and times.
-        let mut writing = replica.begin(sound)?;
+        let mut writing = replica.begin(1, sound.positions())?;
         let mut step = Step::default();
-        let mut rows = [Row::new(0, order)];
-        if !self.expected.is_empty() {
-            writing.step(self.expected, false, &mut step)?;
+        let shown = [prompt, &tokens].concat();
+        if self.expected.is_empty() {
+            writing.enter(sound, &shown, true, &mut step)?;
+        } else {
+            writing.enter(sound, self.expected, false, &mut step)?;
+            writing.step(&shown, true, &mut step)?;
         }
-        writing.step(&[prompt, &tokens].concat(), true, &mut step)?;
-        self.begin(&mut rows, &step);
-        let [mut row] = rows;
+        let mut row = Row::new(0, order);
+        self.begin(&mut row, &step, 0);
         row.before = prompt.len() - 1;
         row.written.probabilities = tokens
             .iter()
@@ -143,8 +150,8 @@ impl Writer<'_> {
     }
 
     /// Adds the likeliest token to a text, or says that it is at its end.
-    fn add(&self, row: &mut Row, logits: &[f32], orders: &[Order], repeats: &Repeats<'_>) -> bool {
-        let written = &mut row.written;
+    fn add(&self, row: &mut Row, orders: &[Order], repeats: &Repeats<'_>) -> bool {
+        let Row { written, following: logits, .. } = row;
         if written.tokens.len() >= orders[row.pack].most {
             return true;
         }
@@ -175,30 +182,26 @@ impl Writer<'_> {
         probability(&logits[..self.vocabulary.end_of_text() as usize], token)
     }
 
-    /// Notes what was attended to, and how likely nobody speaks: from what may follow the start token, the first shown.
-    fn begin(&self, rows: &mut [Row], step: &Step) {
-        attend(rows, step);
-        let Some(no_speech) = self.vocabulary.no_speech() else { return };
-        for (index, row) in rows.iter_mut().enumerate() {
+    /// Sees the first step of a text, and notes how likely nobody speaks: from what may follow the start token, which is the
+    /// first shown.
+    fn begin(&self, row: &mut Row, step: &Step, index: usize) {
+        row.see(step, index);
+        if let Some(no_speech) = self.vocabulary.no_speech() {
             row.written.no_speech_probability = probability(step.logits(index, 0), no_speech);
         }
     }
 
-    /// Notes each row's language, and yields the tokens that tell the decoder, row by row.
-    fn languages(&self, rows: &mut [Row], step: &Step, pick: &Pick<'_>) -> Vec<u32> {
+    /// Notes the language of a text of which the start token is shown, and yields the tokens that tell the decoder.
+    fn language(&self, row: &mut Row, pick: &Pick<'_>) -> Vec<u32> {
         let known = self.vocabulary.languages();
-        let mut rest = Vec::new();
-        for (index, row) in rows.iter_mut().enumerate() {
-            let logits = step.logits(index, 0);
-            let own: Vec<f32> = known.iter().map(|&(_, id)| logits[id as usize]).collect();
-            let likely = |i: usize| f64::from(probability(&own, i as u32));
-            let found: Vec<(&str, f64)> =
-                known.iter().enumerate().map(|(i, &(code, _))| (code, likely(i))).collect();
-            let (language, probability) = pick(&found);
-            // A language that the model does not know was refused before.
-            rest.extend(self.vocabulary.prompt(&language).iter().flatten().skip(1));
-            row.written.language = Some((language, probability));
-        }
+        let own: Vec<f32> = known.iter().map(|&(_, id)| row.following[id as usize]).collect();
+        let likely = |i: usize| f64::from(probability(&own, i as u32));
+        let found: Vec<(&str, f64)> =
+            known.iter().enumerate().map(|(i, &(code, _))| (code, likely(i))).collect();
+        let (language, probability) = pick(&found);
+        // A language that the model does not know was refused before.
+        let rest = self.vocabulary.prompt(&language).iter().flatten().skip(1).copied().collect();
+        row.written.language = Some((language, probability));
         rest
     }
 }
@@ -211,20 +214,21 @@ pub(super) type Repeats<'a> = dyn Fn(&[u32]) -> bool + 'a;
 
 impl Row {
     fn new(pack: usize, order: &Order) -> Self {
-        Self { pack, written: Written::default(), attention: Attention::new(order.sounding), before: 0 }
+        let attention = Attention::new(order.sounding);
+        Self { pack, written: Written::default(), following: Vec::new(), attention, before: 0 }
+    }
+
+    /// Keeps what was attended to at each token that was shown to row number `index`, and what may follow the last.
+    fn see(&mut self, step: &Step, index: usize) {
+        for token in 0..step.tokens() {
+            self.attention.push((0..step.heads()).map(|head| step.attention(index, head, token)));
+        }
+        self.following.clear();
+        self.following.extend_from_slice(step.logits(index, step.tokens() - 1));
     }
 
     fn close(self) -> Written {
         Written { starts: self.attention.starts(self.before), ..self.written }
-    }
-}
-
-/// Keeps what each row attended to at each token that was shown.
-fn attend(rows: &mut [Row], step: &Step) {
-    for (index, row) in rows.iter_mut().enumerate() {
-        for token in 0..step.tokens() {
-            row.attention.push((0..step.heads()).map(|head| step.attention(index, head, token)));
-        }
     }
 }
 
