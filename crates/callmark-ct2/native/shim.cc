@@ -11,6 +11,7 @@
 // lengths are written side by side.
 
 #include <dlfcn.h>
+#include <sys/mman.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
@@ -125,17 +126,28 @@ struct DecoderState {
 };
 
 // Keys or values of several texts: what StorageView calls rows x heads x positions x width. The memory stays for the texts
-// that come after.
+// that come after. It is the system's own, not the heap's, where tens of such blocks that grow would leave holes.
 struct Room {
-  std::vector<float> floats;
+  float* floats = nullptr;
+  size_t capacity = 0;  // in bytes
   size_t heads = 0, positions = 0, width = 0;
 
-  // Makes room for `rows`, each as one view has it but with so many positions.
+  Room() = default;
+  Room(const Room&) = delete;
+  ~Room() { drop(); }
+
+  // Makes room for `rows`, each as one view has it but with so many positions; what was there is gone.
   void make(const View& like, size_t rows, size_t positions_each) {
     width = like.stride(2);
     heads = like.stride(0) / like.stride(1);
     positions = positions_each;
-    if (floats.size() < rows * size()) floats.resize(rows * size());
+    const size_t needed = rows * size() * sizeof(float);
+    if (needed <= capacity) return;
+    drop();
+    void* memory = mmap(nullptr, needed, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    floats = static_cast<float*>(memory);
+    capacity = needed;
   }
 
   size_t size() const { return heads * positions * width; }
@@ -144,13 +156,20 @@ struct Room {
   void put(size_t row, const View& view) {
     const size_t own = view.stride(1);
     for (size_t head = 0; head < heads; ++head)
-      std::memcpy(&floats[row * size() + head * positions * width], view.floats() + head * own, own * sizeof(float));
+      std::memcpy(floats + row * size() + head * positions * width, view.floats() + head * own, own * sizeof(float));
   }
 
   View view(size_t rows) const {
     return View(Shape{static_cast<long>(rows), static_cast<long>(heads), static_cast<long>(positions),
                       static_cast<long>(width)},
-                floats.data());
+                floats);
+  }
+
+ private:
+  void drop() {
+    if (floats != nullptr) munmap(floats, capacity);
+    floats = nullptr;
+    capacity = 0;
   }
 };
 

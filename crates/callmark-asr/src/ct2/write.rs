@@ -173,8 +173,8 @@ impl Writer<'_> {
                 *logit = f32::NEG_INFINITY;
             }
         }
-        let likeliest = allowed.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1));
-        likeliest.map_or(end, |(id, _)| id as u32)
+        let highest = largest(&allowed);
+        allowed.iter().position(|&logit| logit >= highest).map_or(end, |id| id as u32)
     }
 
     /// The probability of `token` among the text tokens.
@@ -234,10 +234,24 @@ impl Row {
 
 /// The share of `logits[index]` in the sum of all, each raised to a power of e.
 fn probability(logits: &[f32], index: u32) -> f32 {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let counted = logits.iter().map(|&logit| logit - largest).filter(|&below| below > -NEGLIGIBLE);
-    let sum: f32 = counted.map(f32::exp).sum();
-    (logits[index as usize] - largest).exp() / sum
+    let highest = largest(logits);
+    let counted = logits.iter().filter(|&&logit| logit > highest - NEGLIGIBLE);
+    let sum: f32 = counted.map(|&logit| (logit - highest).exp()).sum();
+    (logits[index as usize] - highest).exp() / sum
+}
+
+/// The largest of many values, kept in lanes side by side so that the processor compares several at once.
+fn largest(values: &[f32]) -> f32 {
+    const LANES: usize = 32;
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for chunk in whole {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane = larger(*lane, value);
+        }
+    }
+    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, larger)
 }
 
 #[cfg(test)]
@@ -250,5 +264,14 @@ mod tests {
         let sum: f32 = (0..4).map(|index| probability(&logits, index)).sum();
         assert!((sum - 1.0).abs() < 1e-6, "{sum}");
         assert!(probability(&logits, 1) > 0.7);
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_is() {
+        for at in [0, 31, 32, 70, 99] {
+            let values: Vec<f32> = (0..100).map(|i| if i == at { 2.0 } else { -(i as f32) }).collect();
+            assert!((largest(&values) - 2.0).abs() < f32::EPSILON);
+        }
+        assert_eq!(largest(&[]), f32::NEG_INFINITY);
     }
 }
