@@ -77,7 +77,7 @@ kafka: ## Run a Kafka broker on 127.0.0.1:9092 in the foreground (KAFKA_PORT, KA
 ##@ Check
 
 .PHONY: test
-test: lint test-unit test-readers test-compare test-kill test-web test-kafka-short ## Everything that CI runs
+test: lint test-unit test-whisper-only test-readers test-compare test-kill test-web test-kafka-short ## Everything that CI runs
 
 .PHONY: lint
 lint: deps ## Formatting, lints, documentation, licences
@@ -97,6 +97,24 @@ test-build: deps
 .PHONY: test-unit
 test-unit: test-build ## Tests of every crate, and of the command itself
 	cargo test $(CARGO_FLAGS) --workspace
+
+# A build without CTranslate2 stays whole: its lints, and the recogniser's own tests. Same target folder, so that whisper.cpp is
+# not compiled again; no binaries, so that the ones of the whole build stay.
+WHISPER_ONLY := --no-default-features --features whisper
+.PHONY: test-whisper-only
+test-whisper-only: test-build ## The build without CTranslate2: lints of the command, tests of the recogniser
+	cargo clippy $(CARGO_FLAGS) -p callmark $(WHISPER_ONLY) -- -D warnings
+	cargo test $(CARGO_FLAGS) -p callmark-asr $(WHISPER_ONLY) --lib --tests
+
+# The command for graphics cards, in a target folder of its own. Mesa's driver that computes in software counts as a card.
+VULKAN := $(OUT)/vulkan
+.PHONY: test-vulkan
+test-vulkan: test-build ## The build for graphics cards (Vulkan) on a driver in software: the recogniser's tests, a call scored
+	export CPATH=$$(.make/vulkan.sh $(CALLMARK_CACHE)) GGML_VK_VISIBLE_DEVICES=0 && \
+	  cargo test $(CARGO_FLAGS) -p callmark-asr --no-default-features --features vulkan --lib --tests --target-dir $(VULKAN) && \
+	  cargo build $(CARGO_FLAGS) -p callmark --features vulkan --target-dir $(VULKAN) && rm -rf $(OUT)/vulkan-demo && \
+	  $(VULKAN)/release/callmark score pipelines/demo/audio/demo-06.mp3 --device gpu --out $(OUT)/vulkan-demo
+	$(CALLMARK) sql $(OUT)/vulkan-demo "select start_ms, text from turns order by start_ms"
 
 .PHONY: test-readers
 test-readers: test-build test-deps ## DuckDB, Polars, pyarrow, pandas and Spark read the tables

@@ -19,6 +19,7 @@ mod queue;
 #[cfg(any(feature = "ct2", feature = "whisper"))]
 mod retry;
 mod scripted;
+mod second;
 mod timing;
 mod transcriber;
 #[cfg(feature = "whisper")]

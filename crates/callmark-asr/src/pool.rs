@@ -199,10 +199,7 @@ impl WorkerPool {
         options: &TranscribeOptions,
     ) -> Result<ChannelTranscript, AsrError> {
         let mut options = options.clone();
-        let limits = PackLimits {
-            longest_pack: options.pack_limits.longest_pack.min(self.longest_pack),
-            ..options.pack_limits
-        };
+        let limits = self.limits(&options);
         let spans = clean_spans(pcm, speech, &limits);
         let plans = plan_packs(pcm, speech, &limits);
         let Some(detection_index) = language_pack(&plans) else {
@@ -246,8 +243,14 @@ impl WorkerPool {
         })
     }
 
+    /// How speech is packed for these workers.
+    pub(crate) fn limits(&self, options: &TranscribeOptions) -> PackLimits {
+        let longest_pack = options.pack_limits.longest_pack.min(self.longest_pack);
+        PackLimits { longest_pack, ..options.pack_limits }
+    }
+
     /// Hands the plans in `wanted` to the workers and collects what they heard, in no order.
-    fn transcribe_packs(
+    pub(crate) fn transcribe_packs(
         &self,
         pcm: &Pcm,
         plans: &[PackPlan],

@@ -155,6 +155,28 @@ fn whisper_conforms() {
     conforms(|| engine.transcriber(0).expect("a state"), &Pack { samples }, Neighbours::Nothing);
 }
 
+/// With a driver that computes in software (Mesa's lavapipe) this takes minutes; the environment variable
+/// `GGML_VK_VISIBLE_DEVICES=0` lets such a driver count as a card.
+#[cfg(feature = "vulkan")]
+#[test]
+fn whisper_conforms_on_a_graphics_card() {
+    use callmark_asr::{Device, WhisperConfig, WhisperEngine};
+    let (Some(model_path), Some(pcm)) = (common::model(), common::telephone_speech()) else { return };
+    let samples = pcm.samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
+    let speech = Pack { samples };
+    let load = |device| WhisperEngine::load(&WhisperConfig { device, ..WhisperConfig::new(&model_path) });
+    let (card, processor) = (load(Device::Gpu(0)).expect("a card"), load(Device::Cpu).expect("the model"));
+    assert!(card.description(1).starts_with("gpu 0 ("), "{}", card.description(1));
+    assert!(load(Device::Gpu(99)).is_err(), "a card that is not there is refused");
+    conforms(|| card.transcriber(0).expect("a state"), &speech, Neighbours::Nothing);
+    let text = |engine: &WhisperEngine| {
+        let heard =
+            engine.transcriber(0).expect("a state").transcribe(&speech, &TranscribeOptions::default());
+        heard.expect("speech").text()
+    };
+    assert_eq!(text(&card), text(&processor), "the card hears what the processor hears");
+}
+
 #[cfg(feature = "ct2")]
 #[test]
 fn ctranslate2_conforms() {

@@ -199,3 +199,45 @@ fn two_calls_scored_one_after_the_other_share_no_text_and_nobody_is_heard_in_noi
     assert_eq!(kept, [] as [&str; 0], "words in noise");
     assert_eq!(pool.transcribe_channel(0, &pcm, &whole, &options).expect("words"), alone);
 }
+
+#[test]
+fn what_was_doubtful_is_heard_again_and_what_is_then_invented_is_not_put_in() {
+    let pcm = tone(40, 0.5);
+    let speech = [Span::of_ms(1_000, 3_000), Span::of_ms(10_000, 14_000), Span::of_ms(25_000, 26_000)];
+    // The first model is unsure of the turn of 4 s; the second hears every turn another way.
+    let unsure_of_long = Script::of(|pack| {
+        let all = spread("one two three four five six seven", pack.duration(), 0.9);
+        let unsure = |word: PackWord| {
+            let inside = word.start >= Millis(2_900) && word.end < Millis(7_500);
+            PackWord { probability: if inside { 0.3 } else { 0.9 }, ..word }
+        };
+        Ok(PackTranscript { words: all.words.into_iter().map(unsure).collect(), ..all })
+    });
+    let first = WorkerPool::start(EngineConfig::Scripted(unsure_of_long), 1).expect("a pool");
+    let heard = first.transcribe_channel(0, &pcm, &speech, &english()).expect("words");
+    let doubtful = |utterance: &callmark_types::Utterance| utterance.asr_confidence < 0.6;
+    let unsure: Vec<Span> = heard.utterances.iter().filter(|u| doubtful(u)).map(|u| u.span).collect();
+    assert_eq!(unsure, [speech[1]], "the first pass is unsure of one turn");
+
+    let asked = Arc::new(AtomicUsize::new(0));
+    let second = |text: &'static str, probability: f32| {
+        let asked = Arc::clone(&asked);
+        let script = Script::of(move |pack| {
+            asked.fetch_add(1, Ordering::Relaxed);
+            assert!(pack.duration() < Millis(6_000), "only the doubtful turn is heard again");
+            Ok(spread(text, pack.duration(), probability))
+        });
+        let pool = WorkerPool::start(EngineConfig::Scripted(script), 1).expect("a pool");
+        pool.hear_again(0, &pcm, heard.clone(), 0.6, &english()).expect("words")
+    };
+    let better = second("said again", 0.8);
+    assert_eq!(better.utterances[1].text, "said again");
+    assert_eq!(better.utterances[1].span, speech[1]);
+    assert_eq!((&better.utterances[0], &better.utterances[2]), (&heard.utterances[0], &heard.utterances[2]));
+    assert_eq!(second("Thanks for watching!", 0.05), heard, "what the second model invents changes nothing");
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+
+    let nothing = Script::of(|_| -> Result<PackTranscript, AsrError> { panic!("nothing is doubtful") });
+    let idle = WorkerPool::start(EngineConfig::Scripted(nothing), 1).expect("a pool");
+    assert_eq!(idle.hear_again(0, &pcm, heard.clone(), 0.1, &english()).expect("words"), heard);
+}

@@ -17,6 +17,8 @@ const CONFIG_VERSION: u32 = 1;
 /// Calls in one commit, where nothing else is said: large enough for files that readers like, small enough that
 /// results appear while a long run goes on.
 pub const DEFAULT_BATCH_CALLS: usize = 64;
+/// Confidence under which a turn is heard by the second model, where there is one (see `benches/README.md`).
+pub const DEFAULT_SECOND_BELOW: f64 = 0.85;
 
 /// Most calls in one commit: they are held in memory until it is written.
 pub const MAX_BATCH_CALLS: usize = 10_000;
@@ -93,6 +95,10 @@ pub struct Pipeline {
     pub max_bytes: u64,
     /// Model name or path.
     pub model: String,
+    /// Name or path of a second model, usually a larger one, that hears again what the first is unsure of.
+    pub second_model: Option<String>,
+    /// Turns with a confidence under this, 0 to 1, are heard again.
+    pub second_below: f64,
     /// Language, or `None` to detect it.
     pub language: Option<String>,
     /// File of words that the recogniser is to expect, one a line.
@@ -125,6 +131,8 @@ impl Pipeline {
             max_duration: DEFAULT_MAX_DURATION,
             max_bytes: DEFAULT_MAX_BYTES,
             model: "base".to_owned(),
+            second_model: None,
+            second_below: DEFAULT_SECOND_BELOW,
             language: None,
             vocabulary: None,
             device: DeviceChoice::Auto,
@@ -170,6 +178,8 @@ impl Pipeline {
                 .map_or(DEFAULT_MAX_DURATION, |s| Millis(s.saturating_mul(1000))),
             max_bytes: audio.max_bytes.unwrap_or(DEFAULT_MAX_BYTES),
             model: transcription.model.unwrap_or_else(|| "base".to_owned()),
+            second_model: transcription.second_model,
+            second_below: transcription.second_below.unwrap_or(DEFAULT_SECOND_BELOW),
             language: transcription.language,
             vocabulary: transcription.vocabulary.map(|path| base.join(path)),
             device: transcription.device,
@@ -200,6 +210,15 @@ impl Pipeline {
         }
         if let Some(workers) = self.workers.filter(|w| !(1..=MAX_WORKERS).contains(w)) {
             return Err(invalid("workers", format!("{workers} is not between 1 and {MAX_WORKERS}")));
+        }
+        if !(0.0..=1.0).contains(&self.second_below) {
+            return Err(invalid("second_below", format!("{} is not between 0 and 1", self.second_below)));
+        }
+        if self.second_model.as_ref() == Some(&self.model) {
+            return Err(invalid(
+                "second_model",
+                format!("`{}` is the first model, too: name another", self.model),
+            ));
         }
         if self.max_duration.0 < 1000 {
             return Err(invalid("max_duration_s", "must be at least 1 second"));
@@ -277,6 +296,8 @@ pub(crate) struct RawTranscription {
     #[serde(default)]
     pub(crate) engine: EngineChoice,
     pub(crate) model: Option<String>,
+    pub(crate) second_model: Option<String>,
+    pub(crate) second_below: Option<f64>,
     pub(crate) language: Option<String>,
     pub(crate) vocabulary: Option<PathBuf>,
     #[serde(default)]
@@ -440,6 +461,11 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.starts_with("batch_calls: 0 is not between"), "{error}");
+        let second =
+            |lines: &str| load(&format!("{MINIMAL}[transcription]\n{lines}\n")).unwrap_err().to_string();
+        let error = second("second_model = \"small\"\nsecond_below = 1.5");
+        assert!(error.starts_with("second_below: 1.5 is not between 0 and 1"), "{error}");
+        assert!(second("second_model = \"base\"").contains("is the first model, too"));
         let error = load(&MINIMAL.replace("version = 1", "version = 9")).unwrap_err().to_string();
         assert!(error.contains("version 9 is not known"), "{error}");
         let error = load(&format!("{MINIMAL}[transcription]\nlanguage = \"xx\"\n")).unwrap_err().to_string();

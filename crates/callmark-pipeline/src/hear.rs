@@ -2,6 +2,7 @@
 
 use crate::assemble::Heard;
 use crate::inputs::METADATA;
+use crate::recogniser::SecondHearing;
 use crate::redaction::Redaction;
 use crate::spool::HeardCall;
 use callmark_acoustics::{AcousticOptions, VoiceOptions, analyse, loudness_dbfs, tell_voices_apart};
@@ -22,6 +23,7 @@ pub(crate) struct Ear {
     pub(crate) voices: VoiceOptions,
     pub(crate) transcribe: TranscribeOptions,
     pub(crate) workers: WorkerPool,
+    pub(crate) second: Option<SecondHearing>,
     pub(crate) redaction: Redaction,
     /// Held while a call longer than [`LONG_CALL`] is in memory.
     pub(crate) long_calls: Mutex<()>,
@@ -130,6 +132,7 @@ impl Ear {
             language: options.language.or(language.map(|(_, found)| found)),
         })
     }
+
     /// What is said on each channel, all channels at once: packs of one call are then recognised together.
     fn transcribe(
         &self,
@@ -138,7 +141,13 @@ impl Ear {
         options: &TranscribeOptions,
     ) -> Vec<Result<ChannelTranscript, AsrError>> {
         let of_channel = |(pcm, channel): (&Pcm, &ChannelFacts)| {
-            self.workers.transcribe_channel(channel.channel, pcm, &channel.speech, options)
+            let heard = self.workers.transcribe_channel(channel.channel, pcm, &channel.speech, options)?;
+            match &self.second {
+                None => Ok(heard),
+                Some(SecondHearing { workers, below }) => {
+                    workers.hear_again(channel.channel, pcm, heard, *below, options)
+                }
+            }
         };
         std::thread::scope(|scope| {
             let each: Vec<_> = (channels.iter().zip(facts))

@@ -28,7 +28,10 @@ mod scoring;
 mod spool;
 mod transcripts;
 
-pub use config::{ConfigError, DEFAULT_BATCH_CALLS, DeviceChoice, EngineChoice, MAX_BATCH_CALLS, Pipeline};
+pub use config::{
+    ConfigError, DEFAULT_BATCH_CALLS, DEFAULT_SECOND_BELOW, DeviceChoice, EngineChoice, MAX_BATCH_CALLS,
+    Pipeline,
+};
 pub use erase_audio::{ErasedAudio, remove_audio};
 #[doc(hidden)]
 pub use kafka::reached;
@@ -39,7 +42,7 @@ pub use kafka::{
 pub use metadata_fields::parse_channel_role;
 pub use metadata_file::{BadRow, MetadataError, MetadataRow, MetadataTable, read_metadata};
 pub use pipeline_file::PipelineFile;
-pub use recogniser::{NoCt2, Recogniser};
+pub use recogniser::{NoCt2, Recogniser, SecondHearing};
 pub use redaction::Redaction;
 pub use rescore::{FindingChange, RescoreReport, ScoredBy, rescore};
 pub use run::{Progress, RunError, RunReport, run, run_with};

@@ -33,21 +33,51 @@ const MOST_VOCABULARY_BYTES: u64 = 64 << 10;
 pub struct Recogniser {
     /// The workers.
     pub workers: WorkerPool,
-    /// Name of the model, for the lineage columns.
+    /// Who hears again what these are unsure of.
+    pub second: Option<SecondHearing>,
+    /// Name of the model, for the lineage columns; with that of the second.
     pub model: String,
-    /// SHA-256 of its weights, hex.
+    /// SHA-256 of its weights, hex; of the first model, where there are two.
     pub model_sha256: String,
     /// What a user should know of the model, in words.
     pub note: Option<String>,
 }
 
+/// A second model, for what the first is unsure of.
+#[derive(Debug)]
+pub struct SecondHearing {
+    /// The workers.
+    pub workers: WorkerPool,
+    /// Turns with a confidence under this are heard again.
+    pub below: f64,
+}
+
 impl Recogniser {
+    /// Finds and verifies the models of `pipeline` and starts their workers; one a core for each, unless the pipeline says more.
+    pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
+        let first = Self::open_one(pipeline)?;
+        let Some(name) = &pipeline.second_model else { return Ok(first) };
+        let below = pipeline.second_below;
+        let second = Self::open_one(&Pipeline { model: name.clone(), ..pipeline.clone() })?;
+        Ok(Self {
+            model: format!(
+                "{} then {} {} below {below}",
+                first.model,
+                second.model,
+                &second.model_sha256[..12]
+            ),
+            note: first.note.or(second.note),
+            second: Some(SecondHearing { workers: second.workers, below }),
+            ..first
+        })
+    }
+
     /// Finds and verifies the model of `pipeline` and starts its workers: one a core, unless the pipeline says more.
     ///
     /// Where the engine is left open it is CTranslate2, which is twice as fast on a processor at the same error rate
     /// (`benches/README.md`). Whisper.cpp does the work where a graphics card is used, where CTranslate2's files are not here, or
     /// where it cannot be opened, which `note` then says.
-    pub fn open(pipeline: &Pipeline) -> Result<Self, RunError> {
+    fn open_one(pipeline: &Pipeline) -> Result<Self, RunError> {
         match pipeline.engine {
             EngineChoice::Scripted => Self::scripted(pipeline),
             EngineChoice::Whisper => Self::whisper(pipeline),
@@ -81,7 +111,7 @@ impl Recogniser {
             let (path, sha256) = (model.path.display(), &model.sha256);
             format!("the model {path} is none of the published ones: used as it is (sha256 {sha256})")
         });
-        Ok(Self { workers, model: model.name + &expecting, model_sha256: model.sha256, note })
+        Ok(Self { workers, second: None, model: model.name + &expecting, model_sha256: model.sha256, note })
     }
 
     #[cfg(not(feature = "whisper"))]
@@ -107,8 +137,8 @@ impl Recogniser {
         let config = Ct2Config { glossary, ..Ct2Config::new(&model.library, &model.folder, name) };
         match WorkerPool::start(EngineConfig::Ct2(config), workers_of(pipeline)) {
             Ok(workers) => {
-                let model_name = model.name + &expecting;
-                Ok(Ok(Self { workers, model: model_name, model_sha256: model.sha256, note: None }))
+                let (name, model_sha256) = (model.name + &expecting, model.sha256);
+                Ok(Ok(Self { workers, second: None, model: name, model_sha256, note: None }))
             }
             Err(error @ AsrError::EngineUnavailable { .. }) => Ok(Err(NoCt2::Library(error))),
             Err(error) => Err(error.into()),
@@ -116,6 +146,7 @@ impl Recogniser {
     }
 
     #[cfg(not(feature = "ct2"))]
+    #[expect(clippy::unnecessary_wraps, reason = "the same shape as with the engine")]
     fn ct2(_: &Pipeline) -> Result<Result<Self, NoCt2>, RunError> {
         Ok(Err(NoCt2::NotBuilt))
     }
@@ -127,7 +158,7 @@ impl Recogniser {
         let workers = WorkerPool::start(engine, workers_of(pipeline))?;
         let lines: Vec<String> = SCRIPT.iter().map(|(length, line)| format!("{} {line}", length.0)).collect();
         let model_sha256 = hex(&Sha256::digest(lines.join("\n").as_bytes()));
-        Ok(Self { workers, model: "scripted".to_owned(), model_sha256, note: None })
+        Ok(Self { workers, second: None, model: "scripted".to_owned(), model_sha256, note: None })
     }
 }
 

@@ -11,7 +11,7 @@ use crate::frontier::Frontier;
 use crate::hear::Ear;
 use crate::inputs::{LeftAlone, METADATA, Plan, Task, plan};
 use crate::metadata_file::{MetadataError, MetadataTable, read_metadata};
-use crate::recogniser::{NoCt2, Recogniser, available_cores};
+use crate::recogniser::{NoCt2, Recogniser, SecondHearing, available_cores};
 use crate::scoring::{OpenedScoring, ScoringError};
 use crate::spool::Spool;
 use callmark_acoustics::{AcousticOptions, VoiceOptions};
@@ -174,7 +174,7 @@ pub fn run_with(
         lineage.asr_model = Some(recogniser.model);
         lineage.asr_model_sha256 = Some(recogniser.model_sha256);
         model_note = recogniser.note;
-        ear = Some(ear_of(pipeline, recogniser.workers)?);
+        ear = Some(ear_of(pipeline, recogniser.workers, recogniser.second)?);
     }
     let (dataset, recovery) = Dataset::open_for_writing(&pipeline.out)?;
     let spool = Spool::open(&pipeline.out, heard_by(pipeline, &lineage))
@@ -280,7 +280,11 @@ fn forget_mended_rows(
     Ok(())
 }
 
-pub(crate) fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, RunError> {
+pub(crate) fn ear_of(
+    pipeline: &Pipeline,
+    workers: WorkerPool,
+    second: Option<SecondHearing>,
+) -> Result<Ear, RunError> {
     let raw = pipeline.raw_codec.as_deref().map(raw_format);
     let limits = DecodeLimits {
         max_duration: pipeline.max_duration,
@@ -294,6 +298,7 @@ pub(crate) fn ear_of(pipeline: &Pipeline, workers: WorkerPool) -> Result<Ear, Ru
         voices: VoiceOptions::default(),
         transcribe: TranscribeOptions { language, ..TranscribeOptions::default() },
         workers,
+        second,
         redaction: pipeline.redaction.clone(),
         long_calls: Mutex::new(()),
     })

@@ -31,7 +31,8 @@ fn recordings(folder: &Path) -> PathBuf {
 
 fn recogniser(workers: usize, script: Script) -> Result<Recogniser, RunError> {
     let workers = WorkerPool::start(EngineConfig::Scripted(script), workers)?;
-    Ok(Recogniser { workers, model: "scripted".to_owned(), model_sha256: "0".repeat(64), note: None })
+    let model_sha256 = "0".repeat(64);
+    Ok(Recogniser { workers, second: None, model: "scripted".to_owned(), model_sha256, note: None })
 }
 
 fn pipeline(audio: &Path, out: &Path) -> Pipeline {

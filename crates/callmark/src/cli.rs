@@ -120,6 +120,12 @@ pub(crate) struct HearingArguments {
     /// Speech model: a name from `callmark models list`, or a path to a ggml file
     #[arg(long, default_value = "base", value_name = "NAME|FILE")]
     pub(crate) model: String,
+    /// A second model, usually a larger one, that hears again the turns that the first is unsure of
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) second_model: Option<String>,
+    /// How unsure: turns with a confidence under this, 0 to 1, are heard again
+    #[arg(long, value_name = "SHARE", default_value_t = callmark_pipeline::DEFAULT_SECOND_BELOW, requires = "second_model")]
+    pub(crate) second_below: f64,
     /// Language spoken, such as en; detected per channel when absent
     #[arg(long, value_name = "CODE")]
     pub(crate) language: Option<String>,

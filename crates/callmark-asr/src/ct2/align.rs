@@ -65,7 +65,9 @@ impl Attention {
 fn sum_to_one(values: &mut [f32]) {
     let sum: f32 = values.iter().sum();
     if sum > 0.0 {
-        values.iter_mut().for_each(|value| *value /= sum);
+        for value in values {
+            *value /= sum;
+        }
     }
 }
 
@@ -84,7 +86,9 @@ fn standardise(values: &mut [f32], width: usize) {
             *scale += (value - mean) * (value - mean) / count;
         }
     }
-    scale.iter_mut().for_each(|scale| *scale = if *scale > 0.0 { scale.sqrt().recip() } else { 0.0 });
+    for scale in &mut scale {
+        *scale = if *scale > 0.0 { scale.sqrt().recip() } else { 0.0 };
+    }
     for row in values.chunks_mut(width) {
         for ((value, &mean), &scale) in row.iter_mut().zip(&mean).zip(&scale) {
             *value = (*value - mean) * scale;

@@ -8,7 +8,7 @@
 use super::Ct2Engine;
 use super::mel::{HOP, Mel};
 use super::vocabulary::Vocabulary;
-use super::write::{Order, Writer, Written};
+use super::write::{Order, Pick, Writer, Written};
 use crate::error::AsrError;
 use crate::packing::ceil_div;
 use crate::retry::{is_better, is_repetitive, is_silent, looks_wrong, max_tokens, pick_language};
@@ -100,25 +100,16 @@ impl Ct2Transcriber {
         let Ct2Engine { vocabulary, expected, .. } = &self.engine;
         let repeats = |tokens: &[u32]| is_repetitive(&vocabulary.text(tokens), &options.guards);
         let writer = Writer { vocabulary, expected };
-        let written = match told {
-            Some(language) => writer.write(
-                &mut self.replica,
-                sounds,
-                &orders,
-                &prompt(vocabulary, language)?,
-                None,
-                &repeats,
-            ),
-            None => {
-                let fallback = options.fallback_language.as_deref().unwrap_or(ENGLISH);
-                let start = &prompt(vocabulary, fallback)?[..1];
-                let pick = |languages: &[(&str, f64)]| {
-                    pick_language(languages, options).unwrap_or_else(|| (ENGLISH.to_owned(), 0.0))
-                };
-                writer.write(&mut self.replica, sounds, &orders, start, Some(&pick), &repeats)
-            }
+        let pick = |languages: &[(&str, f64)]| {
+            pick_language(languages, options).unwrap_or_else(|| (ENGLISH.to_owned(), 0.0))
         };
-        let written = written.map_err(|error| failed(packs[0], &error))?;
+        let fallback = options.fallback_language.as_deref().unwrap_or(ENGLISH);
+        let shown = prompt(vocabulary, told.unwrap_or(fallback))?;
+        let (shown, choose): (&[u32], Option<&Pick<'_>>) =
+            if told.is_some() { (&shown, None) } else { (&shown[..1], Some(&pick)) };
+        let written = writer
+            .write(&mut self.replica, sounds, &orders, shown, choose, &repeats)
+            .map_err(|error| failed(packs[0], &error))?;
         let heard = packs.iter().zip(written);
         Ok(heard.map(|(pack, written)| self.transcript(pack, written, told.unwrap_or(ENGLISH))).collect())
     }

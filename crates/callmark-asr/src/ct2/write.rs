@@ -102,8 +102,8 @@ impl Writer<'_> {
                     writing.leave(index)?;
                 }
                 let row = rows.swap_remove(index);
-                let pack = row.pack;
-                done[pack] = row.close();
+                let place = row.pack;
+                done[place] = row.close();
             }
             if rows.is_empty() {
                 return Ok(done);

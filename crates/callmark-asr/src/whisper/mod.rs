@@ -73,23 +73,11 @@ impl WhisperEngine {
     pub fn load(config: &WhisperConfig) -> Result<Self, AsrError> {
         whisper_rs::install_logging_hooks();
         let header = ModelHeader::read(&config.model_path)?;
-        let (use_gpu, gpu_device) = match config.device {
-            Device::Auto => (BUILT_FOR_GPU, 0),
-            Device::Cpu => (false, 0),
-            Device::Gpu(index) if BUILT_FOR_GPU => (true, i32::from(index)),
-            Device::Gpu(index) => {
-                return Err(AsrError::DeviceUnavailable {
-                    device: format!("gpu {index}"),
-                    reason:
-                        "this build has no GPU support; build with feature cuda, vulkan, metal or hipblas"
-                            .to_owned(),
-                });
-            }
-        };
+        let card = card_for(config.device, cards().as_deref())?;
         let mut parameters = WhisperContextParameters::new();
         parameters
-            .use_gpu(use_gpu)
-            .gpu_device(gpu_device)
+            .use_gpu(card.is_some())
+            .gpu_device(card.as_ref().map_or(0, |card| i32::from(card.index)))
             .flash_attn(false)
             .dtw_parameters(DtwParameters { mode: header.alignment_heads(), dtw_mem_size: ALIGNMENT_BYTES });
         let context = WhisperContext::new_with_params(&config.model_path, parameters).map_err(|error| {
@@ -105,7 +93,7 @@ impl WhisperEngine {
                 fitting(tokens)?
             }
         };
-        let device_name = if use_gpu { format!("gpu {gpu_device}") } else { "cpu".to_owned() };
+        let device_name = card.map_or_else(|| "cpu".to_owned(), |card| card.name);
         Ok(Self {
             context: Arc::new(context),
             header,
@@ -137,6 +125,48 @@ impl WhisperEngine {
     }
 }
 
+/// A graphics card to compute on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Card {
+    index: u16,
+    name: String,
+}
+
+/// Names of the graphics cards that this build can use; `None` where it cannot tell.
+fn cards() -> Option<Vec<String>> {
+    #[cfg(feature = "vulkan")]
+    return Some(whisper_rs::vulkan::list_devices().into_iter().map(|card| card.name).collect());
+    #[cfg(not(feature = "vulkan"))]
+    return (!BUILT_FOR_GPU).then(Vec::new);
+}
+
+/// The card that `device` asks for among `cards` (see [`cards`]), or `None` for the processor.
+fn card_for(device: Device, cards: Option<&[String]>) -> Result<Option<Card>, AsrError> {
+    let card = |index: u16| match cards {
+        None => Some(Card { index, name: format!("gpu {index}") }),
+        Some(cards) => {
+            cards.get(usize::from(index)).map(|name| Card { index, name: format!("gpu {index} ({name})") })
+        }
+    };
+    match device {
+        Device::Cpu => Ok(None),
+        Device::Auto => Ok(card(0)),
+        Device::Gpu(index) => card(index).map(Some).ok_or_else(|| AsrError::DeviceUnavailable {
+            device: format!("gpu {index}"),
+            reason: match cards {
+                Some(cards) if BUILT_FOR_GPU => {
+                    format!(
+                        "there are {} that this build can use: look at what its driver lists",
+                        cards.len()
+                    )
+                }
+                _ => "this build has no GPU support; build with feature cuda, vulkan, metal or hipblas"
+                    .to_owned(),
+            },
+        }),
+    }
+}
+
 /// The names of what is switched on in whisper.cpp's report (`AVX = 1 | FMA = 0 | …`), joined by spaces.
 fn kernels_in_use(report: &str) -> String {
     let fields = report.split(['|', ':']);
@@ -150,6 +180,19 @@ fn kernels_in_use(report: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_card_asked_for_is_taken_or_named_as_missing() {
+        let two = ["Iris".to_owned(), "Radeon".to_owned()];
+        let named = |index: u16, name: &str| Ok(Some(Card { index, name: name.to_owned() }));
+        assert_eq!(card_for(Device::Auto, Some(&two)), named(0, "gpu 0 (Iris)"));
+        assert_eq!(card_for(Device::Gpu(1), Some(&two)), named(1, "gpu 1 (Radeon)"));
+        assert_eq!(card_for(Device::Gpu(2), None), named(2, "gpu 2"));
+        assert_eq!(card_for(Device::Auto, Some(&[])), Ok(None));
+        assert_eq!(card_for(Device::Cpu, Some(&two)), Ok(None));
+        let missing = card_for(Device::Gpu(2), Some(&two)).expect_err("no third card").to_string();
+        assert!(missing.contains("gpu 2"), "{missing}");
+    }
 
     #[test]
     fn only_what_is_switched_on_is_named() {

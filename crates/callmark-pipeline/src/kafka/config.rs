@@ -344,6 +344,11 @@ impl KafkaPipeline {
             }
         }
         let hearing = self.hearing.clone().checked()?;
+        if self.kind == StreamKind::Live && hearing.second_model.is_some() {
+            let reason =
+                "live calls are heard once: leave it out, or hear their recordings by another pipeline";
+            return Err(invalid("transcription.second_model", reason));
+        }
         for (setting, text) in
             [("source.brokers", &self.brokers), ("source.topic", &self.topic), ("source.group", &self.group)]
         {

@@ -107,7 +107,7 @@ fn workshop_of(pipeline: &KafkaPipeline) -> Result<Workshop, StreamError> {
     };
     Ok(Workshop {
         topic: pipeline.topic.clone(),
-        ear: ear_of(&pipeline.hearing, recogniser.workers)?,
+        ear: ear_of(&pipeline.hearing, recogniser.workers, recogniser.second)?,
         rules,
         lineage,
         gate,

@@ -35,6 +35,8 @@ pub(crate) fn pipeline_of(arguments: HearingArguments, pipeline: Pipeline) -> an
         raw_codec: arguments.raw_codec,
         max_duration: Millis(i64::from(arguments.max_duration) * 1000),
         model: arguments.model,
+        second_model: arguments.second_model,
+        second_below: arguments.second_below,
         language: arguments.language,
         vocabulary: arguments.vocabulary,
         engine: match arguments.engine {
