@@ -110,11 +110,13 @@ test-whisper-only: test-build ## The build without CTranslate2: lints of the com
 VULKAN := $(OUT)/vulkan
 .PHONY: test-vulkan
 test-vulkan: test-build ## The build for graphics cards (Vulkan) on a driver in software: the recogniser's tests, a call scored
-	export CPATH=$$(.make/vulkan.sh $(CALLMARK_CACHE)) GGML_VK_VISIBLE_DEVICES=0 && \
+	@.make/deps.sh mesa-vulkan-drivers
+	headers=$$(.make/vulkan.sh $(CALLMARK_CACHE)) && export CPATH=$$headers GGML_VK_VISIBLE_DEVICES=0 && \
 	  cargo test $(CARGO_FLAGS) -p callmark-asr --no-default-features --features vulkan --lib --tests --target-dir $(VULKAN) && \
 	  cargo build $(CARGO_FLAGS) -p callmark --features vulkan --target-dir $(VULKAN) && rm -rf $(OUT)/vulkan-demo && \
 	  $(VULKAN)/release/callmark score pipelines/demo/audio/demo-06.mp3 --device gpu --out $(OUT)/vulkan-demo
-	$(CALLMARK) sql $(OUT)/vulkan-demo "select start_ms, text from turns order by start_ms"
+	$(CALLMARK) sql $(OUT)/vulkan-demo "select start_ms, text from turns order by start_ms" | tee $(OUT)/vulkan-demo.txt
+	grep -qi 'thank\|hello\|help' $(OUT)/vulkan-demo.txt
 
 .PHONY: test-readers
 test-readers: test-build test-deps ## DuckDB, Polars, pyarrow, pandas and Spark read the tables
@@ -258,4 +260,4 @@ clean: ## Remove what was built and scored in this checkout; weights and tools i
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -6,9 +6,9 @@
     spans_wer.py heard.jsonl CORPUS
 
 Prints substitutions, deletions, insertions and their sum over the words said, channel by channel, of the calls that are
-in heard.jsonl. Runs in the environment of `make bench-asr`.
+in heard.jsonl: together, by side and by codec. Runs in the environment of `make bench-asr`.
 """
-import glob, json, sys
+import collections, glob, json, sys
 
 import jiwer
 from whisper_normalizer.english import EnglishTextNormalizer
@@ -36,18 +36,20 @@ def main():
         if "error" in answer:
             sys.exit(f"{answer['id']}: {answer['error']}")
         heard[answer["id"]] = answer["utterances"]
-    two, mono = [], []
+    groups = collections.defaultdict(list)
     for path in sorted(glob.glob(f"{sys.argv[2]}/synthetic/dev/truth/*.json")):
         truth = json.load(open(path))
         turns = sorted(truth["turns"], key=lambda turn: turn["start_ms"])
-        for channel in (0,) if truth["mono_mix"] else (0, 1):
-            key = f"{truth['call_id']}/{channel}"
-            said = " ".join(t["text"] for t in turns if truth["mono_mix"] or t["channel"] == channel)
+        mono = truth["mono_mix"]
+        for channel in truth["channels"]:
+            key = f"{truth['call_id']}/{channel['channel']}"
+            said = " ".join(t["text"] for t in turns if mono or t["channel"] == channel["channel"])
             if key in heard and NORMALISE(said).strip():
-                (mono if truth["mono_mix"] else two).append((said, text_of(heard[key])))
-    for name, pairs in (("two channels", two), ("mono", mono)):
-        if pairs:
-            print(f"{name}: {rates(pairs)}")
+                pair = (said, text_of(heard[key]))
+                for name in ("mono",) if mono else ("two channels", f"side {channel['role']}", f"codec {truth['codec']}"):
+                    groups[name].append(pair)
+    for name in sorted(groups, key=lambda name: (name.partition(" ")[0] not in ("two", "mono"), name)):
+        print(f"{name}: {rates(groups[name])}")
 
 
 if __name__ == "__main__":

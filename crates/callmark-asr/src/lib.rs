@@ -38,4 +38,4 @@ pub use pool::{ChannelTranscript, EngineConfig, WorkerPool, recommended_workers}
 pub use scripted::{Script, ScriptedAnswer, ScriptedTranscriber, spread};
 pub use transcriber::{Decoding, ModelInfo, Pack, PackTranscript, PackWord, TranscribeOptions, Transcriber};
 #[cfg(feature = "whisper")]
-pub use whisper::{Device, WhisperConfig, WhisperEngine, WhisperTranscriber};
+pub use whisper::{Device, WhisperConfig, WhisperEngine, WhisperTranscriber, graphics_cards};

@@ -333,6 +333,8 @@ impl Worker {
                 self.transcriber = Some(transcriber);
                 results
             }
+            // The packs may be of several calls: only the one that does it again fails.
+            Err(_) if jobs.len() > 1 => jobs.chunks(1).flat_map(|job| self.recognise(job, factory)).collect(),
             Err(panic) => of_all(AsrError::WorkerPanicked(panic_text(panic.as_ref()))),
         }
     }

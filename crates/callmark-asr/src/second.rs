@@ -7,51 +7,57 @@
 
 use crate::assemble::Assembly;
 use crate::error::AsrError;
-use crate::packing::{PackPlan, plan_stretches};
+use crate::packing::{PackPlan, clean_spans, plan_stretches};
 use crate::pool::{ChannelTranscript, WorkerPool};
 use crate::transcriber::{PackTranscript, TranscribeOptions};
 use callmark_types::{Pcm, Span};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl WorkerPool {
-    /// Hears again each utterance of `first`, which is of `channel` of the same recording, that is kept with a confidence
-    /// under `below` (0 to 1), in the language that was heard; where these workers do not know that language, nothing. What
-    /// they hear takes its place, over the same span of the recording. Where they hear nothing, or what looks invented, it
-    /// stays as it is.
+    /// Hears again each utterance of `first` that is kept with a confidence under `below` (0 to 1), in the language that was
+    /// heard; `first` is of the same `channel`, recording and `speech`. What these workers hear takes its place, over the
+    /// same span. Where they do not know the language, hear nothing, pass over a second of the turn, or hear what looks
+    /// invented, it stays as it is.
     pub fn hear_again(
         &self,
         channel: u16,
         pcm: &Pcm,
+        speech: &[Span],
         mut first: ChannelTranscript,
         below: f64,
         options: &TranscribeOptions,
     ) -> Result<ChannelTranscript, AsrError> {
-        let kept: Vec<usize> =
-            (0..first.utterances.len()).filter(|&i| first.utterances[i].dropped_reason.is_none()).collect();
-        let spans: Vec<Span> = kept.iter().map(|&i| first.utterances[i].span).collect();
-        let doubtful: Vec<(usize, Span)> = kept
+        let limits = self.limits(options);
+        let spans = clean_spans(pcm, speech, &limits);
+        // By span of speech, the utterance that is heard again.
+        let doubtful: BTreeMap<usize, usize> = first
+            .utterances
             .iter()
             .enumerate()
-            .filter(|&(_, &i)| first.utterances[i].asr_confidence < below)
-            .map(|(index, _)| (index, spans[index]))
+            .filter(|(_, heard)| heard.dropped_reason.is_none() && heard.asr_confidence < below)
+            .filter_map(|(utterance, heard)| Some((spans.binary_search(&heard.span).ok()?, utterance)))
             .collect();
-        let knows_language =
-            self.model().multilingual || first.language.as_deref().is_none_or(|code| code == "en");
-        if doubtful.is_empty() || !knows_language {
+        if doubtful.is_empty() {
             return Ok(first);
         }
-        let limits = self.limits(options);
         let options = Arc::new(TranscribeOptions { language: first.language.clone(), ..options.clone() });
-        let plans = plan_stretches(pcm, &spans, &doubtful, &limits);
+        let stretches: Vec<(usize, Span)> = doubtful.keys().map(|&index| (index, spans[index])).collect();
+        let plans = plan_stretches(pcm, &spans, &stretches, &limits);
         let all: Vec<usize> = (0..plans.len()).collect();
-        let mut heard = self.transcribe_packs(pcm, &plans, &all, &options)?;
+        let mut heard = match self.transcribe_packs(pcm, &plans, &all, &options) {
+            Err(AsrError::UnknownLanguage(_)) => return Ok(first),
+            heard => heard?,
+        };
         heard.sort_by_key(|(index, _)| *index);
         let packs: Vec<(PackPlan, PackTranscript)> =
             plans.into_iter().zip(heard.into_iter().map(|(_, transcript)| transcript)).collect();
-        let heard = Assembly::new(pcm, &spans, &options, &packs).utterances(channel);
-        for again in heard.into_iter().filter(|again| again.dropped_reason.is_none()) {
-            if let Ok(index) = spans.binary_search(&again.span) {
-                first.utterances[kept[index]] = again;
+        let assembly = Assembly::new(pcm, &spans, &options, &packs);
+        let passed_over: Vec<usize> = assembly.unheard().into_iter().map(|(index, _)| index).collect();
+        for again in assembly.utterances(channel).into_iter().filter(|again| again.dropped_reason.is_none()) {
+            let index = spans.binary_search(&again.span).ok().filter(|index| !passed_over.contains(index));
+            if let Some(&utterance) = index.and_then(|index| doubtful.get(&index)) {
+                first.utterances[utterance] = again;
             }
         }
         Ok(first)

@@ -122,7 +122,8 @@ pub trait Transcriber: Send {
     /// on `pack` and `options` alone, whatever was transcribed before, and an error leaves the engine usable.
     fn transcribe(&mut self, pack: &Pack, options: &TranscribeOptions) -> Result<PackTranscript, AsrError>;
 
-    /// The words in each of `packs`, in their order: what [`Transcriber::transcribe`] yields of each, only faster where
+    /// The words in each of `packs`, in their order: what [`Transcriber::transcribe`] yields of each (to the last digits,
+    /// which may follow the order in which a processor sums a batch), only faster where
     /// the packs are no more than [`Transcriber::longest_batch`].
     fn transcribe_batch(
         &mut self,

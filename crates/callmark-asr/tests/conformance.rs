@@ -183,5 +183,52 @@ fn ctranslate2_conforms() {
     let (Some(config), Some(pcm)) = (common::ct2_model(), common::telephone_speech()) else { return };
     let samples = pcm.samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
     let engine = callmark_asr::Ct2Engine::load(&config).expect("the model loads");
-    conforms(|| engine.transcriber(0).expect("a replica"), &Pack { samples }, Neighbours::LastDigits);
+    let speech = Pack { samples };
+    conforms(|| engine.transcriber(0).expect("a replica"), &speech, Neighbours::LastDigits);
+}
+
+/// Every way of writing: with words to expect, with several hypotheses, with the language detected in a batch.
+#[cfg(feature = "ct2")]
+#[test]
+fn ctranslate2_hears_the_same_whichever_way_it_writes() {
+    use callmark_asr::{Ct2Config, Ct2Engine, Decoding, Glossary};
+    let (Some(config), Some(pcm)) = (common::ct2_model(), common::telephone_speech()) else { return };
+    let samples: Vec<f32> = pcm.samples.iter().map(|&sample| f32::from(sample) / 32768.0).collect();
+    let half = Pack { samples: samples[..samples.len() / 2].to_vec() };
+    let speech = Pack { samples };
+    let english = TranscribeOptions { language: Some("en".to_owned()), ..TranscribeOptions::default() };
+    let beam = TranscribeOptions { decoding: Decoding::Beam(3), ..english.clone() };
+    let glossary = Glossary::parse("Fernhill Water\nOrchard Broadband\n").expect("words");
+    let plain = Ct2Engine::load(&config).expect("the model loads");
+    let expecting = Ct2Engine::load(&Ct2Config { glossary, ..config }).expect("the model loads");
+    let heard = |engine: &Ct2Engine, options: &TranscribeOptions| {
+        let mut recogniser = engine.transcriber(0).expect("a replica");
+        let both = recogniser.transcribe_batch(&[&speech, &half], options);
+        let both: Vec<PackTranscript> = both.into_iter().map(|heard| heard.expect("speech")).collect();
+        words_are_in_order(&speech, &both[0].words);
+        words_are_in_order(&half, &both[1].words);
+        both
+    };
+    let told = heard(&plain, &english);
+    let known: Vec<String> = told[0].words.iter().map(|word| bare(&word.text)).collect();
+    assert!(known.len() > 5, "{known:?}");
+    let detected = heard(&plain, &TranscribeOptions { language: None, ..english.clone() });
+    for (told, detected) in told.iter().zip(&detected) {
+        assert_eq!((told.text(), &told.language), (detected.text(), &detected.language));
+        assert!(detected.language_probability.is_some_and(|p| p > 0.5), "{detected:?}");
+    }
+    for (way, other) in [("beam", heard(&plain, &beam)), ("words to expect", heard(&expecting, &english))] {
+        let again: Vec<String> = other[0].words.iter().map(|word| bare(&word.text)).collect();
+        let common = again.iter().filter(|word| known.contains(word)).count();
+        assert!(common * 10 >= known.len() * 7, "{way}: {again:?} beside {known:?}");
+        let at =
+            |a: &PackWord, b: &PackWord| bare(&a.text) == bare(&b.text) && (a.start - b.start).0.abs() <= 200;
+        let near = other[0].words.iter().filter(|a| told[0].words.iter().any(|b| at(a, b))).count();
+        assert!(near * 10 >= common * 7, "{way}: {:?} beside {:?}", other[0].words, told[0].words);
+    }
+}
+
+#[cfg(feature = "ct2")]
+fn bare(word: &str) -> String {
+    word.chars().filter(|c| c.is_alphanumeric()).collect::<String>().to_lowercase()
 }

@@ -228,16 +228,60 @@ fn what_was_doubtful_is_heard_again_and_what_is_then_invented_is_not_put_in() {
             Ok(spread(text, pack.duration(), probability))
         });
         let pool = WorkerPool::start(EngineConfig::Scripted(script), 1).expect("a pool");
-        pool.hear_again(0, &pcm, heard.clone(), 0.6, &english()).expect("words")
+        pool.hear_again(0, &pcm, &speech, heard.clone(), 0.6, &english()).expect("words")
     };
-    let better = second("said again", 0.8);
-    assert_eq!(better.utterances[1].text, "said again");
+    let again = "this is what the second model has heard in that turn";
+    let better = second(again, 0.8);
+    assert_eq!(better.utterances[1].text, again);
     assert_eq!(better.utterances[1].span, speech[1]);
     assert_eq!((&better.utterances[0], &better.utterances[2]), (&heard.utterances[0], &heard.utterances[2]));
     assert_eq!(second("Thanks for watching!", 0.05), heard, "what the second model invents changes nothing");
     assert_eq!(asked.load(Ordering::Relaxed), 2);
 
+    // What passes over most of the turn does not take its place.
+    let short = Script::of(|_| Ok(spread("well", Millis(900), 0.9)));
+    let short = WorkerPool::start(EngineConfig::Scripted(short), 1).expect("a pool");
+    assert_eq!(short.hear_again(0, &pcm, &speech, heard.clone(), 0.6, &english()).expect("words"), heard);
+    let stranger = Script::of(|_| Err(AsrError::UnknownLanguage("yue".to_owned())));
+    let stranger = WorkerPool::start(EngineConfig::Scripted(stranger), 1).expect("a pool");
+    assert_eq!(stranger.hear_again(0, &pcm, &speech, heard.clone(), 0.6, &english()).expect("words"), heard);
+
     let nothing = Script::of(|_| -> Result<PackTranscript, AsrError> { panic!("nothing is doubtful") });
     let idle = WorkerPool::start(EngineConfig::Scripted(nothing), 1).expect("a pool");
-    assert_eq!(idle.hear_again(0, &pcm, heard.clone(), 0.1, &english()).expect("words"), heard);
+    assert_eq!(idle.hear_again(0, &pcm, &speech, heard.clone(), 0.1, &english()).expect("words"), heard);
+}
+
+#[test]
+fn a_pack_that_makes_the_engine_panic_fails_its_own_call_alone() {
+    struct Fragile;
+    impl Transcriber for Fragile {
+        fn transcribe(&mut self, pack: &Pack, _: &TranscribeOptions) -> Result<PackTranscript, AsrError> {
+            let loud = pack.samples.iter().any(|sample| sample.abs() > 0.7);
+            assert!(!loud, "too loud");
+            Ok(spread("quite well", pack.duration(), 0.9))
+        }
+        fn longest_batch(&self) -> usize {
+            8
+        }
+        fn longest_pack(&self) -> Millis {
+            Millis(29_000)
+        }
+        fn model(&self) -> ModelInfo {
+            ModelInfo { name: "fragile".to_owned(), multilingual: false }
+        }
+    }
+    let pool = WorkerPool::start_with(|_| Ok(Box::new(Fragile)), 1, "fragile".to_owned()).expect("a pool");
+    let failed = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for call in 0..6_u8 {
+            let (pool, failed) = (&pool, &failed);
+            scope.spawn(move || {
+                let pcm = tone(20, if call == 3 { 0.9 } else { 0.3 });
+                let heard = pool.transcribe_channel(0, &pcm, &[Span::of_ms(1_000, 9_000)], &english());
+                assert_eq!(heard.is_err(), call == 3, "call {call}: {heard:?}");
+                failed.fetch_add(usize::from(heard.is_err()), Ordering::Relaxed);
+            });
+        }
+    });
+    assert_eq!(failed.load(Ordering::Relaxed), 1);
 }

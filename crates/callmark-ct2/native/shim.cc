@@ -53,7 +53,7 @@ struct Options {  // ctranslate2::models::WhisperOptions
   size_t num_hypotheses = 1;
   bool return_scores = false;
   bool return_logits_vocab = false;
-  bool return_no_speech_prob = true;
+  bool return_no_speech_prob = false;  // `step` tells it
   size_t max_initial_timestamp_index = 50;
   bool suppress_blank = true;
   std::vector<int> suppress_tokens = {-1};
@@ -152,11 +152,14 @@ struct Room {
 
   size_t size() const { return heads * positions * width; }
 
-  // Copies the one row of `view`, which has no more positions; what follows them is never attended to, and finite.
+  // Copies the one row of `view`, which has no more positions. What follows them is not attended to, yet multiplied by 0.
   void put(size_t row, const View& view) {
-    const size_t own = view.stride(1);
-    for (size_t head = 0; head < heads; ++head)
-      std::memcpy(floats + row * size() + head * positions * width, view.floats() + head * own, own * sizeof(float));
+    const size_t own = view.stride(1), whole = positions * width;
+    for (size_t head = 0; head < heads; ++head) {
+      float* place = floats + row * size() + head * whole;
+      std::memcpy(place, view.floats() + head * own, own * sizeof(float));
+      std::memset(place + own, 0, (whole - own) * sizeof(float));
+    }
   }
 
   View view(size_t rows) const {
@@ -180,7 +183,12 @@ struct Decoder {
 
   Decoder(const Model& model, const Heads& heads) {
     library.decoder(self(), model, "decoder");
-    library.decoder_heads(self(), heads);
+    try {
+      library.decoder_heads(self(), heads);
+    } catch (...) {
+      library.decoder_drop(self());
+      throw;
+    }
   }
   Decoder(const Decoder&) = delete;
   ~Decoder() { library.decoder_drop(self()); }

@@ -129,7 +129,7 @@ extern "C" fn take_floats(taker: *mut c_void, values: *const f32, count: usize) 
 
 /// Keeps what a step of the decoder hands over: 0 for what may follow, 1 for what was attended to.
 extern "C" fn take_step(taker: *mut c_void, what: c_int, values: *const f32, count: usize) {
-    // SAFETY: `taker` is the caller's pair, which nothing else touches meanwhile; the shim hands `count` floats.
+    // SAFETY: `taker` is the caller's step, which nothing else touches meanwhile; the shim hands `count` floats.
     let (into, values) = unsafe { (&mut *taker.cast::<Step>(), std::slice::from_raw_parts(values, count)) };
     let into = if what == 0 { &mut into.logits } else { &mut into.attention };
     into.extend_from_slice(values);
@@ -200,8 +200,17 @@ pub struct Model(Arc<OwnedModel>);
 
 impl Model {
     /// What computes with the weights: one for each thread of the caller's, each with `threads` threads of its own.
-    /// `heads` are the decoder's heads whose attention follows the sound, each with its layer, in the layers' order.
-    pub fn replica(&self, threads: usize, heads: &[(u16, u16)]) -> Result<Replica, Ct2Error> {
+    /// `heads` are the decoder's heads whose attention follows the sound, at least one, each with its layer, in the layers'
+    /// order, as the model's own description has them; `vocabulary` is the number of its tokens.
+    pub fn replica(
+        &self,
+        threads: usize,
+        heads: &[(u16, u16)],
+        vocabulary: usize,
+    ) -> Result<Replica, Ct2Error> {
+        if heads.is_empty() {
+            return Err(Ct2Error::Compute("no head's attention follows the sound".to_owned()));
+        }
         let (mut replica, mut decoder) = (std::ptr::null_mut(), std::ptr::null_mut());
         let pairs: Vec<c_long> =
             heads.iter().flat_map(|&(layer, head)| [c_long::from(layer), c_long::from(head)]).collect();
@@ -216,6 +225,8 @@ impl Model {
             decoder: None,
             threads: threads.max(1),
             heads: heads.len(),
+            vocabulary,
+            width: 0,
             _model: self.clone(),
         };
         // SAFETY: as above; `pairs` has two entries a head.
@@ -311,6 +322,9 @@ pub struct Replica {
     decoder: Option<NonNull<c_void>>,
     threads: usize,
     heads: usize,
+    vocabulary: usize,
+    /// Width of what it encodes, once it has.
+    width: usize,
     _model: Model,
 }
 
@@ -356,7 +370,9 @@ impl Replica {
             )
         })
         .map_err(Ct2Error::Compute)?;
-        Ok(Encoded { values, positions: frames / 2 })
+        let encoded = Encoded { values, positions: frames / 2 };
+        self.width = encoded.sound()?.width;
+        Ok(encoded)
     }
 
     /// Searches the likeliest text of `sound` after `prompt`, among `beam_size` hypotheses: at most
@@ -407,7 +423,7 @@ impl Replica {
         })
         .map_err(Ct2Error::Compute)?;
         let pointer = NonNull::new(writing).ok_or_else(|| Ct2Error::Compute("no text".to_owned()))?;
-        let Self { threads, heads, .. } = *self;
+        let Self { threads, heads, width, vocabulary, .. } = *self;
         Ok(Writing {
             pointer,
             most: rows,
@@ -415,6 +431,9 @@ impl Replica {
             positions,
             shown: 0,
             begun: false,
+            failed: false,
+            width,
+            vocabulary,
             threads,
             heads,
             _replica: PhantomData,
@@ -432,6 +451,10 @@ pub struct Writing<'a> {
     shown: usize,
     /// Whether the rows are all there.
     begun: bool,
+    /// Whether a call failed and left the rows at odds: nothing more is done with them.
+    failed: bool,
+    width: usize,
+    vocabulary: usize,
     threads: usize,
     heads: usize,
     _replica: PhantomData<&'a mut Replica>,
@@ -463,7 +486,15 @@ impl Writing<'_> {
         let pointers = sound.sound()?;
         let like_others = self.rows == 0 || self.shown == ids.len();
         let fits = self.rows < self.most && sound.positions <= self.positions;
-        if self.begun || !like_others || !fits || ids.is_empty() || ids.len() > MAX_TOKENS {
+        let own = pointers.width == self.width && self.known(ids);
+        if self.begun
+            || self.failed
+            || !own
+            || !like_others
+            || !fits
+            || ids.is_empty()
+            || ids.len() > MAX_TOKENS
+        {
             let (count, rows, most) = (ids.len(), self.rows, self.most);
             return Err(Ct2Error::Compute(format!(
                 "no row for {count} tokens and {} positions beside {rows} of {most}",
@@ -472,6 +503,7 @@ impl Writing<'_> {
         }
         let ids: Vec<i32> = ids.iter().map(|&id| id.cast_signed()).collect();
         step.clear(1, self.heads, ids.len());
+        self.failed = true;
         // SAFETY: `sound` and `ids` outlive the call, `take_step` fits `step`, `error` has the room that is said.
         checked(|error, room| unsafe {
             callmark_ct2_enter(
@@ -488,22 +520,25 @@ impl Writing<'_> {
             )
         })
         .map_err(Ct2Error::Compute)?;
+        step.check(sound.positions)?;
         self.rows += 1;
         self.shown = ids.len();
-        step.check(sound.positions)
+        self.failed = false;
+        Ok(())
     }
 
     /// Shows the next tokens of every row, equally many of each, row by row, and writes what comes of it into `step`;
     /// `logits` asks for what may follow them. A text has room for [`MAX_TOKENS`].
     pub fn step(&mut self, ids: &[u32], logits: bool, step: &mut Step) -> Result<(), Ct2Error> {
         let each = ids.len() / self.rows.max(1);
-        if each == 0 || each * self.rows != ids.len() || self.shown + each > MAX_TOKENS {
+        let fits = each > 0 && each * self.rows == ids.len() && self.shown + each <= MAX_TOKENS;
+        if self.failed || !fits || !self.known(ids) {
             let (count, rows, shown) = (ids.len(), self.rows, self.shown);
             return Err(Ct2Error::Compute(format!("{count} tokens for {rows} texts after {shown}")));
         }
         let ids: Vec<i32> = ids.iter().map(|&id| id.cast_signed()).collect();
         step.clear(self.rows, self.heads, each);
-        self.begun = true;
+        (self.begun, self.failed) = (true, true);
         // SAFETY: `ids` has `rows * each` entries, `take_step` fits `step`, `error` has the room that is said.
         checked(|error, room| unsafe {
             callmark_ct2_step(
@@ -519,20 +554,27 @@ impl Writing<'_> {
             )
         })
         .map_err(Ct2Error::Compute)?;
+        step.check(self.positions)?;
         self.shown += each;
-        step.check(self.positions)
+        self.failed = false;
+        Ok(())
+    }
+
+    fn known(&self, ids: &[u32]) -> bool {
+        ids.iter().all(|&id| (id as usize) < self.vocabulary)
     }
 
     /// Ends the text of `row`, whose place the last row takes; one row at least stays.
     pub fn leave(&mut self, row: usize) -> Result<(), Ct2Error> {
-        if row >= self.rows || self.rows < 2 || self.shown == 0 {
+        if self.failed || row >= self.rows || self.rows < 2 || self.shown == 0 {
             return Err(Ct2Error::Compute(format!("row {row} of {} cannot leave", self.rows)));
         }
+        (self.begun, self.failed) = (true, true);
         // SAFETY: there is such a row and another; `error` has the room that is said.
         checked(|error, room| unsafe { callmark_ct2_leave(self.pointer.as_ptr(), row, error, room) })
             .map_err(Ct2Error::Compute)?;
         self.rows -= 1;
-        self.begun = true;
+        self.failed = false;
         Ok(())
     }
 }

@@ -145,7 +145,7 @@ impl Ear {
             match &self.second {
                 None => Ok(heard),
                 Some(SecondHearing { workers, below }) => {
-                    workers.hear_again(channel.channel, pcm, heard, *below, options)
+                    workers.hear_again(channel.channel, pcm, &channel.speech, heard, *below, options)
                 }
             }
         };

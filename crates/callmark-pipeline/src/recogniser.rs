@@ -66,7 +66,7 @@ impl Recogniser {
                 second.model,
                 &second.model_sha256[..12]
             ),
-            note: first.note.or(second.note),
+            note: [first.note, second.note].into_iter().flatten().reduce(|a, b| format!("{a}; {b}")),
             second: Some(SecondHearing { workers: second.workers, below }),
             ..first
         })
@@ -74,7 +74,7 @@ impl Recogniser {
 
     /// Finds and verifies the model of `pipeline` and starts its workers: one a core, unless the pipeline says more.
     ///
-    /// Where the engine is left open it is CTranslate2, which is twice as fast on a processor at the same error rate
+    /// Where the engine is left open it is CTranslate2, which is two and more times as fast on a processor at the same error rate
     /// (`benches/README.md`). Whisper.cpp does the work where a graphics card is used, where CTranslate2's files are not here, or
     /// where it cannot be opened, which `note` then says.
     fn open_one(pipeline: &Pipeline) -> Result<Self, RunError> {
@@ -200,8 +200,11 @@ impl NoCt2 {
 
 /// Whether whisper.cpp would compute on a graphics card.
 fn may_use_graphics_card(device: DeviceChoice) -> bool {
-    let built = cfg!(any(feature = "cuda", feature = "vulkan", feature = "metal", feature = "hipblas"));
-    device == DeviceChoice::Gpu || (built && device == DeviceChoice::Auto)
+    #[cfg(feature = "whisper")]
+    let sees_one = callmark_asr::graphics_cards().is_none_or(|cards| !cards.is_empty());
+    #[cfg(not(feature = "whisper"))]
+    let sees_one = false;
+    device == DeviceChoice::Gpu || (sees_one && device == DeviceChoice::Auto)
 }
 
 /// The words to expect, and what the rows' model name says of them: which file it was, by its digest.

@@ -3,7 +3,8 @@
 //!
 //! Packs are encoded one by one, since rows of a longer window would only be filling, and their texts are written together
 //! (see `write`), since a step of the decoder reads all its weights for one pack as for several. What comes out of a pack
-//! does not depend on those beside it, which the conformance suite holds.
+//! does not depend on those beside it, but for the last digits of probabilities and times on some processors, which the
+//! conformance suite holds.
 
 use super::Ct2Engine;
 use super::mel::{HOP, Mel};
@@ -58,7 +59,7 @@ impl Ct2Transcriber {
         let threads = usize::from(engine.config.threads_per_worker.max(1));
         let replica = engine
             .model
-            .replica(threads, engine.vocabulary.alignment_heads())
+            .replica(threads, engine.vocabulary.alignment_heads(), engine.vocabulary.size())
             .map_err(|error| AsrError::WorkerStart { worker, reason: error.to_string() })?;
         let mel = Mel::new(engine.vocabulary.mel_bands());
         Ok(Self { engine, replica, mel })
@@ -246,14 +247,20 @@ impl Transcriber for Ct2Transcriber {
         packs: &[&Pack],
         options: &TranscribeOptions,
     ) -> Vec<Result<PackTranscript, AsrError>> {
-        let ordinary = |pack: &&Pack| pack.duration() <= self.longest_pack() && !is_silent(&pack.samples);
-        if packs.len() < 2 || !packs.iter().all(ordinary) {
-            return packs.iter().map(|pack| self.transcribe(pack, options)).collect();
+        let ordinary = |pack: &Pack| pack.duration() <= self.longest_pack() && !is_silent(&pack.samples);
+        let together: Vec<usize> = (0..packs.len()).filter(|&i| ordinary(packs[i])).collect();
+        let chosen: Vec<&Pack> = together.iter().map(|&i| packs[i]).collect();
+        let mut heard: Vec<Option<PackTranscript>> = vec![None; packs.len()];
+        if chosen.len() > 1
+            && let Ok(found) = self.transcribe_together(&chosen, options)
+        {
+            for (i, transcript) in together.into_iter().zip(found) {
+                heard[i] = Some(transcript);
+            }
         }
-        match self.transcribe_together(packs, options) {
-            Ok(heard) => heard.into_iter().map(Ok).collect(),
-            Err(error) => packs.iter().map(|_| Err(error.clone())).collect(),
-        }
+        // Where one of them failed, each is tried by itself: the packs may be of several calls.
+        let alone = packs.iter().zip(heard);
+        alone.map(|(pack, heard)| heard.map_or_else(|| self.transcribe(pack, options), Ok)).collect()
     }
 
     fn longest_batch(&self) -> usize {

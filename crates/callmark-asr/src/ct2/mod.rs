@@ -1,4 +1,5 @@
-//! Whisper through CTranslate2: 8-bit weights shared by all workers, packs of one window decoded together.
+//! Whisper through CTranslate2: 8-bit weights shared by all workers, the texts of several packs written
+//! side by side.
 //!
 //! On a processor it encodes several times faster than whisper.cpp. It is opened at run time as a shared library (see
 //! `callmark-ct2`), so a machine without it loses this engine and nothing else.

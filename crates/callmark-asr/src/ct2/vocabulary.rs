@@ -46,6 +46,10 @@ impl Vocabulary {
         let description = folder.join("config.json");
         found.description = serde_json::from_str(&text_of(&description)?)
             .map_err(|error| AsrError::ModelInvalid { path: description, reason: error.to_string() })?;
+        if found.description.alignment_heads.is_empty() {
+            let reason = "alignment_heads is empty: no time of a word would be known".to_owned();
+            return Err(AsrError::ModelInvalid { path: folder.join("config.json"), reason });
+        }
         found.description.alignment_heads.sort_unstable();
         Ok(found)
     }
@@ -142,6 +146,11 @@ impl Vocabulary {
     /// The bytes of a text token; `None` for special tokens and times.
     pub(crate) fn bytes(&self, id: u32) -> Option<&[u8]> {
         (id < self.end_of_text).then(|| self.bytes[id as usize].as_slice())
+    }
+
+    /// How many tokens there are.
+    pub(crate) fn size(&self) -> usize {
+        self.ids.len()
     }
 
     pub(crate) fn is_multilingual(&self) -> bool {

@@ -174,6 +174,9 @@ impl Writer<'_> {
             }
         }
         let highest = largest(&allowed);
+        if !highest.is_finite() {
+            return end;
+        }
         allowed.iter().position(|&logit| logit >= highest).map_or(end, |id| id as u32)
     }
 

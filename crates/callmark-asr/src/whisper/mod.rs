@@ -73,7 +73,7 @@ impl WhisperEngine {
     pub fn load(config: &WhisperConfig) -> Result<Self, AsrError> {
         whisper_rs::install_logging_hooks();
         let header = ModelHeader::read(&config.model_path)?;
-        let card = card_for(config.device, cards().as_deref())?;
+        let card = card_for(config.device, graphics_cards().as_deref())?;
         let mut parameters = WhisperContextParameters::new();
         parameters
             .use_gpu(card.is_some())
@@ -132,15 +132,15 @@ struct Card {
     name: String,
 }
 
-/// Names of the graphics cards that this build can use; `None` where it cannot tell.
-fn cards() -> Option<Vec<String>> {
+/// Names of the graphics cards that this build can use; `None` where it could use one and cannot tell.
+pub fn graphics_cards() -> Option<Vec<String>> {
     #[cfg(feature = "vulkan")]
     return Some(whisper_rs::vulkan::list_devices().into_iter().map(|card| card.name).collect());
     #[cfg(not(feature = "vulkan"))]
     return (!BUILT_FOR_GPU).then(Vec::new);
 }
 
-/// The card that `device` asks for among `cards` (see [`cards`]), or `None` for the processor.
+/// The card that `device` asks for among `cards` (see [`graphics_cards`]), or `None` for the processor.
 fn card_for(device: Device, cards: Option<&[String]>) -> Result<Option<Card>, AsrError> {
     let card = |index: u16| match cards {
         None => Some(Card { index, name: format!("gpu {index}") }),
