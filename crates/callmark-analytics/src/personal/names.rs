@@ -305,13 +305,17 @@ fn introduced(line: &Line, at: usize) -> Option<(usize, usize)> {
     (first..behind).all(is_name).then_some((first, behind - 1))
 }
 
-/// "Hi, this is Ann Moss": two or more words with capitals behind a caller's greeting.
+/// "Hi, this is Ann Moss": two or more words with capitals behind a caller's greeting, or behind a first word that is none
+/// of the usual ones: a greeting that was misheard.
 fn greets_with_name(line: &Line, at: usize) -> Option<(usize, usize)> {
     let serves = || line.words.iter().any(|word| OF_AGENTS.contains(&word.plain.as_str()));
-    if !GREETINGS.contains(&line.plain(at)) || serves() {
+    let greets = GREETINGS.contains(&line.plain(at));
+    let misheard = at == 0 && !NO_NAMES.contains(&line.plain(at));
+    if !(greets || misheard) || serves() {
         return None;
     }
-    let length = ["this is", "it's", "i am", "i'm"].iter().find_map(|p| length_at(&line.words, at + 1, p))?;
+    let phrases: &[&str] = if greets { &["this is", "it's", "i am", "i'm"] } else { &["this is"] };
+    let length = phrases.iter().find_map(|p| length_at(&line.words, at + 1, p))?;
     let first = at + 1 + length;
     let last = name_from(line, first).filter(|last| *last > first)?;
     (!ORGANISATIONS.contains(&bare(line.plain(last)))).then_some((first, last))

@@ -189,6 +189,8 @@ fn what_is_spelled_and_where_people_live() {
     );
     assert_eq!(found(&["", "Hello, this is rosa calling about a bill."]), ["name: rosa"]);
     assert_eq!(found(&["", "Good morning, this is Rosa Lind. I moved."]), ["name: Rosa Lind."]);
+    assert_eq!(found(&["", "Type this is Rosa Lind. I moved."]), ["name: Rosa Lind."], "a greeting misheard");
+    assert_eq!(found(&["", "And this is Rosa Street."]), [""; 0]);
     assert_eq!(found(&["", "Hi, this is Harbor Dental."]), [""; 0]);
     assert_eq!(found(&["", "Hi, this is Moss Bridge, how can I help?"]), [""; 0]);
     assert_eq!(found(&["", "Hi, this is Monday's order."]), [""; 0]);
