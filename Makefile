@@ -106,15 +106,17 @@ test-whisper-only: test-build ## The build without CTranslate2: lints of the com
 	cargo clippy $(CARGO_FLAGS) -p callmark $(WHISPER_ONLY) -- -D warnings
 	cargo test $(CARGO_FLAGS) -p callmark-asr $(WHISPER_ONLY) --lib --tests
 
-# The command for graphics cards, in a target folder of its own. Mesa's driver that computes in software counts as a card.
-VULKAN := $(OUT)/vulkan
+# The command for graphics cards; at its end the usual one is back in its place. Mesa's driver that computes in software
+# counts as a card.
 .PHONY: test-vulkan
 test-vulkan: test-build ## The build for graphics cards (Vulkan) on a driver in software: the recogniser's tests, a call scored
 	@.make/deps.sh mesa-vulkan-drivers
 	headers=$$(.make/vulkan.sh $(CALLMARK_CACHE)) && export CPATH=$$headers GGML_VK_VISIBLE_DEVICES=0 && \
-	  cargo test $(CARGO_FLAGS) -p callmark-asr --no-default-features --features vulkan --lib --tests --target-dir $(VULKAN) && \
-	  cargo build $(CARGO_FLAGS) -p callmark --features vulkan --target-dir $(VULKAN) && rm -rf $(OUT)/vulkan-demo && \
-	  $(VULKAN)/release/callmark score pipelines/demo/audio/demo-06.mp3 --device gpu --out $(OUT)/vulkan-demo
+	  cargo build $(CARGO_FLAGS) --workspace --features callmark/vulkan --bin callmark && mkdir -p $(OUT) && \
+	  cp $(CALLMARK) $(OUT)/callmark-vulkan && rm -rf $(OUT)/vulkan-demo && \
+	  $(OUT)/callmark-vulkan score pipelines/demo/audio/demo-06.mp3 --device gpu --out $(OUT)/vulkan-demo && \
+	  cargo test $(CARGO_FLAGS) -p callmark-asr --no-default-features --features vulkan --lib --tests
+	cargo test $(CARGO_FLAGS) --workspace --no-run
 	$(CALLMARK) sql $(OUT)/vulkan-demo "select start_ms, text from turns order by start_ms" | tee $(OUT)/vulkan-demo.txt
 	grep -qi 'thank\|hello\|help' $(OUT)/vulkan-demo.txt
 
