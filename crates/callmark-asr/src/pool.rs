@@ -227,12 +227,7 @@ impl WorkerPool {
         let mut assembly = Assembly::new(pcm, &spans, &options, &packs);
         if self.passes_over_speech {
             let again = plan_stretches(pcm, &spans, &assembly.unheard(), &limits);
-            let all: Vec<usize> = (0..again.len()).collect();
-            let mut heard = self.transcribe_packs(pcm, &again, &all, &options)?;
-            heard.sort_by_key(|(index, _)| *index);
-            let heard: Vec<(PackPlan, PackTranscript)> =
-                again.into_iter().zip(heard.into_iter().map(|(_, transcript)| transcript)).collect();
-            assembly.add(&heard);
+            assembly.add(&self.transcribe_plans(pcm, again, &options)?);
         }
         let utterances = assembly.utterances(channel);
         let has_words = !utterances.is_empty();
@@ -249,8 +244,21 @@ impl WorkerPool {
         PackLimits { longest_pack, ..options.pack_limits }
     }
 
+    /// What is heard in each of `plans`, in their order.
+    pub(crate) fn transcribe_plans(
+        &self,
+        pcm: &Pcm,
+        plans: Vec<PackPlan>,
+        options: &Arc<TranscribeOptions>,
+    ) -> Result<Vec<(PackPlan, PackTranscript)>, AsrError> {
+        let all: Vec<usize> = (0..plans.len()).collect();
+        let mut heard = self.transcribe_packs(pcm, &plans, &all, options)?;
+        heard.sort_by_key(|(index, _)| *index);
+        Ok(plans.into_iter().zip(heard.into_iter().map(|(_, transcript)| transcript)).collect())
+    }
+
     /// Hands the plans in `wanted` to the workers and collects what they heard, in no order.
-    pub(crate) fn transcribe_packs(
+    fn transcribe_packs(
         &self,
         pcm: &Pcm,
         plans: &[PackPlan],

@@ -7,9 +7,9 @@
 
 use crate::assemble::Assembly;
 use crate::error::AsrError;
-use crate::packing::{PackPlan, clean_spans, plan_stretches};
+use crate::packing::{clean_spans, plan_stretches};
 use crate::pool::{ChannelTranscript, WorkerPool};
-use crate::transcriber::{PackTranscript, TranscribeOptions};
+use crate::transcriber::TranscribeOptions;
 use callmark_types::{Pcm, Span};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,14 +44,10 @@ impl WorkerPool {
         let options = Arc::new(TranscribeOptions { language: first.language.clone(), ..options.clone() });
         let stretches: Vec<(usize, Span)> = doubtful.keys().map(|&index| (index, spans[index])).collect();
         let plans = plan_stretches(pcm, &spans, &stretches, &limits);
-        let all: Vec<usize> = (0..plans.len()).collect();
-        let mut heard = match self.transcribe_packs(pcm, &plans, &all, &options) {
+        let packs = match self.transcribe_plans(pcm, plans, &options) {
             Err(AsrError::UnknownLanguage(_)) => return Ok(first),
-            heard => heard?,
+            packs => packs?,
         };
-        heard.sort_by_key(|(index, _)| *index);
-        let packs: Vec<(PackPlan, PackTranscript)> =
-            plans.into_iter().zip(heard.into_iter().map(|(_, transcript)| transcript)).collect();
         let assembly = Assembly::new(pcm, &spans, &options, &packs);
         let passed_over: Vec<usize> = assembly.unheard().into_iter().map(|(index, _)| index).collect();
         for again in assembly.utterances(channel).into_iter().filter(|again| again.dropped_reason.is_none()) {

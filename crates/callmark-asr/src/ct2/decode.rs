@@ -25,7 +25,7 @@ const MAX_POSITIONS: i64 = 1_500;
 /// Silence after the pack inside the encoder's window. With half a second the decoder loops; on 8 calls the error rate was
 /// the same with 1 s and 1.5 s (see `benches/README.md`).
 const PADDING: Millis = Millis(1_000);
-/// The encoder's window is a multiple of this many positions: whole blocks of its matrix kernels.
+/// The encoder's window is a multiple of this many positions, 0.3 s, so that blocks of memory of one size are used again.
 const POSITION_STEP: i64 = 16;
 /// The shortest window: 15 s. With 10 s short telephone utterances have more words wrong, with 30 s no fewer and it takes
 /// several times as long (see `benches/README.md`). Whole calls have few packs that are so short.

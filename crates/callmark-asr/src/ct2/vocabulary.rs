@@ -31,6 +31,7 @@ pub(crate) struct Vocabulary {
     /// Bytes of each text token, by id; empty for the others.
     bytes: Vec<Vec<u8>>,
     ids: HashMap<String, u32>,
+    languages: Vec<(String, u32)>,
     end_of_text: u32,
     description: Description,
 }
@@ -62,7 +63,8 @@ impl Vocabulary {
         let alphabet = alphabet();
         let bytes_of = |token: &str| token.chars().filter_map(|c| alphabet.get(&c).copied()).collect();
         let bytes = tokens[..end_of_text as usize].iter().map(|token| bytes_of(token)).collect();
-        let found = Self { bytes, ids, end_of_text, description: Description::default() };
+        let languages = languages(&tokens[end_of_text as usize..], end_of_text);
+        let found = Self { bytes, ids, languages, end_of_text, description: Description::default() };
         let known = ["<|startoftranscript|>", "<|transcribe|>", "<|notimestamps|>"];
         known.iter().all(|token| found.id(token).is_some()).then_some(found)
     }
@@ -89,17 +91,8 @@ impl Vocabulary {
     }
 
     /// The languages that the model knows, as ISO 639-1 codes with their tokens' ids.
-    pub(crate) fn languages(&self) -> Vec<(&str, u32)> {
-        let is_code =
-            |code: &&str| (2..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase());
-        let mut found: Vec<(&str, u32)> = self
-            .ids
-            .iter()
-            .filter_map(|(token, &id)| Some((token.strip_prefix("<|")?.strip_suffix("|>")?, id)))
-            .filter(|(code, id)| is_code(code) && *id > self.end_of_text)
-            .collect();
-        found.sort_unstable_by_key(|&(_, id)| id);
-        found
+    pub(crate) fn languages(&self) -> &[(String, u32)] {
+        &self.languages
     }
 
     /// The id of a special token.
@@ -162,6 +155,17 @@ impl Vocabulary {
     }
 }
 
+/// The codes among `tokens`, the first of which has the id `first`: `<|en|>` and the like.
+fn languages(tokens: &[&str], first: u32) -> Vec<(String, u32)> {
+    let is_code = |code: &&str| (2..=3).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_lowercase());
+    let named = tokens.iter().zip(first..);
+    named
+        .filter_map(|(token, id)| Some((token.strip_prefix("<|")?.strip_suffix("|>")?, id)))
+        .filter(|(code, _)| is_code(code))
+        .map(|(code, id)| (code.to_owned(), id))
+        .collect()
+}
+
 fn text_of(path: &Path) -> Result<String, AsrError> {
     let unreadable = |reason: String| AsrError::ModelUnreadable { path: path.to_owned(), reason };
     let size = std::fs::metadata(path).map_err(|e| unreadable(e.to_string()))?.len();
@@ -199,6 +203,10 @@ mod tests {
         assert_eq!(vocabulary.bytes(2), Some("场".as_bytes()));
         assert_eq!((vocabulary.bytes(3), vocabulary.bytes(900)), (None, None));
         assert_eq!(vocabulary.id("<|notimestamps|>"), Some(6));
+        assert_eq!(
+            languages(&["<|endoftext|>", "<|en|>", "<|yue|>", "<|0.00|>"], 9),
+            [("en".to_owned(), 10), ("yue".to_owned(), 11)]
+        );
         assert!(!vocabulary.is_multilingual());
     }
 

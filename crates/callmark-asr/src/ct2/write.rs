@@ -197,10 +197,10 @@ impl Writer<'_> {
     /// Notes the language of a text of which the start token is shown, and yields the tokens that tell the decoder.
     fn language(&self, row: &mut Row, pick: &Pick<'_>) -> Vec<u32> {
         let known = self.vocabulary.languages();
-        let own: Vec<f32> = known.iter().map(|&(_, id)| row.following[id as usize]).collect();
+        let own: Vec<f32> = known.iter().map(|(_, id)| row.following[*id as usize]).collect();
         let likely = |i: usize| f64::from(probability(&own, i as u32));
         let found: Vec<(&str, f64)> =
-            known.iter().enumerate().map(|(i, &(code, _))| (code, likely(i))).collect();
+            known.iter().enumerate().map(|(i, (code, _))| (code.as_str(), likely(i))).collect();
         let (language, probability) = pick(&found);
         // A language that the model does not know was refused before.
         let rest = self.vocabulary.prompt(&language).iter().flatten().skip(1).copied().collect();
